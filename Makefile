@@ -1,0 +1,59 @@
+# Everything a person types often. `make` alone shows the list.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+EXTRAS ?= test
+STUDY  ?= dropout
+DATA   ?=
+ARGS   ?=
+BIN    := .venv/bin
+READY  := .venv/.ready-$(subst $(eval ) ,-,$(subst $(eval),,$(EXTRAS)))
+
+.PHONY: help setup study ui test test-all lint types check clean lock
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  STUDY=dropout DATA=mnist|digits ARGS='train.epochs=5' go with make study; EXTRAS=test,ray with make setup"
+
+setup: $(READY) ## create .venv and install the pinned packages, once
+
+$(READY): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "Plumbline needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@touch $@
+
+study: $(READY) ## run a study: STUDY=dropout DATA=mnist (without DATA: mnist if it can be had, else digits)
+	@data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
+	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true); \
+	set -x; $(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
+
+ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
+	$(BIN)/python -m mlflow ui --workers 1
+
+test: $(READY) ## the tests, in under three minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) ## the slow tests too
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+check: test lint types ## everything before a commit
+
+lock: ## pin every package again, for Python 3.11 to 3.13 (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --no-header --output-file requirements.lock
+
+clean: ## remove what tools left; .venv, mlflow.db and mlruns/ stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find pipeline search tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

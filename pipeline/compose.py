@@ -1,0 +1,79 @@
+"""Hydra at the door: command-line overrides in, plain mappings out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException, MissingConfigException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.config import did_you_mean, flatten
+from pipeline.errors import ConfigError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+_DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra wants a `+`
+
+
+def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]:
+    """The configuration as nested plain values, with interpolations resolved.
+
+    Raises ConfigError on an override that Hydra refuses, with the nearest key or option.
+    """
+    overrides = [
+        f"+{override}" if override.split("=")[0] in _DELTAS else override for override in overrides
+    ]
+    with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
+        try:
+            composed = hydra_compose("config", overrides)
+            values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        except MissingConfigException as error:
+            raise ConfigError(_missing_option(error)) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            known = [path for path, _ in flatten(_defaults())]
+            raise ConfigError(_refused_override(error, known)) from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
+    """The object that `spec` names by its `_target_`, made with its other keys and `arguments`.
+
+    Raises ConfigError with the constructor's own words where it refuses them.
+    """
+    try:
+        return instantiate(dict(spec), **arguments)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{place}: {spec.get('_target_', 'no _target_')}: {cause}") from None
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """`values` as YAML, keys in their order."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(values)))
+
+
+def _defaults() -> dict[str, Any]:
+    return OmegaConf.to_container(hydra_compose("config"), resolve=False)  # type: ignore[return-value]
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return str(error)
+    return f"{group}: there is no {option!r}, expected one of {', '.join(options)}" + did_you_mean(
+        option, options
+    )
+
+
+def _refused_override(error: Exception, known: list[str]) -> str:
+    first_line = str(error).splitlines()[0]
+    if match := re.match(r"Could not override '(.+)'", first_line):
+        return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
+    return " ".join(str(error).splitlines()[:2])

@@ -1,0 +1,308 @@
+"""What one training run is: frozen, validated, and complete enough to run it again.
+
+The field names are the override paths of the command line and the parameter names in MLflow:
+`RunConfig.model.dropout` is `model.dropout` everywhere.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.errors import ConfigError
+
+Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
+OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad"]
+Loss = Literal["categorical_crossentropy", "mse"]
+Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+
+METRICS: tuple[str, ...] = get_args(Metric)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+HiddenUnits = Annotated[PositiveInt | tuple[PositiveInt, ...], BeforeValidator(_as_tuple)]
+
+
+class Section(BaseModel):
+    """Base of every configuration object: frozen, no unknown keys, no silent conversion."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+S = TypeVar("S", bound=Section)
+
+
+class DataConfig(Section):
+    """Which data set, and where.
+
+    `path`: a Keras-layout `.npz`, or for `mnist` also a folder of the four IDX files; None looks in
+    the usual places (see `pipeline.data`). `scale`: bring features to [0, 1].
+    """
+
+    name: Literal["mnist", "digits", "npz"]
+    path: Annotated[str, Field(min_length=1)] | None
+    scale: bool
+
+    @model_validator(mode="after")
+    def _path_fits(self) -> "DataConfig":
+        if self.name == "npz" and self.path is None:
+            raise ValueError(
+                "data=npz needs data.path=FILE.npz with x_train, y_train, x_test, y_test"
+            )
+        if self.name == "digits" and self.path is not None:
+            raise ValueError("data=digits is bundled and takes no data.path")
+        return self
+
+
+class ModelConfig(Section):
+    """A multilayer perceptron.
+
+    `hidden_units`: units of every hidden layer, or one number per layer. `depth`: hidden layers; 0 is
+    softmax regression. `dropout`: fraction of units dropped after each hidden layer, in [0, 1)
+    (Srivastava et al. 2014). `l1`, `l2`: penalty on every kernel, >= 0.
+    """
+
+    hidden_units: HiddenUnits
+    depth: Annotated[int, Field(ge=0, le=64)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    activation: Activation
+    l1: Annotated[float, Field(ge=0)]
+    l2: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_width_per_layer(self) -> "ModelConfig":
+        if isinstance(self.hidden_units, tuple) and len(self.hidden_units) != self.depth:
+            raise ValueError(
+                f"model.hidden_units: a list has one number per layer, got {len(self.hidden_units)} "
+                f"with model.depth={self.depth} (set model.depth={len(self.hidden_units)})"
+            )
+        return self
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of each hidden layer, from input to output."""
+        if isinstance(self.hidden_units, tuple):
+            return self.hidden_units
+        return (self.hidden_units,) * self.depth
+
+
+class TrainConfig(Section):
+    """How the network is trained.
+
+    `learning_rate`: > 0; None is Keras's own default for the optimizer. `validation_split`: the last
+    fraction of the training rows, in [0, 1), held out before any shuffling, as Keras does.
+    `patience`: epochs without an improvement of more than `min_delta` in the objective's metric
+    before training stops; None never stops early. `seed`: initial weights, shuffling and dropout.
+    """
+
+    optimizer: OptimizerName
+    learning_rate: Annotated[float, Field(gt=0)] | None
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    validation_split: Annotated[float, Field(ge=0, lt=1)]
+    loss: Loss
+    patience: PositiveInt | None
+    min_delta: Annotated[float, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class ObjectiveConfig(Section):
+    """What a run is judged by, and so which epoch's weights it ends with.
+
+    `select`: `best` keeps the epoch where `metric` is best (the first of equals), `last` the last.
+    The test set can't be an objective: it would no longer measure anything.
+    """
+
+    metric: Annotated[str, Field(min_length=1)]
+    direction: Literal["maximize", "minimize"]
+    select: Literal["best", "last"]
+
+    @model_validator(mode="after")
+    def _names_a_metric_that_may_steer(self) -> "ObjectiveConfig":
+        if self.metric.startswith("test_"):
+            raise ValueError(
+                f"objective.metric: the test set must not steer the search, got {self.metric} "
+                f"(use val_{self.metric.removeprefix('test_')})"
+            )
+        if self.metric not in METRICS:
+            raise ValueError(
+                f"objective.metric: expected one of {', '.join(METRICS)}, got {self.metric}"
+                + did_you_mean(self.metric, METRICS)
+            )
+        if self.direction != (right := "minimize" if "loss" in self.metric else "maximize"):
+            raise ValueError(
+                f"objective.direction: {self.direction} would look for the worst {self.metric} "
+                f"(set objective.direction={right})"
+            )
+        return self
+
+    @property
+    def maximizes(self) -> bool:
+        return self.direction == "maximize"
+
+    def better(self, value: float, than: float | None, by: float = 0.0) -> bool:
+        """Whether `value` improves on `than` by more than `by`; anything improves on None."""
+        if than is None:
+            return True
+        return value > than + by if self.maximizes else value < than - by
+
+    def select_epoch(self, values: Mapping[int, float]) -> int:
+        """The epoch that `select` chooses among `values` (epoch -> value of `metric`)."""
+        if self.select == "last":
+            return max(values)
+        sign = -1 if self.maximizes else 1
+        return min(values, key=lambda epoch: (sign * values[epoch], epoch))
+
+
+class RunConfig(Section):
+    """Everything that decides the numbers of one run, given the data and the number of threads."""
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    objective: ObjectiveConfig
+
+    @model_validator(mode="after")
+    def _objective_can_be_measured(self) -> "RunConfig":
+        if self.objective.metric.startswith("val_") and self.train.validation_split == 0:
+            raise ValueError(
+                f"objective.metric: {self.objective.metric} needs validation rows, but "
+                "train.validation_split is 0 (raise it, or set objective.metric=accuracy)"
+            )
+        return self
+
+    def parameters(self) -> dict[str, str]:
+        """Every field under its override path, as text that Hydra reads back: `model.dropout` -> `0.3`."""
+        return {path: as_override(value) for path, value in flatten(self.model_dump())}
+
+
+class TrackingConfig(Section):
+    """Where runs are published. `uri`: an MLflow tracking URI."""
+
+    name: Literal["mlflow", "none"]
+    uri: Annotated[str, Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _mlflow_has_a_uri(self) -> "TrackingConfig":
+        if self.name == "mlflow" and self.uri is None:
+            raise ValueError("tracking.uri: is missing (for example sqlite:///mlflow.db)")
+        return self
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings as (dotted path, value)."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def as_override(value: object) -> str:
+    """`value` as it is typed on Hydra's command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(as_override(item) for item in value) + "]"
+    return str(value)
+
+
+def did_you_mean(word: str, known: object) -> str:
+    """` (did you mean `x`?)` for the known word nearest to `word`, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
+    return f" (did you mean `{near[0]}`?)" if near else ""
+
+
+def validated(section: type[S], values: Mapping[str, Any], place: str = "") -> S:
+    """A `section` of `values`, or a `ConfigError` with one line for each broken rule.
+
+    `place`: dotted path of `values` in the configuration, put before each name.
+    """
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(section, error, place))) from None
+
+
+def _explain(section: type[Section], error: ValidationError, place: str) -> list[str]:
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        words = [str(part) for part in item["loc"] if not _is_union_branch(part)]
+        path = ".".join(([place] if place else []) + words)
+        if item["type"] == "extra_forbidden":
+            known = [name for name, _ in _leaves(section, place)]
+            lines[path] = f"{path}: no such setting" + did_you_mean(path, known)
+        elif item["type"] == "missing":
+            lines[path] = f"{path}: is missing"
+        elif item["type"] == "value_error":
+            lines[path] = str(item["ctx"]["error"])
+        else:
+            rule = _range(section, item["loc"]) or item["msg"].removeprefix(
+                "Input should be "
+            ).removeprefix("a valid ")
+            rule = rule.replace("greater than or equal to", ">=").replace(
+                "less than or equal to", "<="
+            )
+            rule = (
+                rule.replace("greater than", ">").replace("less than", "<").replace("tuple", "list")
+            )
+            if path in lines:  # another member of a union
+                lines[path] = lines[path].replace(", got ", f" or {rule}, got ", 1)
+            else:
+                lines[path] = f"{path}: expected {rule}, got {as_override(item['input'])}"
+    return list(lines.values())
+
+
+def _range(section: type[Section], loc: tuple[int | str, ...]) -> str:
+    """`0 <= dropout < 1` for the field at `loc`, or nothing where it has no bounds of its own."""
+    *sections, name = loc
+    fields = section.model_fields
+    for step in sections:
+        kind = fields[str(step)].annotation if str(step) in fields else None
+        if not (isinstance(kind, type) and issubclass(kind, Section)):
+            return ""
+        fields = kind.model_fields
+    low = high = ""
+    for bound in fields[str(name)].metadata if str(name) in fields else []:
+        for sign, attribute in (("<=", "ge"), ("<", "gt")):
+            if (value := getattr(bound, attribute, None)) is not None:
+                low = f"{value} {sign} "
+        for sign, attribute in (("<=", "le"), ("<", "lt")):
+            if (value := getattr(bound, attribute, None)) is not None:
+                high = f" {sign} {value}"
+    return f"{low}{name}{high}" if low or high else ""
+
+
+def _is_union_branch(part: object) -> bool:
+    """Pydantic puts the tried member of a union into the path of an error; it is not a key."""
+    return (
+        isinstance(part, int)
+        or not str(part).isidentifier()
+        or str(part) in {"int", "float", "str"}
+    )
+
+
+def _leaves(section: type[Section], place: str) -> Iterator[tuple[str, type]]:
+    for name, field in section.model_fields.items():
+        path = f"{place}.{name}" if place else name
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _leaves(kind, path)
+        else:
+            yield path, kind  # type: ignore[misc]

@@ -1,0 +1,87 @@
+"""Publication off the training path: a thread that keeps a tracker up to date with the latest records."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from pipeline.record import RunRecord
+
+
+class Tracker(Protocol):
+    """Where records are published."""
+
+    def publish(self, record: RunRecord) -> None:
+        """Bring the tracked run to the state of `record`; safe to call again after any error."""
+
+
+class Publisher:
+    """Publishes the latest record of every run, retrying until the tracker takes it.
+
+    A tracker that is slow or down delays what people see, never the trials: `update` only puts the
+    record aside. Records wait at most `interval` seconds, so that several epochs travel together.
+    """
+
+    def __init__(
+        self,
+        make_tracker: Callable[[], Tracker],
+        on_problem: Callable[[str], None],
+        interval: float = 1.0,
+    ) -> None:
+        self._make_tracker = make_tracker
+        self._on_problem = on_problem
+        self._interval = interval
+        self._pending: dict[str, RunRecord] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._give_up_at = float("inf")
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def update(self, record: RunRecord) -> None:
+        """Have `record` published; it takes the place of an earlier one of the same run."""
+        with self._lock:
+            self._pending[record.uid] = record
+
+    def close(self, patience: float) -> int:
+        """Publish what is left, trying for `patience` seconds; the number of runs that are still not."""
+        self._give_up_at = time.monotonic() + patience
+        self._closing.set()
+        self._thread.join(patience + 30)  # a call that hangs ends with the client's own time-out
+        return len(self._pending)
+
+    def _run(self) -> None:
+        tracker: Tracker | None = None
+        pause = self._interval
+        while True:
+            closing = self._closing.is_set()
+            try:
+                tracker = tracker or self._make_tracker()
+                self._publish_pending(tracker)
+                pause = self._interval
+                if closing and not self._pending:
+                    return
+            except Exception as error:  # noqa: BLE001  # whatever it is, the records are still here
+                if pause == self._interval:
+                    self._on_problem(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+                pause = min(2 * pause, 30.0)
+                if time.monotonic() > self._give_up_at:
+                    return
+            if closing:
+                time.sleep(min(pause, 1.0) if self._pending else 0)
+            else:
+                self._closing.wait(pause)
+
+    def _publish_pending(self, tracker: Tracker) -> None:
+        with self._lock:
+            waiting = sorted(self._pending.values(), key=lambda record: record.parent is not None)
+        for record in waiting:
+            try:
+                tracker.publish(record)
+            except Exception:
+                with self._lock:  # to the end of the line: one bad record must not hold up the rest
+                    self._pending[record.uid] = self._pending.pop(record.uid)
+                raise
+            with self._lock:
+                if self._pending.get(record.uid) is record:
+                    del self._pending[record.uid]

@@ -1,0 +1,98 @@
+"""What is told to the world of a run: a frozen record that grows from snapshot to snapshot."""
+
+import getpass
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pipeline.result import EpochMetrics, RunResult
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+
+class Point(NamedTuple):
+    """One value of a metric. `at`: Unix time in seconds, when it was measured."""
+
+    metric: str
+    value: float
+    step: int
+    at: float
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The data set of a run, as MLflow shows it."""
+
+    name: str
+    digest: str
+    source: str
+    train_shape: tuple[int, ...]
+    test_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that is known of a run at one moment.
+
+    A later record of the same `uid` and `attempt` only adds: its `points` begin with the earlier ones.
+    `texts`: artifacts by path. `parent`: uid of the run that this one is nested in.
+    """
+
+    uid: str
+    experiment: str
+    name: str
+    status: Status
+    started_at: float
+    ended_at: float | None = None
+    attempt: int = 1
+    parent: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    dataset: DatasetInfo | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status != "RUNNING"
+
+
+def epoch_points(history: tuple[EpochMetrics, ...]) -> tuple[Point, ...]:
+    """The curves: one point per metric and epoch, and the epoch's seconds."""
+    return tuple(
+        Point(name, value, epoch.epoch, epoch.finished_at)
+        for epoch in history
+        for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+    )
+
+
+def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
+    """What is measured once, at the end of a run."""
+    return tuple(Point(name, value, 0, at) for name, value in result.final_metrics().items())
+
+
+@cache
+def environment_tags() -> dict[str, str]:
+    """Versions of what computes the numbers, the git commit and the user."""
+    packages = ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny")
+    tags = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
+    tags["mlflow.user"] = getpass.getuser()
+    if commit := _git_commit():
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def _git_commit() -> str | None:
+    """The commit of this checkout, or None where it is no git checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,62 @@
+"""What a run leaves behind: the curve of every epoch, which epoch counts, timings, test metrics."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Stop = Literal["completed", "early_stopped", "pruned"]
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch, counted from 1. `seconds`: training and validation; `finished_at`: Unix time."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    finished_at: float
+
+
+OnEpoch = Callable[[EpochMetrics], bool]
+"""Called after every epoch; returning True ends the training there (pruning)."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run. Everything about the test set was measured after `value` was fixed.
+
+    `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
+    by phase. `parameters`: trainable weights.
+    """
+
+    history: tuple[EpochMetrics, ...]
+    stop: Stop
+    value: float
+    best_epoch: int
+    test: Mapping[str, float]
+    timings: Mapping[str, float]
+    examples_per_second: float
+    parameters: int
+    model_summary: str
+    device: str
+
+    def final_metrics(self) -> dict[str, float]:
+        """What is logged once, at the end of a run."""
+        return {
+            "objective": self.value,
+            "best_epoch": self.best_epoch,
+            **self.test,
+            **self.timings,
+            "examples_per_second": self.examples_per_second,
+            "parameters": self.parameters,
+        }
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "RunResult":
+        """The result that `dataclasses.asdict` and JSON made `tree` of."""
+        history = tuple(EpochMetrics(**epoch) for epoch in tree["history"])
+        return cls(**{**tree, "history": history})
+
+
+class DivergedError(Exception):
+    """A loss or a metric became NaN or infinite: the run failed, and running it again won't help."""

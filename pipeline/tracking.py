@@ -1,0 +1,171 @@
+"""MLflow's only door: brings a run in MLflow to the state of a record, as often as it is asked to."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.record import DatasetInfo, RunRecord
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# MLflow's client would try for minutes; the publisher above has its own patience.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+import mlflow.entities as entities
+from mlflow.tracking import MlflowClient
+
+for _name in ("alembic", "mlflow"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+UID = "uid"
+ATTEMPT = "attempt"
+_METRICS_PER_BATCH = 1000  # MLflow's limit
+
+
+@dataclass
+class _Run:
+    run_id: str
+    attempt: int
+    ended: bool
+    deleted: bool
+    points: int = 0  # how many points of the record are known to be there
+
+
+class MlflowTracker:
+    """Publishes records. `publish` is idempotent: runs are found again by their uid tag.
+
+    Used from one thread. After an error nothing is assumed: the next call looks again.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._client = MlflowClient(tracking_uri=uri)
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, dict[str, _Run]] = {}
+
+    def publish(self, record: RunRecord) -> None:
+        """Bring the run of `record.uid` to the state of `record`, creating it where there is none.
+
+        Times and values are the record's, so publishing it again makes no duplicates. A run of an
+        earlier attempt that was cut short is moved to MLflow's trash.
+        """
+        try:
+            self._publish(record)
+        except Exception:
+            self._experiments.clear()
+            self._runs.clear()
+            raise
+
+    def _publish(self, record: RunRecord) -> None:
+        runs = self._known_runs(record.experiment)
+        run = runs.get(record.uid)
+        if run is not None and run.attempt != record.attempt:
+            if not run.deleted:
+                self._client.delete_run(run.run_id)
+            run = None
+        if run is None:
+            run = runs[record.uid] = self._create(record)
+        elif run.deleted or (run.ended and record.ended):
+            return
+        elif run.ended:
+            self._client.update_run(run.run_id, status="RUNNING")
+            run.ended = False
+        self._log_points(run, record)
+        if record.ended:
+            self._end(run, record)
+
+    def _known_runs(self, experiment: str) -> dict[str, _Run]:
+        if experiment not in self._runs:
+            experiment_id = self._experiment_id(experiment)
+            found: dict[str, _Run] = {}
+            self._runs[experiment] = found
+            token = None
+            while True:
+                page = self._client.search_runs(
+                    [experiment_id],
+                    run_view_type=entities.ViewType.ALL,
+                    max_results=1000,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                for run in page:
+                    uid, attempt = run.data.tags.get(UID), int(run.data.tags.get(ATTEMPT, 1))
+                    if uid is None or (uid in found and found[uid].attempt > attempt):
+                        continue
+                    found[uid] = _Run(
+                        run.info.run_id,
+                        attempt,
+                        ended=run.info.status != "RUNNING",
+                        deleted=run.info.lifecycle_stage == "deleted",
+                    )
+                token = page.token
+                if not token:
+                    break
+        return self._runs[experiment]
+
+    def _experiment_id(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                self._experiments[name] = self._client.create_experiment(name)
+            else:
+                if found.lifecycle_stage == "deleted":
+                    self._client.restore_experiment(found.experiment_id)
+                self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _create(self, record: RunRecord) -> _Run:
+        tags = {**record.tags, UID: record.uid, ATTEMPT: str(record.attempt)}
+        if record.parent is not None:
+            tags["mlflow.parentRunId"] = self._known_runs(record.experiment)[record.parent].run_id
+        run_id = self._client.create_run(
+            self._experiment_id(record.experiment),
+            start_time=_milliseconds(record.started_at),
+            tags=tags,
+            run_name=record.name,
+        ).info.run_id
+        params = [entities.Param(key, value) for key, value in record.params.items()]
+        self._client.log_batch(run_id, params=params)
+        if record.dataset is not None:
+            self._client.log_inputs(run_id, datasets=[_dataset_input(record.dataset)])
+        return _Run(run_id, record.attempt, ended=False, deleted=False)
+
+    def _log_points(self, run: _Run, record: RunRecord) -> None:
+        metrics = [
+            entities.Metric(point.metric, point.value, _milliseconds(point.at), point.step)
+            for point in record.points[run.points :]
+        ]
+        for batch in _batches(metrics, _METRICS_PER_BATCH):
+            self._client.log_batch(run.run_id, metrics=batch)
+        run.points = len(record.points)
+
+    def _end(self, run: _Run, record: RunRecord) -> None:
+        tags = [entities.RunTag(key, value) for key, value in record.tags.items()]
+        self._client.log_batch(run.run_id, tags=tags)
+        for path, text in record.texts.items():
+            self._client.log_text(run.run_id, text, path)
+        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
+        self._client.set_terminated(run.run_id, record.status, ended_at)
+        run.ended = True  # the last step: an ended run is a whole one
+
+
+def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
+    shapes = {"train": list(info.train_shape), "test": list(info.test_shape)}
+    dataset = entities.Dataset(
+        name=info.name,
+        digest=info.digest[:32],
+        source_type="local",
+        source=json.dumps({"uri": info.source}),
+        profile=json.dumps({"shapes": shapes, "sha256": info.digest}),
+    )
+    context = entities.InputTag("mlflow.data.context", "training")
+    return entities.DatasetInput(dataset=dataset, tags=[context])
+
+
+def _batches(items: Sequence[entities.Metric], size: int) -> list[Sequence[entities.Metric]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

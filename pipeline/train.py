@@ -1,0 +1,150 @@
+"""One tracked run without a study.
+
+python -m pipeline.train model.dropout=0.3 train.epochs=5
+"""
+
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli import command
+from pipeline.config import RunConfig, TrackingConfig, as_override, validated
+from pipeline.data import Dataset, check_rows, load
+from pipeline.device import device_name, limit_threads, quietly
+from pipeline.publisher import Publisher
+from pipeline.record import DatasetInfo, RunRecord, environment_tags, epoch_points, final_points
+from pipeline.result import DivergedError, EpochMetrics
+
+EXPERIMENT = "runs"
+
+
+def run_config(values: Mapping[str, Any]) -> RunConfig:
+    """The part of a composed configuration that decides the numbers of a run."""
+    return validated(RunConfig, {name: values[name] for name in RunConfig.model_fields})
+
+
+def dataset_info(dataset: Dataset) -> DatasetInfo:
+    """What a record says of `dataset`."""
+    return DatasetInfo(
+        dataset.name,
+        dataset.digest,
+        dataset.source,
+        dataset.train.features.shape,
+        dataset.test.features.shape,
+    )
+
+
+def open_publisher(tracking: TrackingConfig) -> Publisher | None:
+    """A publisher to MLflow, or None where tracking is off. Its problems go to stderr."""
+
+    def make_tracker() -> Any:
+        from pipeline.tracking import MlflowTracker
+
+        return MlflowTracker(str(tracking.uri))
+
+    def warn(problem: str) -> None:
+        print(f"tracking: {problem}; trying again", file=sys.stderr)
+
+    return Publisher(make_tracker, warn) if tracking.name == "mlflow" else None
+
+
+def main(values: dict[str, Any]) -> int:
+    """Train, score and publish one run; 0, or 1 if training diverged."""
+    run = run_config(values)
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    dataset = load(run.data)
+    check_rows(dataset, run.train.validation_split)
+    threads = int(values["launcher"]["threads_per_worker"])
+    limit_threads(threads)
+    publisher = open_publisher(tracking)
+    with quietly():
+        from pipeline.run import execute
+
+        device = device_name()
+
+    record = RunRecord(
+        uid=uuid.uuid4().hex,
+        experiment=EXPERIMENT,
+        name=_name(run),
+        status="RUNNING",
+        started_at=time.time(),
+        params=run.parameters(),
+        tags={
+            **environment_tags(),
+            "device": device,
+            "threads": str(threads),
+            "data.digest": dataset.digest,
+        },
+        dataset=dataset_info(dataset),
+    )
+    history: list[EpochMetrics] = []
+
+    def publish(**changes: Any) -> None:
+        nonlocal record
+        record = replace(record, **changes)
+        if publisher is not None:
+            publisher.update(record)
+
+    def on_epoch(epoch: EpochMetrics) -> bool:
+        history.append(epoch)
+        print(_line(epoch, run.train.epochs), flush=True)
+        publish(points=epoch_points(tuple(history)))
+        return False
+
+    publish()
+    status, failure = "KILLED", ""
+    try:
+        result = execute(run, dataset, on_epoch)
+        status = "FINISHED"
+    except DivergedError as error:
+        status, failure = "FAILED", str(error)
+    except Exception as error:
+        status, failure = "FAILED", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        ended = time.time()
+        if status == "FINISHED":
+            publish(
+                status=status,
+                ended_at=ended,
+                points=record.points + final_points(result, ended),
+                texts={"model_summary.txt": result.model_summary},
+            )
+        else:
+            publish(status=status, ended_at=ended, tags={**record.tags, "reason": failure})
+        waiting = publisher.close(patience=10) if publisher is not None else 0
+    if failure:
+        print(f"failed: {failure}", file=sys.stderr)
+        return 1
+    print(f"epoch {result.best_epoch}: {run.objective.metric} {result.value:.4f}")
+    print("  ".join(f"{name} {value:.4f}" for name, value in result.test.items()))
+    if waiting:
+        print(f"tracking: the run could not be published to {tracking.uri}", file=sys.stderr)
+    elif publisher is not None:
+        print(f"Tracked in the experiment {EXPERIMENT!r}: make ui")
+    return 0
+
+
+def _name(run: RunConfig) -> str:
+    width = as_override(run.model.hidden_units)
+    network = f"{run.model.depth} x {width}" if run.model.depth else "softmax"
+    return f"{network} {run.train.optimizer} dropout={run.model.dropout:g}"
+
+
+def _line(epoch: EpochMetrics, epochs: int) -> str:
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in epoch.metrics.items())
+    return f"epoch {epoch.epoch}/{epochs}  {metrics}  {epoch.seconds:.2f} s"
+
+
+def _help(_: Path) -> str:
+    return "Any setting of conf/ can be given: model.dropout=0.3 train.optimizer=sgd data=digits"
+
+
+if __name__ == "__main__":
+    sys.exit(
+        command(sys.argv[1:], main, "pipeline.train", "Train, score and track one network.", _help)
+    )

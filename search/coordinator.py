@@ -1,0 +1,181 @@
+"""The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.config import RunConfig
+from pipeline.errors import ConfigError, PlumblineError
+from pipeline.result import EpochMetrics
+from search.launchers.base import (
+    Broken,
+    Epoch,
+    Event,
+    Failed,
+    Finished,
+    Launcher,
+    Lost,
+    Started,
+    Task,
+)
+from search.study import Engine, Entry, Study, Trial
+from search.trials import TrialTable
+
+_SAME_FAILURES = 5  # in a row: a bug, not a bad trial
+
+
+@dataclass
+class Running:
+    """A trial that a worker has: what is known of it so far."""
+
+    trial: Trial
+    run: RunConfig
+    started_at: float
+    worker: dict[str, str] = field(default_factory=dict)
+    history: list[EpochMetrics] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it may train."""
+        return self.run.train.epochs
+
+    @property
+    def entry(self) -> Entry:
+        """It as the trial table would show it now."""
+        return Entry(
+            number=self.trial.number,
+            uid=self.trial.uid,
+            state="running",
+            params=self.trial.params,
+            run=self.run.parameters(),
+            attempt=self.trial.attempt,
+            started_at=self.started_at,
+            history=tuple(self.history),
+            worker=self.worker,
+        )
+
+
+class Watcher(Protocol):
+    """Who follows a study."""
+
+    def running(self, trials: Mapping[int, Running]) -> None:
+        """What runs now; called whenever something happened."""
+
+    def ended(self, entry: Entry) -> None:
+        """A trial that ended, as the table has it."""
+
+
+class Coordinator:
+    """Brings a study to its target number of trials.
+
+    Only here is a trial asked for, recorded or given up. Workers that die cost one attempt at one trial.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        table: TrialTable,
+        engine: Engine,
+        launcher: Launcher,
+        attempts: int,
+        watcher: Watcher,
+    ) -> None:
+        self._study = study
+        self._table = table
+        self._engine = engine
+        self._launcher = launcher
+        self._attempts = attempts
+        self._watcher = watcher
+        self._running: dict[int, Running] = {}
+        self._waiting: deque[Trial] = deque()
+        self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
+        self._asked = 0
+        self.draining = False
+
+    def run(self, target: int) -> None:
+        """Run until the table holds `target` finished trials, or the space is exhausted.
+
+        Trials that an earlier coordinator left running go first, with their parameters.
+        Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
+        """
+        interrupted = self._table.interrupted()
+        self._waiting.extend(self._engine.resume(number) for number in interrupted)
+        self._asked = len(self._table.entries())
+        while True:
+            while self._launcher.free() and (trial := self._next(target)) is not None:
+                self._submit(trial)
+            if not self._running:
+                return
+            for event in self._launcher.poll(timeout=1.0):
+                self._handle(event)
+            self._watcher.running(self._running)
+
+    def _next(self, target: int) -> Trial | None:
+        if self.draining:
+            return None
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._asked >= target:
+            return None
+        trial = self._engine.ask()
+        self._asked += trial is not None
+        return trial
+
+    def _submit(self, trial: Trial) -> None:
+        trial = dataclasses.replace(trial, attempt=trial.attempt + 1)
+        try:
+            run = self._study.space.apply(self._study.base, trial.params)
+        except (
+            ConfigError
+        ) as error:  # several fields that don't fit together: the space let it pass
+            self._watcher.ended(self._table.fail(trial, f"refused: {error}", ()))
+            return
+        self._table.start(trial, run)
+        self._running[trial.number] = Running(trial, run, time.time())
+        self._launcher.submit(Task(trial.number, run))
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Broken):
+            raise PlumblineError(f"no worker can train:\n{event.reason}")
+        running = self._running[event.number]
+        trial = running.trial
+        if isinstance(event, Started):
+            running.worker = event.worker
+        elif isinstance(event, Epoch):
+            running.history.append(event.metrics)
+            value = event.metrics.metrics[running.run.objective.metric]
+            prune = self._engine.report(trial, event.metrics.epoch, value)
+            self._launcher.reply(trial.number, prune)
+        elif isinstance(event, Finished):
+            self._failures.clear()
+            self._ended(self._table.complete(trial, event.result, running.worker))
+        elif isinstance(event, Failed):
+            self._ended(self._table.fail(trial, event.reason, tuple(running.history)))
+            if event.traceback is not None:
+                self._stop_at_a_bug(event.traceback)
+        elif isinstance(event, Lost):
+            self._lost(running, event.reason)
+
+    def _lost(self, running: Running, reason: str) -> None:
+        trial = dataclasses.replace(running.trial, losses=running.trial.losses + 1)
+        if trial.losses < self._attempts:
+            del self._running[trial.number]
+            self._waiting.appendleft(trial)
+        else:
+            reason = f"{trial.losses} workers died of it: {reason}"
+            self._ended(self._table.fail(trial, reason, tuple(running.history)))
+
+    def _ended(self, entry: Entry) -> None:
+        del self._running[entry.number]
+        self._watcher.ended(entry)
+
+    def _stop_at_a_bug(self, traceback: str) -> None:
+        self._failures.append(traceback.strip().splitlines()[-1])
+        if len(self._failures) == _SAME_FAILURES and len(set(self._failures)) == 1:
+            raise PlumblineError(
+                f"{_SAME_FAILURES} trials in a row failed alike; this is a bug, not bad trials:\n"
+                f"{traceback}"
+            )

@@ -1,0 +1,104 @@
+"""What the coordinator and a launcher say to each other."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from pipeline.config import RunConfig, Section
+from pipeline.result import EpochMetrics, RunResult
+
+
+class LauncherConfig(Section):
+    """Where and how many workers run.
+
+    `workers`: None is one per CPU core. `trial_seconds`: deadline of a trial from its start.
+    `attempts`: workers that may die of one trial. `trainer`: dotted path of a function like
+    `search.worker.keras_trainer`.
+    """
+
+    name: Literal["local"]
+    workers: Annotated[int, Field(ge=1)] | None
+    threads_per_worker: Annotated[int, Field(ge=1)]
+    trials_per_worker: Annotated[int, Field(ge=1)]
+    trial_seconds: Annotated[float, Field(gt=0)] | None
+    attempts: Annotated[int, Field(ge=1)]
+    trainer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to run, by its number."""
+
+    number: int
+    run: RunConfig
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker took the trial up; `worker` describes it."""
+
+    number: int
+    worker: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The trial finished an epoch; its worker waits for `Launcher.reply`."""
+
+    number: int
+    metrics: EpochMetrics
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial ran to its end, or was pruned."""
+
+    number: int
+    result: RunResult
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial failed for a reason of its own: running it again would not help."""
+
+    number: int
+    reason: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The trial's worker died under it."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A worker can't train at all: its data or its libraries fail. No worker would fare better."""
+
+    reason: str
+
+
+Event = Started | Epoch | Finished | Failed | Lost | Broken
+
+
+class Launcher(Protocol):
+    """Runs tasks on workers. Not thread-safe: one coordinator calls it."""
+
+    def free(self) -> int:
+        """How many tasks can be submitted now."""
+
+    def submit(self, task: Task) -> None:
+        """Start `task` on a free worker."""
+
+    def poll(self, timeout: float) -> list[Event]:
+        """What happened, waiting at most `timeout` seconds for something to happen."""
+
+    def reply(self, number: int, prune: bool) -> None:
+        """Answer an Epoch event: the trial goes on, or is pruned."""
+
+    def close(self) -> None:
+        """Stop all workers; running trials are given up. Nothing is left running."""

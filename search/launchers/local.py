@@ -1,0 +1,165 @@
+"""Workers on this machine: long-lived spawned processes, replaced when they die, hang or grow old."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import DataConfig
+from search import worker
+from search.launchers.base import Event, Failed, Finished, LauncherConfig, Lost, Started, Task
+
+_LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: "connection.Connection[Any, Any]"
+    log: Path
+    task: Task | None = None
+    trials: int = 0
+    deadline: float = field(default=float("inf"))
+
+
+class LocalLauncher:
+    """A fixed number of worker processes, each with one trial at a time."""
+
+    def __init__(self, config: LauncherConfig, data: DataConfig, workers: int) -> None:
+        self._config = config
+        self._data = data
+        self._context = multiprocessing.get_context("spawn")
+        self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
+        self._spawned = 0
+        self._size = workers
+        self._workers = [self._spawn() for _ in range(workers)]
+
+    def free(self) -> int:
+        return self._size - sum(worker.task is not None for worker in self._workers)
+
+    def submit(self, task: Task) -> None:
+        free = next((worker for worker in self._workers if worker.task is None), None)
+        if free is not None and free.trials >= self._config.trials_per_worker:
+            self._remove(free)
+            free = None
+        if free is None:
+            free = self._spawn()
+            self._workers.append(free)
+        free.task = task
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # it died idle: poll finds it, and the task in it
+            free.pipe.send(task)
+
+    def poll(self, timeout: float) -> list[Event]:
+        deadline = min((worker.deadline for worker in self._workers), default=float("inf"))
+        timeout = max(0.0, min(timeout, deadline - time.monotonic()))
+        ready = connection.wait([worker.pipe for worker in self._workers], timeout)
+        events: list[Event] = []
+        for each in list(self._workers):
+            if each.pipe in ready:
+                events += self._read(each)
+            if time.monotonic() > each.deadline:
+                events += self._overdue(each)
+        return events
+
+    def reply(self, number: int, prune: bool) -> None:
+        for each in self._workers:
+            if each.task is not None and each.task.number == number:
+                with contextlib.suppress(BrokenPipeError):  # it died meanwhile: poll says so
+                    each.pipe.send(prune)
+
+    def close(self) -> None:
+        for each in self._workers:
+            each.process.kill()
+        for each in self._workers:
+            each.process.join()
+            each.pipe.close()
+        self._logs.cleanup()
+
+    def _spawn(self) -> _Worker:
+        self._spawned += 1
+        log = Path(self._logs.name) / f"worker-{self._spawned}.log"
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=worker.main,
+            args=(
+                theirs,
+                self._config.trainer,
+                self._data,
+                self._config.threads_per_worker,
+                str(log),
+            ),
+            name=f"plumbline-worker-{self._spawned}",
+            daemon=True,
+        )
+        process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+        return _Worker(process, ours, log)
+
+    def _read(self, each: _Worker) -> list[Event]:
+        """All messages that wait in a worker's pipe; if it is dead, its end too."""
+        events: list[Event] = []
+        try:
+            while each.pipe.poll():
+                event = each.pipe.recv()
+                events.append(event)
+                self._follow(each, event)
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
+            events += self._bury(each)
+        return events
+
+    def _follow(self, each: _Worker, event: Event) -> None:
+        if isinstance(event, Started) and self._config.trial_seconds is not None:
+            each.deadline = time.monotonic() + self._config.trial_seconds
+        elif isinstance(event, Finished | Failed):
+            each.task = None
+            each.trials += 1
+            each.deadline = float("inf")
+
+    def _bury(self, each: _Worker) -> list[Event]:
+        each.process.join(5)
+        each.process.kill()  # its pipe has ended, so it is of no use any more
+        each.process.join()
+        reason = f"its worker {_cause(each.process.exitcode)}"
+        tail = (
+            each.log.read_text(errors="replace")[-_LOG_TAIL:].strip() if each.log.exists() else ""
+        )
+        if tail:
+            reason += f"; its last output:\n{tail}"
+        self._remove(each)
+        return [] if each.task is None else [Lost(each.task.number, reason)]
+
+    def _overdue(self, each: _Worker) -> list[Event]:
+        self._remove(each)
+        if each.task is None:
+            return []
+        return [Failed(each.task.number, f"past its deadline of {self._config.trial_seconds:g} s")]
+
+    def _remove(self, each: _Worker) -> None:
+        """End a worker; `submit` spawns the next one when there is work for it."""
+        each.process.kill()
+        each.process.join()
+        each.pipe.close()
+        each.log.unlink(missing_ok=True)
+        self._workers.remove(each)
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"was ended by {name}{hint}"
+    return f"ended with exit code {exitcode}"
+
+
+def default_workers() -> int:
+    """One worker per CPU core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

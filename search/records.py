@@ -1,0 +1,146 @@
+"""From the trial table to records: what the tracker is told of a study and its trials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.config import as_override
+from pipeline.record import (
+    DatasetInfo,
+    Point,
+    RunRecord,
+    Status,
+    environment_tags,
+    epoch_points,
+    final_points,
+)
+from search.study import Entry, Study, TrialState
+
+_STATUS: dict[TrialState, Status] = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "FINISHED",  # it has results; the tag trial.state tells it from a complete one
+    "failed": "FAILED",
+}
+_NAME_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Records:
+    """Makes the records of one study. `dataset`: what every trial was trained on.
+
+    `config`: the composed configuration as YAML; `command`: what a person types to go on.
+    """
+
+    study: Study
+    uid: str
+    dataset: DatasetInfo
+    config: str
+    command: str
+
+    def of_trial(self, entry: Entry) -> RunRecord:
+        """The record of one trial, running or ended."""
+        points = epoch_points(entry.history)
+        texts = {}
+        if entry.result is not None and entry.ended_at is not None:
+            points += final_points(entry.result, entry.ended_at)
+            texts["model_summary.txt"] = entry.result.model_summary
+        tags = {
+            **environment_tags(),
+            **self.study.search,
+            **entry.worker,
+            "trial.number": str(entry.number),
+            "trial.state": entry.state,
+            "data.digest": self.dataset.digest,
+        }
+        if entry.reason is not None:
+            tags["trial.reason"] = entry.reason
+        return RunRecord(
+            uid=entry.uid,
+            experiment=self.study.config.name,
+            name=trial_name(entry),
+            status=_STATUS[entry.state],
+            started_at=entry.started_at,
+            ended_at=entry.ended_at,
+            attempt=entry.attempt,
+            parent=self.uid,
+            params=entry.run,
+            tags=tags,
+            points=points,
+            texts=texts,
+            dataset=self.dataset,
+        )
+
+    def of_study(self, entries: Sequence[Entry], status: Status) -> RunRecord:
+        """The record of the study itself, the parent of its trials': the best value so far, as a curve."""
+        ended = sorted(
+            (entry for entry in entries if entry.ended_at is not None),
+            key=lambda entry: (entry.ended_at, entry.number),
+        )
+        objective = self.study.base.objective
+        points: list[Point] = []
+        best: Entry | None = None
+        for index, entry in enumerate(ended, start=1):
+            if entry.state == "complete" and entry.value is not None:
+                if best is None or objective.better(entry.value, best.value):
+                    best = entry
+            if best is not None and best.value is not None and entry.ended_at is not None:
+                points.append(Point(f"best_{objective.metric}", best.value, index, entry.ended_at))
+        tags = {
+            **environment_tags(),
+            **self.study.search,
+            "study.trials": str(self.study.config.trials),
+            "mlflow.note.content": self._note(best),
+        }
+        if best is not None:
+            tags["study.best_trial"] = str(best.number)
+        started = min((entry.started_at for entry in entries), default=None)
+        return RunRecord(
+            uid=self.uid,
+            experiment=self.study.config.name,
+            name=self.study.config.name,
+            status=status,
+            started_at=started if started is not None else 0.0,
+            ended_at=ended[-1].ended_at if ended and status != "RUNNING" else None,
+            params=self.study.space.describe() | objective_params(self.study),
+            tags=tags,
+            points=tuple(points),
+            texts={"config.yaml": self.config},
+            dataset=self.dataset,
+        )
+
+    def _note(self, best: Entry | None) -> str:
+        lines = [f"**{self.study.config.question or self.study.config.name}**", "", "Varied:", ""]
+        lines += [f"- `{path}`: {text}" for path, text in self.study.space.describe().items()]
+        if best is not None and best.value is not None:
+            metric = self.study.base.objective.metric
+            lines += ["", f"Best so far: trial {best.number}, {metric} {best.value:.4f}", ""]
+            lines += ["```", pasted(best.params), "```"]
+        return "\n".join([*lines, "", "Go on, or top up:", "", "```", self.command, "```"])
+
+
+def objective_params(study: Study) -> dict[str, str]:
+    """The objective's settings by override path."""
+    return {
+        f"objective.{name}": as_override(value)
+        for name, value in study.base.objective.model_dump().items()
+    }
+
+
+def trial_name(entry: Entry) -> str:
+    """A name that can be read in a list: the number and what was tried."""
+    params = " ".join(f"{path.rpartition('.')[2]}={shown(v)}" for path, v in entry.params.items())
+    name = f"{entry.number:03d} {params}"
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 3] + "..."
+
+
+def shown(value: object) -> str:
+    """A value short enough for a table: four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else as_override(value)
+
+
+def pasted(params: Mapping[str, object]) -> str:
+    """`params` as they are typed on the command line."""
+    return " ".join(
+        f"'{path}={text}'" if "[" in (text := as_override(value)) else f"{path}={text}"
+        for path, value in params.items()
+    )

@@ -1,0 +1,96 @@
+"""The vocabulary of a study: what is asked, tried and told."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field, field_validator
+
+from pipeline.config import RunConfig, Section
+from pipeline.result import EpochMetrics, RunResult
+from search.space import Space, Stored
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+
+
+class StudyConfig(Section):
+    """A study: `trials` is a target over all launches together; `space` as it stands in YAML."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    question: str | None
+    trials: Annotated[int, Field(ge=1)]
+    space: Mapping[str, Any]
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+            raise ValueError(
+                f"study.name: expected letters, digits, '.', '_' and '-', got {name!r}"
+            )
+        return name
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study past the door: everything checked, nothing created yet.
+
+    `data_digest` stands for the data in the study's identity; `search` names engine, sampler and
+    pruner, for people to read.
+    """
+
+    config: StudyConfig
+    base: RunConfig
+    space: Space
+    data_digest: str
+    search: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that was asked for. `params`: stored values by override path.
+
+    `attempt`: how often it was started. `losses`: how many of its workers died.
+    """
+
+    number: int
+    uid: str
+    params: Mapping[str, Stored]
+    attempt: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial as the table remembers it. `history` is there for failed trials too, where `result` isn't.
+
+    `run`: every field of its RunConfig by override path. Times are Unix seconds.
+    """
+
+    number: int
+    uid: str
+    state: TrialState
+    params: Mapping[str, Stored]
+    run: Mapping[str, str]
+    attempt: int
+    started_at: float
+    ended_at: float | None = None
+    value: float | None = None
+    result: RunResult | None = None
+    reason: str | None = None
+    history: tuple[EpochMetrics, ...] = ()
+    worker: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Suggests trials. It sees parameters and the objective's metric, never test metrics."""
+
+    def ask(self) -> Trial | None:
+        """The next trial, or None when the space is exhausted."""
+
+    def resume(self, number: int) -> Trial:
+        """A trial that was running when an earlier coordinator died, with its parameters."""
+
+    def report(self, trial: Trial, epoch: int, value: float) -> bool:
+        """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""

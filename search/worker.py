@@ -1,0 +1,98 @@
+"""What runs inside a worker process: trials, one after the other, until it is told to leave."""
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection, parent_process
+from pkgutil import resolve_name
+from typing import Any
+
+from pipeline.config import DataConfig, RunConfig
+from pipeline.result import DivergedError, EpochMetrics, OnEpoch, RunResult
+from search.launchers.base import Broken, Epoch, Event, Failed, Finished, Started, Task
+
+Train = Callable[[RunConfig, OnEpoch], RunResult]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What trains: `train` runs one configuration, `about` describes where (device, threads)."""
+
+    train: Train
+    about: dict[str, str]
+
+
+MakeTrainer = Callable[[DataConfig, int], Trainer]
+
+
+def keras_trainer(data: DataConfig, threads: int) -> Trainer:
+    """The real thing: Keras imported and the data loaded once for all trials of a worker."""
+    from pipeline.device import device_name, limit_threads
+
+    limit_threads(threads)
+    from pipeline.data import load
+    from pipeline.run import execute
+
+    dataset = load(data)
+
+    def train(run: RunConfig, on_epoch: OnEpoch) -> RunResult:
+        return execute(run, dataset, on_epoch)
+
+    return Trainer(train, {"device": device_name(), "threads": str(threads)})
+
+
+def main(
+    pipe: "connection.Connection[Any, Any]", trainer: str, data: DataConfig, threads: int, log: str
+) -> None:
+    """Run tasks from `pipe` until a None or the end of the coordinator.
+
+    `log`: file that takes all that the libraries print; its end explains a death.
+    """
+    _leave_with_the_coordinator()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    try:
+        make_trainer: MakeTrainer = resolve_name(trainer)
+        worker = make_trainer(data, threads)
+    except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
+        pipe.send(Broken(traceback.format_exc()))
+        return
+    while (task := pipe.recv()) is not None:
+        pipe.send(Started(task.number, worker.about))
+        pipe.send(_run(task, worker.train, pipe))
+
+
+def _run(task: Task, train: Train, pipe: "connection.Connection[Any, Any]") -> Event:
+    def on_epoch(epoch: EpochMetrics) -> bool:
+        pipe.send(Epoch(task.number, epoch))
+        prune: bool = pipe.recv()
+        return prune
+
+    try:
+        return Finished(task.number, train(task.run, on_epoch))
+    except DivergedError as error:
+        return Failed(task.number, str(error))
+    except (EOFError, BrokenPipeError):
+        raise  # the coordinator is gone
+    except Exception as error:  # noqa: BLE001  # any failure is the trial's result
+        reason = f"{type(error).__name__}: {error}"
+        return Failed(task.number, reason, traceback.format_exc())
+
+
+def _leave_with_the_coordinator() -> None:
+    """End this process at once when its parent ends, however it ends and whatever runs here."""
+    parent = parent_process()
+    if parent is None:
+        raise RuntimeError("a worker runs in a process of its own")
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="leave-with-coordinator", daemon=True).start()
