@@ -11,7 +11,8 @@ STUDY  ?= dropout
 DATA   ?=
 ARGS   ?=
 BIN    := .venv/bin
-READY  := .venv/.ready-$(subst $(eval ) ,-,$(subst $(eval),,$(EXTRAS)))
+comma  := ,
+READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
 .PHONY: help setup study ui test test-all lint types check clean lock
 
