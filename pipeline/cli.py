@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.compose import CONF, compose, to_yaml
-from pipeline.errors import ConfigError, PlumblineError
+from pipeline.errors import ConfigError, PlumblineError, StorageError
+from pipeline.redact import redact
 
 
 def command(
@@ -40,10 +42,16 @@ def command(
             return 0
         return run(values)
     except PlumblineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         if isinstance(error, ConfigError):
             print(f"(python -m {prog} --help shows what there is)", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {redact(str(error))}", file=sys.stderr)
+        return StorageError.exit_code
+    except Exception:  # noqa: BLE001  # the last resort: a traceback, but without passwords
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")
+        return 1
 
 
 def listing(config_dir: Path, group: str) -> str:

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.record import RunRecord
+from pipeline.redact import redact
 
 
 class Tracker(Protocol):
     """Where records are published."""
 
-    def publish(self, record: RunRecord) -> None:
-        """Bring the tracked run to the state of `record`; safe to call again after any error."""
+    def publish(self, record: RunRecord) -> bool:
+        """Bring the tracked run to the state of `record`; safe to call again after any error.
+
+        False where nothing was left to do.
+        """
 
 
 class Publisher:
@@ -30,6 +34,7 @@ class Publisher:
     ) -> None:
         self._make_tracker = make_tracker
         self._on_problem = on_problem
+        self.changed = 0  # how many publications changed something
         self._interval = interval
         self._pending: dict[str, RunRecord] = {}
         self._lock = threading.Lock()
@@ -63,7 +68,7 @@ class Publisher:
                     return
             except Exception as error:  # noqa: BLE001  # whatever it is, the records are still here
                 if pause == self._interval:
-                    self._on_problem(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+                    self._on_problem(f"{type(error).__name__}: {_first_line(error)}")
                 pause = min(2 * pause, 30.0)
                 if time.monotonic() > self._give_up_at:
                     return
@@ -77,7 +82,7 @@ class Publisher:
             waiting = sorted(self._pending.values(), key=lambda record: record.parent is not None)
         for record in waiting:
             try:
-                tracker.publish(record)
+                self.changed += tracker.publish(record)
             except Exception:
                 with self._lock:  # to the end of the line: one bad record must not hold up the rest
                     self._pending[record.uid] = self._pending.pop(record.uid)
@@ -85,3 +90,7 @@ class Publisher:
             with self._lock:
                 if self._pending.get(record.uid) is record:
                     del self._pending[record.uid]
+
+
+def _first_line(error: Exception) -> str:
+    return redact((str(error).splitlines() or [""])[0])

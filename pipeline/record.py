@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pipeline.result import EpochMetrics, RunResult
 
@@ -32,6 +32,12 @@ class DatasetInfo:
     source: str
     train_shape: tuple[int, ...]
     test_shape: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "DatasetInfo":
+        """From what `dataclasses.asdict` and JSON made of one."""
+        shapes = {key: tuple(tree[key]) for key in ("train_shape", "test_shape")}
+        return cls(**{**tree, **shapes})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline.record import DatasetInfo, RunRecord
 
@@ -19,9 +20,11 @@ from mlflow.tracking import MlflowClient
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
+T = TypeVar("T")
 UID = "uid"
 ATTEMPT = "attempt"
-_METRICS_PER_BATCH = 1000  # MLflow's limit
+_METRICS_PER_BATCH = 1000  # MLflow's limits
+_PARAMS_PER_BATCH = 100
 
 
 @dataclass
@@ -30,6 +33,7 @@ class _Run:
     attempt: int
     ended: bool
     deleted: bool
+    described: bool = False
     points: int = 0  # how many points of the record are known to be there
 
 
@@ -44,20 +48,20 @@ class MlflowTracker:
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
 
-    def publish(self, record: RunRecord) -> None:
-        """Bring the run of `record.uid` to the state of `record`, creating it where there is none.
+    def publish(self, record: RunRecord) -> bool:
+        """Bring the run of `record.uid` to the state of `record`; False where it was there already.
 
         Times and values are the record's, so publishing it again makes no duplicates. A run of an
         earlier attempt that was cut short is moved to MLflow's trash.
         """
         try:
-            self._publish(record)
+            return self._publish(record)
         except Exception:
             self._experiments.clear()
             self._runs.clear()
             raise
 
-    def _publish(self, record: RunRecord) -> None:
+    def _publish(self, record: RunRecord) -> bool:
         runs = self._known_runs(record.experiment)
         run = runs.get(record.uid)
         if run is not None and run.attempt != record.attempt:
@@ -67,13 +71,16 @@ class MlflowTracker:
         if run is None:
             run = runs[record.uid] = self._create(record)
         elif run.deleted or (run.ended and record.ended):
-            return
+            return False
         elif run.ended:
             self._client.update_run(run.run_id, status="RUNNING")
             run.ended = False
+        if not run.described:
+            self._describe(run, record)
         self._log_points(run, record)
         if record.ended:
             self._end(run, record)
+        return True
 
     def _known_runs(self, experiment: str) -> dict[str, _Run]:
         if experiment not in self._runs:
@@ -125,11 +132,16 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        params = [entities.Param(key, value) for key, value in record.params.items()]
-        self._client.log_batch(run_id, params=params)
-        if record.dataset is not None:
-            self._client.log_inputs(run_id, datasets=[_dataset_input(record.dataset)])
         return _Run(run_id, record.attempt, ended=False, deleted=False)
+
+    def _describe(self, run: _Run, record: RunRecord) -> None:
+        """Log what is known from the start; the same again changes nothing."""
+        params = [entities.Param(key, value) for key, value in record.params.items()]
+        for batch in _batches(params, _PARAMS_PER_BATCH):
+            self._client.log_batch(run.run_id, params=batch)
+        if record.dataset is not None:
+            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
+        run.described = True
 
     def _log_points(self, run: _Run, record: RunRecord) -> None:
         metrics = [
@@ -163,7 +175,7 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     return entities.DatasetInput(dataset=dataset, tags=[context])
 
 
-def _batches(items: Sequence[entities.Metric], size: int) -> list[Sequence[entities.Metric]]:
+def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 

@@ -6,7 +6,7 @@ python -m pipeline.train model.dropout=0.3 train.epochs=5
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
     )
 
 
-def open_publisher(tracking: TrackingConfig) -> Publisher | None:
-    """A publisher to MLflow, or None where tracking is off. Its problems go to stderr."""
+def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Publisher | None:
+    """A publisher to MLflow, or None where tracking is off. `note` is told of problems."""
 
     def make_tracker() -> Any:
         from pipeline.tracking import MlflowTracker
@@ -47,7 +47,7 @@ def open_publisher(tracking: TrackingConfig) -> Publisher | None:
         return MlflowTracker(str(tracking.uri))
 
     def warn(problem: str) -> None:
-        print(f"tracking: {problem}; trying again", file=sys.stderr)
+        note(f"tracking: {problem} (trying again; nothing is lost)")
 
     return Publisher(make_tracker, warn) if tracking.name == "mlflow" else None
 
@@ -60,7 +60,7 @@ def main(values: dict[str, Any]) -> int:
     check_rows(dataset, run.train.validation_split)
     threads = int(values["launcher"]["threads_per_worker"])
     limit_threads(threads)
-    publisher = open_publisher(tracking)
+    publisher = open_publisher(tracking, print)
     with quietly():
         from pipeline.run import execute
 

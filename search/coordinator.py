@@ -21,9 +21,11 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.stopping import Stopper
 from search.study import Engine, Entry, Study, Trial
 from search.trials import TrialTable
 
+_POLL_SECONDS = 0.5  # how soon a signal is heard while nothing else happens
 _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
 
 
@@ -58,6 +60,39 @@ class Running:
         )
 
 
+@dataclass
+class Usage:
+    """How much of the time workers trained, and how much of a core the coordinator took."""
+
+    workers: int = 0
+    _began: float = 0.0
+    _cpu: float = 0.0
+    _busy: float = 0.0
+    _last: float = 0.0
+    _since: dict[int, float] = field(default_factory=dict)
+
+    def started(self, number: int) -> None:
+        """A worker took a trial up. The clock runs from the first one: before, workers start."""
+        now = time.monotonic()
+        if not self._began:
+            self._began, self._cpu = now, time.process_time()
+        self._since[number] = now
+        self.workers = max(self.workers, len(self._since))
+
+    def ended(self, number: int) -> None:
+        """A worker is done with a trial."""
+        self._last = time.monotonic()
+        self._busy += self._last - self._since.pop(number, self._last)
+
+    def __str__(self) -> str:
+        wall = self._last - self._began
+        if wall <= 0:
+            return "No trial ended."
+        busy = self._busy / (wall * self.workers)
+        cpu = (time.process_time() - self._cpu) / wall
+        return f"{wall:.1f} s: workers busy {busy:.0%} of it, coordinator {cpu:.1%} of a core."
+
+
 class Watcher(Protocol):
     """Who follows a study."""
 
@@ -82,6 +117,7 @@ class Coordinator:
         launcher: Launcher,
         attempts: int,
         watcher: Watcher,
+        stopper: Stopper,
     ) -> None:
         self._study = study
         self._table = table
@@ -89,16 +125,20 @@ class Coordinator:
         self._launcher = launcher
         self._attempts = attempts
         self._watcher = watcher
+        self._stopper = stopper
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
-        self.draining = False
+        self._usage = Usage()
+        self.met = False
 
     def run(self, target: int) -> None:
-        """Run until the table holds `target` finished trials, or the space is exhausted.
+        """Run until the table holds `target` finished trials, or the space is exhausted (`met`).
 
-        Trials that an earlier coordinator left running go first, with their parameters.
+        Trials that an earlier coordinator left running go first, with their parameters. When the
+        stopper says so, it returns earlier; trials given up then stay running in the table, which is
+        how the next launch finds them.
         Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
         """
         interrupted = self._table.interrupted()
@@ -108,13 +148,23 @@ class Coordinator:
             while self._launcher.free() and (trial := self._next(target)) is not None:
                 self._submit(trial)
             if not self._running:
+                self.met = not self._stopper.draining or self._is_met(target)
                 return
-            for event in self._launcher.poll(timeout=1.0):
+            if self._stopper.expired:
+                return
+            for event in self._launcher.poll(_POLL_SECONDS):
                 self._handle(event)
             self._watcher.running(self._running)
 
+    def usage(self) -> str:
+        """How busy workers and coordinator were, in one line."""
+        return str(self._usage)
+
+    def _is_met(self, target: int) -> bool:
+        return not self._waiting and self._asked >= target
+
     def _next(self, target: int) -> Trial | None:
-        if self.draining:
+        if self._stopper.draining:
             return None
         if self._waiting:
             return self._waiting.popleft()
@@ -142,8 +192,11 @@ class Coordinator:
             raise PlumblineError(f"no worker can train:\n{event.reason}")
         running = self._running[event.number]
         trial = running.trial
+        if isinstance(event, Finished | Failed | Lost):
+            self._usage.ended(trial.number)
         if isinstance(event, Started):
             running.worker = event.worker
+            self._usage.started(trial.number)
         elif isinstance(event, Epoch):
             running.history.append(event.metrics)
             value = event.metrics.metrics[running.run.objective.metric]
@@ -170,6 +223,7 @@ class Coordinator:
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
+        self._engine.tell(entry)
         self._watcher.ended(entry)
 
     def _stop_at_a_bug(self, traceback: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.publisher import Publisher
     from pipeline.record import Status
+    from search.config import Setup
     from search.coordinator import Running
     from search.progress import Progress
     from search.records import Records
@@ -20,58 +21,33 @@ if TYPE_CHECKING:
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
 
-
-class _Watcher:
-    """Passes on what happens in a study to the screen and to the publisher."""
-
-    def __init__(
-        self, progress: "Progress", records: "Records", publisher: "Publisher | None"
-    ) -> None:
-        self._progress = progress
-        self._records = records
-        self._publisher = publisher
-        self._entries: dict[int, Entry] = {}
-        self._published: dict[int, tuple[int, int]] = {}
-
-    def begin(self, entries: "list[Entry]") -> None:
-        """Publish the study, and what an earlier launch recorded but did not publish."""
-        self._entries = {entry.number: entry for entry in entries if entry.state != "running"}
-        self._publish_study()
-        for entry in self._entries.values():
-            self._publish(entry)
-
-    def running(self, trials: "Mapping[int, Running]") -> None:
-        self._progress.update(trials)
-        for number, trial in trials.items():
-            seen = (trial.trial.attempt, len(trial.history))
-            if trial.worker and self._published.get(number) != seen:
-                self._published[number] = seen
-                self._publish(trial.entry)
-
-    def ended(self, entry: "Entry") -> None:
-        self._entries[entry.number] = entry
-        self._progress.ended(entry)
-        self._publish(entry)
-        self._publish_study()
-
-    def _publish(self, entry: "Entry") -> None:
-        if self._publisher is not None:
-            self._publisher.update(self._records.of_trial(entry))
-
-    def _publish_study(self) -> None:
-        if self._publisher is not None:
-            record = self._records.of_study(list(self._entries.values()), "RUNNING")
-            self._publisher.update(record)
+_PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 
 
 def main(values: dict[str, Any]) -> int:
-    """Bring the study to its target; 0 when it is met."""
+    """Bring the study to its target. 0: met; 75: stopped before, the same command goes on."""
     from pipeline.cli import listing
     from pipeline.compose import CONF
+    from pipeline.errors import StoppedError
     from search.config import read
+    from search.lock import LockedError, study_lock
 
     setup = read(values, lambda: listing(CONF, "study"))
+    name, lock = setup.study.name, setup.study.lock
+    try:
+        with study_lock(setup.storage.url, name, wait=lock == "wait"):
+            return _run(setup)
+    except LockedError:
+        if lock == "skip":
+            print(f"{name}: another launch is running; skipped (study.lock=skip).")
+            return 0
+        raise StoppedError(
+            f"{name}: another launch of this study is running "
+            "(wait for it, or choose study.lock=wait or study.lock=skip)"
+        ) from None
 
+
+def _run(setup: "Setup") -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
@@ -83,74 +59,141 @@ def main(values: dict[str, Any]) -> int:
     from search.progress import Progress
     from search.records import Records
     from search.report import summary
+    from search.stopping import Stopper
+    from search.storage import errors_named
     from search.study import Study
     from search.trials import TrialTable
 
-    console = Console()
+    console = Console(highlight=False)
     objective = setup.run.objective
     data = locate(setup.run.data)
     dataset = load(data)
     check_rows(dataset, setup.run.train.validation_split)
-    study = Study(setup.study, setup.run, setup.space, dataset.digest, setup.search)
-    table = TrialTable.open(setup.storage.url, study)
-    records = Records(
-        study,
-        table.uid,
-        dataset_info(dataset),
-        to_yaml(setup.values),
-        shlex.join(["python", "-m", "search.optimize", *sys.argv[1:]]),
-    )
+    study = Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
     del dataset  # workers load their own
 
-    engine = OptunaEngine(table, setup.space, setup.make_sampler, setup.sampler_seed, setup.pruner)
-    target = min(setup.study.trials, setup.grid_size or setup.study.trials)
-    entries = table.entries()
-    ended = [entry for entry in entries if entry.state != "running"]
-    publisher = open_publisher(setup.tracking)
-    if len(ended) >= target:
-        console.print(f"Nothing left to do: {setup.study.name} has its {target} trials.")
-        workers = 0
-    else:
-        workers = min(setup.launcher.workers or default_workers(), target - len(ended))
-        console.print(
-            f"[bold]{setup.study.name}[/]: {setup.study.question or ''} "
-            f"{len(ended)} of {target} trials done, {workers} workers.",
-            highlight=False,
+    with errors_named(setup.storage.url):
+        table = TrialTable.open(setup.storage.url, study)
+        table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
+        engine = OptunaEngine(
+            table, setup.space, setup.make_sampler, setup.sampler_seed, setup.pruner
         )
-    progress = Progress(console, setup.study.name, target, max(workers, 1), objective, ended)
-    watcher = _Watcher(progress, records, publisher)
-    watcher.begin(entries)
-    status: Status = "KILLED"
-    try:
-        if workers:
-            launcher = LocalLauncher(setup.launcher, data, workers)
-            try:
-                with progress:
-                    coordinator = Coordinator(
-                        study, table, engine, launcher, setup.launcher.attempts, watcher
-                    )
-                    coordinator.run(target)
-            finally:
-                launcher.close()
-        status = "FINISHED"
-    finally:
-        entries = table.entries()
-        waiting = 0
-        if publisher is not None:
-            publisher.update(records.of_study(entries, status))
-            waiting = publisher.close(patience=10)
-    console.print(summary(entries, objective))
-    if waiting:
-        console.print(f"{waiting} runs could not be published to {setup.tracking.uri} yet.")
+        target = min(setup.study.trials, setup.grid_size or setup.study.trials)
+        ended = [entry for entry in table.entries() if entry.state != "running"]
+        missing = target - len(ended)
+        workers = min(setup.launcher.workers or default_workers(), max(missing, 1))
+        progress = Progress(console, setup.study.name, target, workers, objective, ended)
+        publisher = open_publisher(setup.tracking, progress.note)
+        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, ended)
+        stopper = Stopper(setup.launcher.grace_seconds, progress.note)
+        status: Status = "KILLED"
+        try:
+            if missing > 0:
+                progress.note(
+                    f"{setup.study.name}: {setup.study.question or ''} "
+                    f"{len(ended)} of {target} trials done, {workers} workers."
+                )
+                launcher = LocalLauncher(setup.launcher, data, workers)
+                try:
+                    with progress, stopper.listening():
+                        coordinator = Coordinator(
+                            study,
+                            table,
+                            engine,
+                            launcher,
+                            setup.launcher.attempts,
+                            watcher,
+                            stopper,
+                        )
+                        coordinator.run(target)
+                        met = coordinator.met
+                        progress.note(coordinator.usage())
+                finally:
+                    launcher.close()
+            else:
+                progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
+                met = True
+            status = "FINISHED" if met else "KILLED"
+        finally:
+            unpublished = watcher.close(status)
+        console.print(summary(table.entries(), objective))
+    if unpublished:
+        progress.note(
+            f"\n{unpublished} runs are not published yet: python -m search.publish does it later."
+        )
     elif publisher is not None:
-        console.print(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
-    return 0
+        progress.note(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
+    if not met:
+        progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
+    return 0 if met else 75
+
+
+class _Watcher:
+    """Passes on what happens in a study to the screen and to the publisher."""
+
+    def __init__(
+        self,
+        progress: "Progress",
+        records: "Records",
+        publisher: "Publisher | None",
+        ended: "list[Entry]",
+    ) -> None:
+        self._progress = progress
+        self._records = records
+        self._publisher = publisher
+        self._ended = {entry.number: entry for entry in ended}
+        self._running: dict[int, Entry] = {}
+        self._publish_study("RUNNING")
+        for entry in ended:  # what an earlier launch recorded but could not publish
+            self._publish(entry)
+
+    def running(self, trials: "Mapping[int, Running]") -> None:
+        """Show and publish what is new of the running trials."""
+        self._progress.update(trials)
+        for number, trial in trials.items():
+            before, now = self._running.get(number), trial.entry
+            if now.worker and now != before:
+                self._running[number] = now
+                self._publish(now)
+
+    def ended(self, entry: "Entry") -> None:
+        """Show and publish a trial that ended."""
+        self._running.pop(entry.number, None)
+        self._ended[entry.number] = entry
+        self._progress.ended(entry)
+        self._publish(entry)
+        self._publish_study("RUNNING")
+
+    def close(self, status: "Status") -> int:
+        """End the study's own run, and those of trials given up; how many runs are not published."""
+        if self._publisher is None:
+            return 0
+        for entry in self._running.values():
+            self._publisher.update(self._records.given_up(entry))
+        self._publish_study(status)
+        return self._publisher.close(_PUBLISH_SECONDS)
+
+    def _publish(self, entry: "Entry") -> None:
+        if self._publisher is not None:
+            self._publisher.update(self._records.of_trial(entry))
+
+    def _publish_study(self, status: "Status") -> None:
+        if self._publisher is not None:
+            self._publisher.update(self._records.of_study(list(self._ended.values()), status))
+
+
+def _command() -> list[str]:
+    return ["python", "-m", "search.optimize", *sys.argv[1:]]
 
 
 def _help(config_dir: Path) -> str:
     from pipeline.cli import listing
 
-    return f"studies (+study=NAME):\n{listing(config_dir, 'study')}"
+    return (
+        f"studies (+study=NAME):\n{listing(config_dir, 'study')}\n\n"
+        "exit codes: 0 target met, 2 bad configuration, 69 data or a service can't be reached,\n"
+        "74 input/output, 75 stopped and resumable, 1 anything else"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """From the trial table to records: what the tracker is told of a study and its trials."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config import as_override
 from pipeline.record import (
-    DatasetInfo,
     Point,
     RunRecord,
     Status,
@@ -13,7 +13,8 @@ from pipeline.record import (
     epoch_points,
     final_points,
 )
-from search.study import Entry, Study, TrialState
+from pipeline.redact import redact
+from search.study import About, Entry, TrialState
 
 _STATUS: dict[TrialState, Status] = {
     "running": "RUNNING",
@@ -26,16 +27,10 @@ _NAME_LENGTH = 120
 
 @dataclass(frozen=True)
 class Records:
-    """Makes the records of one study. `dataset`: what every trial was trained on.
+    """Makes the records of one study, from what its trial table says."""
 
-    `config`: the composed configuration as YAML; `command`: what a person types to go on.
-    """
-
-    study: Study
+    about: About
     uid: str
-    dataset: DatasetInfo
-    config: str
-    command: str
 
     def of_trial(self, entry: Entry) -> RunRecord:
         """The record of one trial, running or ended."""
@@ -46,17 +41,17 @@ class Records:
             texts["model_summary.txt"] = entry.result.model_summary
         tags = {
             **environment_tags(),
-            **self.study.search,
+            **self.about.search,
             **entry.worker,
             "trial.number": str(entry.number),
             "trial.state": entry.state,
-            "data.digest": self.dataset.digest,
+            "data.digest": self.about.dataset.digest,
         }
         if entry.reason is not None:
-            tags["trial.reason"] = entry.reason
+            tags["trial.reason"] = redact(entry.reason)
         return RunRecord(
             uid=entry.uid,
-            experiment=self.study.config.name,
+            experiment=self.about.name,
             name=trial_name(entry),
             status=_STATUS[entry.state],
             started_at=entry.started_at,
@@ -67,7 +62,18 @@ class Records:
             tags=tags,
             points=points,
             texts=texts,
-            dataset=self.dataset,
+            dataset=self.about.dataset,
+        )
+
+    def given_up(self, entry: Entry) -> RunRecord:
+        """The record of a trial that was stopped in the middle; its next attempt takes its place."""
+        now = time.time()
+        record = self.of_trial(entry)
+        return replace(
+            record,
+            status="KILLED",
+            ended_at=now,
+            tags={**record.tags, "trial.state": "interrupted"},
         )
 
     def of_study(self, entries: Sequence[Entry], status: Status) -> RunRecord:
@@ -76,7 +82,7 @@ class Records:
             (entry for entry in entries if entry.ended_at is not None),
             key=lambda entry: (entry.ended_at, entry.number),
         )
-        objective = self.study.base.objective
+        objective = self.about.objective
         points: list[Point] = []
         best: Entry | None = None
         for index, entry in enumerate(ended, start=1):
@@ -87,8 +93,8 @@ class Records:
                 points.append(Point(f"best_{objective.metric}", best.value, index, entry.ended_at))
         tags = {
             **environment_tags(),
-            **self.study.search,
-            "study.trials": str(self.study.config.trials),
+            **self.about.search,
+            "study.trials": str(self.about.trials),
             "mlflow.note.content": self._note(best),
         }
         if best is not None:
@@ -96,33 +102,33 @@ class Records:
         started = min((entry.started_at for entry in entries), default=None)
         return RunRecord(
             uid=self.uid,
-            experiment=self.study.config.name,
-            name=self.study.config.name,
+            experiment=self.about.name,
+            name=self.about.name,
             status=status,
             started_at=started if started is not None else 0.0,
             ended_at=ended[-1].ended_at if ended and status != "RUNNING" else None,
-            params=self.study.space.describe() | objective_params(self.study),
+            params={**self.about.space, **objective_params(self.about)},
             tags=tags,
             points=tuple(points),
-            texts={"config.yaml": self.config},
-            dataset=self.dataset,
+            texts={"config.yaml": self.about.config},
+            dataset=self.about.dataset,
         )
 
     def _note(self, best: Entry | None) -> str:
-        lines = [f"**{self.study.config.question or self.study.config.name}**", "", "Varied:", ""]
-        lines += [f"- `{path}`: {text}" for path, text in self.study.space.describe().items()]
+        lines = [f"**{self.about.question or self.about.name}**", "", "Varied:", ""]
+        lines += [f"- `{path}`: {text}" for path, text in self.about.space.items()]
         if best is not None and best.value is not None:
-            metric = self.study.base.objective.metric
+            metric = self.about.objective.metric
             lines += ["", f"Best so far: trial {best.number}, {metric} {best.value:.4f}", ""]
             lines += ["```", pasted(best.params), "```"]
-        return "\n".join([*lines, "", "Go on, or top up:", "", "```", self.command, "```"])
+        return "\n".join([*lines, "", "Go on, or top up:", "", "```", self.about.command, "```"])
 
 
-def objective_params(study: Study) -> dict[str, str]:
+def objective_params(about: About) -> dict[str, str]:
     """The objective's settings by override path."""
     return {
         f"objective.{name}": as_override(value)
-        for name, value in study.base.objective.model_dump().items()
+        for name, value in about.objective.model_dump().items()
     }
 
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, field_validator
 
-from pipeline.config import RunConfig, Section
+from pipeline.config import ObjectiveConfig, RunConfig, Section, validated
+from pipeline.record import DatasetInfo
+from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
 from search.space import Space, Stored
 
@@ -15,11 +17,15 @@ TrialState = Literal["running", "complete", "pruned", "failed"]
 
 
 class StudyConfig(Section):
-    """A study: `trials` is a target over all launches together; `space` as it stands in YAML."""
+    """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
+
+    `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     question: str | None
     trials: Annotated[int, Field(ge=1)]
+    lock: Literal["fail", "wait", "skip"]
     space: Mapping[str, Any]
 
     @field_validator("name")
@@ -36,15 +42,62 @@ class StudyConfig(Section):
 class Study:
     """A study past the door: everything checked, nothing created yet.
 
-    `data_digest` stands for the data in the study's identity; `search` names engine, sampler and
-    pruner, for people to read.
+    `search` names engine, sampler and pruner, for people to read.
     """
 
     config: StudyConfig
     base: RunConfig
     space: Space
-    data_digest: str
+    dataset: DatasetInfo
     search: Mapping[str, str]
+
+    def about(self, config: str, command: str) -> "About":
+        """What people read of it, for the trial table."""
+        return About(
+            name=self.config.name,
+            question=self.config.question,
+            trials=self.config.trials,
+            space=self.space.describe(),
+            objective=self.base.objective,
+            search=self.search,
+            dataset=self.dataset,
+            config=redact(config),
+            command=redact(command),
+        )
+
+
+@dataclass(frozen=True)
+class About:
+    """What people read of a study. It stands in the trial table, so that reports need nothing else.
+
+    `config`: the composed configuration as YAML; `command`: what to type to go on. Both without
+    passwords.
+    """
+
+    name: str
+    question: str | None
+    trials: int
+    space: Mapping[str, str]
+    objective: ObjectiveConfig
+    search: Mapping[str, str]
+    dataset: DatasetInfo
+    config: str
+    command: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As the trial table stores it."""
+        return {**asdict(self), "objective": self.objective.model_dump()}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "About":
+        """From what `to_json` gave."""
+        return cls(
+            **{
+                **tree,
+                "objective": validated(ObjectiveConfig, tree["objective"], "objective"),
+                "dataset": DatasetInfo.from_json(tree["dataset"]),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +144,9 @@ class Engine(Protocol):
 
     def resume(self, number: int) -> Trial:
         """A trial that was running when an earlier coordinator died, with its parameters."""
+
+    def tell(self, entry: Entry) -> None:
+        """Hear how a trial ended, as the table has it."""
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
         """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""

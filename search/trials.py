@@ -4,23 +4,20 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
-from sqlalchemy.engine import make_url
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.result import EpochMetrics, RunResult
 from search.space import fixed
-from search.study import Entry, Study, Trial, TrialState
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+from search.storage import open_storage
+from search.study import About, Entry, Study, Trial, TrialState
 
 _IDENTITY = "identity"
 _UID = "uid"
+_ABOUT = "about"
 _START = "start"
 _END = "end"
 _STATES: dict[str, TrialState] = {
@@ -29,27 +26,6 @@ _STATES: dict[str, TrialState] = {
     "PRUNED": "pruned",
     "FAIL": "failed",
 }
-
-
-def open_storage(url: str) -> optuna.storages.RDBStorage:
-    """Optuna's storage at `url`; an SQLite file is created where there is none, and set up to be read
-    while it is written."""
-    parsed = make_url(url)
-    options: dict[str, Any] = {}
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        options = {"connect_args": {"timeout": 30}}
-    storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
-    if parsed.get_backend_name() == "sqlite":
-        sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
-        storage.engine.dispose()
-    return storage
-
-
-def _set_pragmas(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 class TrialTable:
@@ -95,6 +71,22 @@ class TrialTable:
                 + "\nGive the new study another name (study.name=...), or set these back."
             )
         return cls(found)
+
+    @classmethod
+    def every(cls, url: str) -> "list[TrialTable]":
+        """The tables of all Plumbline studies in the storage at `url`."""
+        storage = open_storage(url)
+        names = [summary.study_name for summary in optuna.get_all_study_summaries(storage, False)]
+        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+        return [cls(study) for study in studies if _ABOUT in study.user_attrs]
+
+    def describe(self, about: About) -> None:
+        """Record what people read of the study; the latest launch's words count."""
+        self.optuna_study.set_user_attr(_ABOUT, about.to_json())
+
+    def about(self) -> About:
+        """What the latest launch said of the study."""
+        return About.from_json(self.optuna_study.user_attrs[_ABOUT])
 
     def start(self, trial: Trial, run: RunConfig) -> None:
         """Record that an attempt at `trial` begins now, with this `run`."""
@@ -189,7 +181,7 @@ def _identity(study: Study) -> dict[str, dict[str, str]]:
     return {
         "space": {f"study.space.{key}": text for key, text in study.space.describe().items()},
         "fixed": parameters,
-        "data": {"data digest": study.data_digest},
+        "data": {"data digest": study.dataset.digest},
     }
 
 

@@ -1,5 +1,6 @@
 """Optuna as an engine: its samplers suggest, its pruners stop, its storage is the trial table."""
 
+import copy
 from collections.abc import Callable
 
 import optuna
@@ -11,7 +12,7 @@ from optuna.distributions import (
 )
 
 from search.space import Dimension, Range, Space, encode
-from search.study import Trial
+from search.study import Entry, Trial
 from search.trials import TrialTable
 
 MakeSampler = Callable[..., optuna.samplers.BaseSampler]
@@ -66,10 +67,19 @@ class OptunaEngine:
             )  # what is stored, or what was not drawn before the end
         return self._table.asked(trial)
 
+    def tell(self, entry: Entry) -> None:
+        """Nothing: the trial table is Optuna's own, so it has heard."""
+
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
         asked = self._table.optuna_trial(trial.number)
-        asked.report(value, epoch)
-        return asked.should_prune()
+        frozen = copy.copy(asked.storage.get_trial(asked._trial_id))
+        seen = frozen.intermediate_values
+        if epoch not in seen:
+            asked.report(value, epoch)
+        # An attempt that was cut short may have left later epochs, which this one has yet to reach.
+        earlier = {step: old for step, old in seen.items() if step < epoch}
+        frozen.intermediate_values = {**earlier, epoch: value}
+        return self._study.pruner.prune(self._study, frozen)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         sampler = self._make_sampler(seed=self._seed)

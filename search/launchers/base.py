@@ -13,7 +13,8 @@ class LauncherConfig(Section):
     """Where and how many workers run.
 
     `workers`: None is one per CPU core. `trial_seconds`: deadline of a trial from its start.
-    `attempts`: workers that may die of one trial. `trainer`: dotted path of a function like
+    `attempts`: workers that may die of one trial. `grace_seconds`: what running trials get after
+    SIGTERM. `trainer`: dotted path of a function like
     `search.worker.keras_trainer`.
     """
 
@@ -23,6 +24,7 @@ class LauncherConfig(Section):
     trials_per_worker: Annotated[int, Field(ge=1)]
     trial_seconds: Annotated[float, Field(gt=0)] | None
     attempts: Annotated[int, Field(ge=1)]
+    grace_seconds: Annotated[float, Field(ge=0)]
     trainer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
 
 

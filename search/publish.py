@@ -1,0 +1,64 @@
+"""Publish what the trial table holds and the tracker does not, after an outage for instance.
+
+python -m search.publish
+python -m search.publish study.name=dropout tracking.uri=http://127.0.0.1:5000
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli import command
+
+
+def main(values: dict[str, Any]) -> int:
+    """Publish every study in the storage, or the one that is named. 69: the tracker is still away."""
+    from pipeline.config import TrackingConfig, validated
+    from pipeline.errors import ConfigError, UnavailableError
+    from pipeline.train import open_publisher
+    from search.config import StorageConfig
+    from search.lock import LockedError, study_lock
+    from search.records import Records
+    from search.storage import errors_named
+    from search.trials import TrialTable
+
+    url = validated(StorageConfig, values["storage"], "storage").url
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    name = values["study"]["name"]
+    with errors_named(url):
+        tables = {table.about().name: table for table in TrialTable.every(url)}
+        if name is not None and name not in tables:
+            raise ConfigError(f"study.name: no study {name!r} here, there are: {', '.join(tables)}")
+        for study in [name] if name is not None else tables:
+            try:
+                with study_lock(url, study, wait=False):
+                    table = tables[study]
+                    entries = [entry for entry in table.entries() if entry.state != "running"]
+                    records = Records(table.about(), table.uid)
+                    publisher = open_publisher(tracking, print)
+                    if publisher is None:
+                        raise ConfigError("tracking: is off (choose tracking=mlflow)")
+                    met = len(entries) >= table.about().trials
+                    publisher.update(records.of_study(entries, "FINISHED" if met else "KILLED"))
+                    for entry in entries:
+                        publisher.update(records.of_trial(entry))
+                    waiting = publisher.close(patience=0)
+            except LockedError:
+                print(f"{study}: is running, and publishes by itself")
+                continue
+            if waiting:
+                raise UnavailableError(
+                    f"{study}: {waiting} of {len(entries) + 1} runs can't be published to "
+                    f"{tracking.uri} now; nothing is lost, try again later"
+                )
+            print(f"{study}: {publisher.changed} runs published, {len(entries)} trials in all")
+    return 0
+
+
+def _help(_: Path) -> str:
+    return "Takes the same storage.url and tracking.uri as the study. Publishing twice changes nothing."
+
+
+if __name__ == "__main__":
+    description = "Publish what the trial table holds and the tracker does not."
+    sys.exit(command(sys.argv[1:], main, "search.publish", description, _help))

@@ -1,0 +1,54 @@
+"""What signals ask of a study: to drain, then to stop."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopper:
+    """Whether new trials may start (`draining`), and whether running ones are given up (`expired`)."""
+
+    def __init__(self, grace_seconds: float, note: Callable[[str], None]) -> None:
+        self._grace_seconds = grace_seconds
+        self._note = note
+        self._deadline = float("inf")
+        self.draining = False
+
+    @property
+    def expired(self) -> bool:
+        """Running trials are not waited for any longer."""
+        return time.monotonic() >= self._deadline
+
+    def drain(self, seconds: float) -> None:
+        """Start no more trials, and wait for the running ones at most `seconds`."""
+        self.draining = True
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle Ctrl-C and SIGTERM within the block.
+
+        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, drains for the grace period.
+        """
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGTERM, self._terminated)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _interrupted(self, _: int, __: FrameType | None) -> None:
+        if self.draining:
+            self.drain(0)
+            self._note("Stopping at once.")
+        else:
+            self.drain(float("inf"))
+            self._note("Finishing the running trials; Ctrl-C again stops at once.")
+
+    def _terminated(self, _: int, __: FrameType | None) -> None:
+        self._note(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
+        self.drain(self._grace_seconds)

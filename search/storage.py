@@ -1,0 +1,126 @@
+"""The database that holds the trial table: opened, checked, never overwritten."""
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from sqlalchemy.engine import make_url
+
+from pipeline.errors import ConfigError, StorageError, UnavailableError
+from pipeline.redact import redact
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+LOCKED_SECONDS = 30.0
+"""How long a writer waits for a reader that locks the database."""
+
+_NEEDED_BYTES = 50 * 2**20
+_MAGIC = b"SQLite format 3\x00"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL, or None for a server."""
+    try:
+        parsed = make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise ConfigError(f"storage.url: expected a database URL, got {redact(url)}") from None
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:":
+        raise ConfigError(f"storage.url: a study in memory would be lost, got {url} (name a file)")
+    return Path(parsed.database)
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's storage at `url`; an SQLite file is created where there is none.
+
+    Raises StorageError where the file can't be written, is damaged or belongs to something else;
+    UnavailableError where a database server can't be reached.
+    """
+    file = sqlite_file(url)
+    with errors_named(url):
+        if file is None:
+            return optuna.storages.RDBStorage(url)
+        check_writable(file.parent)
+        # Several processes that create the tables at once would break each other.
+        with FileLock(f"{file}.lock", timeout=LOCKED_SECONDS):
+            _check_sqlite(file)
+            storage = optuna.storages.RDBStorage(
+                url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}
+            )
+        sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
+        storage.engine.dispose()
+        return storage
+
+
+def check_writable(folder: Path) -> None:
+    """Create `folder` if need be, and raise StorageError where it can't take what a study writes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".plumbline-probe"
+        probe.write_bytes(b"x")
+        probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StorageError(f"{folder.absolute()}: can't be written: {error.strerror}") from None
+    if free < _NEEDED_BYTES:
+        raise StorageError(
+            f"{folder.absolute()}: the disk has {free // 2**20} MiB left, a study needs "
+            f"{_NEEDED_BYTES // 2**20} MiB"
+        )
+
+
+@contextlib.contextmanager
+def errors_named(url: str) -> Iterator[None]:
+    """Turn the database's own errors into a StorageError that names it, without its password."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        cause = getattr(cause, "orig", None) or cause
+        lines = redact(str(cause)).strip().splitlines() or [type(cause).__name__]
+        file = sqlite_file(url)
+        if file is None:
+            raise UnavailableError(f"storage.url: {redact(url)}: {lines[0]}") from error
+        raise StorageError(f"study database {file.absolute()}: {lines[0]}") from error
+
+
+def _check_sqlite(file: Path) -> None:
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    name = file.absolute()
+    with file.open("rb") as opened:
+        head = opened.read(len(_MAGIC))
+    if head != _MAGIC:
+        raise StorageError(
+            f"{name}: is no SQLite database, it starts with {head!r} (left as it is)"
+        )
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as connection:
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {row[0] for row in rows}
+    except sqlite3.DatabaseError as error:
+        damage, tables = str(error), set()
+        if "locked" in damage:
+            raise StorageError(f"study database {name}: {damage}") from None
+    if damage != "ok":
+        raise StorageError(
+            f"{name}: the study database is damaged: {damage} (left as it is; move it away, or "
+            "recover it with `sqlite3 FILE .recover`)"
+        )
+    if tables and not {"studies", "trials", "version_info"} <= tables:
+        raise StorageError(f"{name}: is a database of something else (left as it is)")
+
+
+def _set_pragmas(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")  # readers don't stop the writer
+    connection.execute("PRAGMA synchronous=NORMAL")
