@@ -54,6 +54,7 @@ class Running:
             params=self.trial.params,
             run=self.run.parameters(),
             attempt=self.trial.attempt,
+            losses=self.trial.losses,
             started_at=self.started_at,
             history=tuple(self.history),
             worker=self.worker,
@@ -141,8 +142,7 @@ class Coordinator:
         how the next launch finds them.
         Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
         """
-        interrupted = self._table.interrupted()
-        self._waiting.extend(self._engine.resume(number) for number in interrupted)
+        self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
         while True:
             while self._launcher.free() and (trial := self._next(target)) is not None:
@@ -170,9 +170,11 @@ class Coordinator:
             return self._waiting.popleft()
         if self._asked >= target:
             return None
-        trial = self._engine.ask()
-        self._asked += trial is not None
-        return trial
+        suggestion = self._engine.ask()
+        if suggestion is None:
+            return None
+        self._asked += 1
+        return self._table.create(suggestion, self._study.space)
 
     def _submit(self, trial: Trial) -> None:
         trial = dataclasses.replace(trial, attempt=trial.attempt + 1)
@@ -181,7 +183,9 @@ class Coordinator:
         except (
             ConfigError
         ) as error:  # several fields that don't fit together: the space let it pass
-            self._watcher.ended(self._table.fail(trial, f"refused: {error}", ()))
+            entry = self._table.fail(trial, f"refused: {error}", ())
+            self._engine.tell(entry)
+            self._watcher.ended(entry)
             return
         self._table.start(trial, run)
         self._running[trial.number] = Running(trial, run, time.time())
@@ -200,13 +204,14 @@ class Coordinator:
         elif isinstance(event, Epoch):
             running.history.append(event.metrics)
             value = event.metrics.metrics[running.run.objective.metric]
-            prune = self._engine.report(trial, event.metrics.epoch, value)
+            prune = self._engine.report(trial.number, event.metrics.epoch, value)
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
             self._failures.clear()
-            self._ended(self._table.complete(trial, event.result, running.worker))
+            notes = self._engine.notes(trial.number)
+            self._ended(self._table.complete(trial, event.result, running.worker, notes))
         elif isinstance(event, Failed):
-            self._ended(self._table.fail(trial, event.reason, tuple(running.history)))
+            self._ended(self._table.fail(trial, event.reason, running.history))
             if event.traceback is not None:
                 self._stop_at_a_bug(event.traceback)
         elif isinstance(event, Lost):
@@ -219,7 +224,7 @@ class Coordinator:
             self._waiting.appendleft(trial)
         else:
             reason = f"{trial.losses} workers died of it: {reason}"
-            self._ended(self._table.fail(trial, reason, tuple(running.history)))
+            self._ended(self._table.fail(trial, reason, running.history))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]

@@ -75,11 +75,19 @@ def _run(setup: "Setup") -> int:
     with errors_named(setup.storage.url):
         table = TrialTable.open(setup.storage.url, study)
         table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
+        entries = table.entries()
         engine = OptunaEngine(
-            table, setup.space, setup.make_sampler, setup.sampler_seed, setup.pruner
+            setup.study.name,
+            objective.direction,
+            objective.metric,
+            setup.space,
+            setup.make_sampler,
+            setup.sampler_seed,
+            setup.pruner,
+            entries,
         )
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
-        ended = [entry for entry in table.entries() if entry.state != "running"]
+        ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
         workers = min(setup.launcher.workers or default_workers(), max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)

@@ -26,13 +26,13 @@ def main(values: dict[str, Any]) -> int:
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     name = values["study"]["name"]
     with errors_named(url):
-        tables = {table.about().name: table for table in TrialTable.every(url)}
-        if name is not None and name not in tables:
-            raise ConfigError(f"study.name: no study {name!r} here, there are: {', '.join(tables)}")
-        for study in [name] if name is not None else tables:
+        names = TrialTable.names(url)
+        if name is not None and name not in names:
+            raise ConfigError(f"study.name: no study {name!r} here, there are: {', '.join(names)}")
+        for study in [name] if name is not None else names:
             try:
                 with study_lock(url, study, wait=False):
-                    table = tables[study]
+                    table = TrialTable.load(url, study)
                     entries = [entry for entry in table.entries() if entry.state != "running"]
                     records = Records(table.about(), table.uid)
                     publisher = open_publisher(tracking, print)

@@ -101,6 +101,17 @@ class About:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """What an engine wants tried. `params`: stored values by override path.
+
+    `notes`: what the algorithm must remember of this trial, as JSON; the trial table keeps it.
+    """
+
+    params: Mapping[str, Stored]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Trial:
     """A trial that was asked for. `params`: stored values by override path.
 
@@ -127,6 +138,7 @@ class Entry:
     params: Mapping[str, Stored]
     run: Mapping[str, str]
     attempt: int
+    losses: int
     started_at: float
     ended_at: float | None = None
     value: float | None = None
@@ -134,19 +146,24 @@ class Entry:
     reason: str | None = None
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine(Protocol):
-    """Suggests trials. It sees parameters and the objective's metric, never test metrics."""
+    """Suggests trials and prunes them. It sees parameters and the objective, never test metrics.
 
-    def ask(self) -> Trial | None:
-        """The next trial, or None when the space is exhausted."""
+    It is made anew at every launch from the entries of the trial table, which remember for it. Its
+    trials are numbered in the order in which they are asked for, as in the table.
+    """
 
-    def resume(self, number: int) -> Trial:
-        """A trial that was running when an earlier coordinator died, with its parameters."""
+    def ask(self) -> Suggestion | None:
+        """The next trial to be tried, or None when the space is exhausted."""
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""
+
+    def notes(self, number: int) -> Mapping[str, Any]:
+        """What the algorithm must remember of a trial that now ends."""
 
     def tell(self, entry: Entry) -> None:
         """Hear how a trial ended, as the table has it."""
-
-    def report(self, trial: Trial, epoch: int, value: float) -> bool:
-        """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""

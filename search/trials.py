@@ -2,42 +2,55 @@
 
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
-from search.space import fixed
+from search.space import Dimension, Range, Space, encode, fixed
 from search.storage import open_storage
-from search.study import About, Entry, Study, Trial, TrialState
+from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
 _UID = "uid"
 _ABOUT = "about"
 _START = "start"
 _END = "end"
-_STATES: dict[str, TrialState] = {
-    "RUNNING": "running",
-    "COMPLETE": "complete",
-    "PRUNED": "pruned",
-    "FAIL": "failed",
+_NOTES = "notes"
+TO_OPTUNA: dict[TrialState, optuna.trial.TrialState] = {
+    "running": optuna.trial.TrialState.RUNNING,
+    "complete": optuna.trial.TrialState.COMPLETE,
+    "pruned": optuna.trial.TrialState.PRUNED,
+    "failed": optuna.trial.TrialState.FAIL,
 }
+_FROM_OPTUNA = {optunas: ours for ours, optunas in TO_OPTUNA.items()}
 
 
 class TrialTable:
-    """The trials of one study. Only the coordinator writes to it.
+    """The trials of one study. It has one writer, so what it holds is read from the database once."""
 
-    `optuna_study` is for the Optuna engine, which asks and prunes on it.
-    """
-
-    def __init__(self, optuna_study: optuna.Study) -> None:
-        self.optuna_study = optuna_study
-        self.uid: str = optuna_study.user_attrs[_UID]
-        self._trials: dict[int, optuna.Trial] = {}
+    def __init__(self, storage: optuna.storages.BaseStorage, name: str) -> None:
+        self.name = name
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(name)
+        self._attrs = storage.get_study_user_attrs(self._study_id)
+        self.uid: str = self._attrs[_UID]
+        self._ids: dict[int, int] = {}
+        self._entries: dict[int, Entry] = {}
+        for frozen in storage.get_all_trials(self._study_id, deepcopy=False):
+            self._ids[frozen.number] = frozen._trial_id
+            self._entries[frozen.number] = self._entry(frozen)
 
     @classmethod
     def open(cls, url: str, study: Study) -> "TrialTable":
@@ -70,108 +83,148 @@ class TrialTable:
                 + _difference(recorded, identity)
                 + "\nGive the new study another name (study.name=...), or set these back."
             )
-        return cls(found)
+        return cls(storage, name)
 
     @classmethod
-    def every(cls, url: str) -> "list[TrialTable]":
-        """The tables of all Plumbline studies in the storage at `url`."""
-        storage = open_storage(url)
-        names = [summary.study_name for summary in optuna.get_all_study_summaries(storage, False)]
-        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
-        return [cls(study) for study in studies if _ABOUT in study.user_attrs]
+    def names(cls, url: str) -> list[str]:
+        """The Plumbline studies in the storage at `url`."""
+        studies = open_storage(url).get_all_studies()
+        return sorted(study.study_name for study in studies if _ABOUT in study.user_attrs)
+
+    @classmethod
+    def load(cls, url: str, name: str) -> "TrialTable":
+        """The table of a study that exists."""
+        return cls(open_storage(url), name)
 
     def describe(self, about: About) -> None:
         """Record what people read of the study; the latest launch's words count."""
-        self.optuna_study.set_user_attr(_ABOUT, about.to_json())
+        self._attrs[_ABOUT] = about.to_json()
+        self._storage.set_study_user_attr(self._study_id, _ABOUT, self._attrs[_ABOUT])
 
     def about(self) -> About:
         """What the latest launch said of the study."""
-        return About.from_json(self.optuna_study.user_attrs[_ABOUT])
-
-    def start(self, trial: Trial, run: RunConfig) -> None:
-        """Record that an attempt at `trial` begins now, with this `run`."""
-        self.optuna_trial(trial.number).set_user_attr(
-            _START,
-            {
-                "attempt": trial.attempt,
-                "losses": trial.losses,
-                "at": time.time(),
-                "run": run.parameters(),
-            },
-        )
-
-    def optuna_trial(self, number: int) -> optuna.Trial:
-        """The running trial as Optuna's, for reporting."""
-        return self._trials[number]
-
-    def asked(self, optuna_trial: optuna.Trial) -> Trial:
-        """Take in a trial that an engine has just created, or taken up again."""
-        number = optuna_trial.number
-        self._trials[number] = optuna_trial
-        start = optuna_trial.user_attrs.get(_START, {"attempt": 0, "losses": 0})
-        return Trial(
-            number,
-            f"{self.uid}-{number}",
-            dict(optuna_trial.params),
-            attempt=start["attempt"],
-            losses=start["losses"],
-        )
-
-    def complete(self, trial: Trial, result: RunResult, worker: Mapping[str, str]) -> Entry:
-        """Record a trial that ran to its end, or was pruned."""
-        self._end(trial, {"result": asdict(result), "worker": dict(worker)})
-        if result.stop == "pruned":
-            return self._tell(trial, state=optuna.trial.TrialState.PRUNED)
-        return self._tell(trial, values=[result.value])
-
-    def fail(self, trial: Trial, reason: str, history: tuple[EpochMetrics, ...]) -> Entry:
-        """Record a trial that failed, with the epochs that it got to."""
-        self._end(trial, {"reason": reason, "history": [asdict(epoch) for epoch in history]})
-        return self._tell(trial, state=optuna.trial.TrialState.FAIL)
+        return About.from_json(self._attrs[_ABOUT])
 
     def entries(self) -> list[Entry]:
         """All trials by number, the running ones too."""
-        frozen = self.optuna_study.get_trials(deepcopy=False)
-        return [self._entry(trial) for trial in frozen]
+        return list(self._entries.values())
 
-    def interrupted(self) -> list[int]:
+    def interrupted(self) -> list[Trial]:
         """Trials left running by a coordinator that died: to be run again as they are."""
-        running = self.optuna_study.get_trials(
-            deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)
+        return [
+            Trial(entry.number, entry.uid, entry.params, entry.attempt, entry.losses)
+            for entry in self._entries.values()
+            if entry.state == "running"
+        ]
+
+    def create(self, suggestion: Suggestion, space: Space) -> Trial:
+        """A new trial with what an engine suggested, written at once and whole."""
+        number = len(self._entries)
+        frozen = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=dict(suggestion.params),
+            distributions=distributions(space),
+            user_attrs={_NOTES: dict(suggestion.notes)},
         )
-        return [trial.number for trial in running]
+        self._ids[number] = self._storage.create_new_trial(self._study_id, frozen)
+        frozen.number = number
+        entry = self._entries[number] = self._entry(frozen)
+        return Trial(number, entry.uid, entry.params)
 
-    def _end(self, trial: Trial, facts: dict[str, Any]) -> None:
-        # Before the state: a trial that shows as finished is recorded whole.
-        self.optuna_trial(trial.number).set_user_attr(_END, {"at": time.time(), **facts})
+    def start(self, trial: Trial, run: RunConfig) -> None:
+        """Record that an attempt at `trial` begins now, with this `run`."""
+        start = {
+            "attempt": trial.attempt,
+            "losses": trial.losses,
+            "at": time.time(),
+            "run": run.parameters(),
+        }
+        self._storage.set_trial_user_attr(self._ids[trial.number], _START, start)
+        entry = self._entries[trial.number]
+        self._entries[trial.number] = replace(entry, **_started(start))
 
-    def _tell(self, trial: Trial, **outcome: Any) -> Entry:
-        return self._entry(self.optuna_study.tell(self._trials.pop(trial.number), **outcome))
+    def complete(
+        self,
+        trial: Trial,
+        result: RunResult,
+        worker: Mapping[str, str],
+        notes: Mapping[str, Any],
+    ) -> Entry:
+        """Record a trial that ran to its end, or was pruned. `notes`: the engine's, if they grew."""
+        facts = {"result": asdict(result), "worker": dict(worker), "notes": dict(notes)}
+        return self._end(trial, "pruned" if result.stop == "pruned" else "complete", facts)
+
+    def fail(self, trial: Trial, reason: str, history: Sequence[EpochMetrics]) -> Entry:
+        """Record a trial that failed, with the epochs that it got to."""
+        epochs = [asdict(epoch) for epoch in history]
+        return self._end(trial, "failed", {"reason": redact(reason), "history": epochs})
+
+    def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
+        end = {"at": time.time(), **facts}
+        entry = replace(self._entries[trial.number], state=state, **_ended(end))
+        trial_id = self._ids[trial.number]
+        # The facts before the state: a trial that shows as finished is recorded whole.
+        self._storage.set_trial_user_attr(trial_id, _END, end)
+        values = None if entry.value is None else [entry.value]
+        self._storage.set_trial_state_values(trial_id, TO_OPTUNA[state], values)
+        self._entries[trial.number] = entry
+        return entry
 
     def _entry(self, frozen: optuna.trial.FrozenTrial) -> Entry:
-        start = frozen.user_attrs.get(_START, {})
-        end = frozen.user_attrs.get(_END, {}) if frozen.state.is_finished() else {}
-        result = RunResult.from_json(end["result"]) if "result" in end else None
-        failed = tuple(EpochMetrics(**epoch) for epoch in end.get("history", ()))
+        state = _FROM_OPTUNA[frozen.state]
+        started_at = frozen.datetime_start.timestamp() if frozen.datetime_start else 0.0
+        facts: dict[str, Any] = {"attempt": 0, "losses": 0, "started_at": started_at, "run": {}}
+        if (start := frozen.user_attrs.get(_START)) is not None:
+            facts |= _started(start)
+        if state != "running":
+            facts |= _ended(frozen.user_attrs[_END])
+        notes = {**frozen.user_attrs.get(_NOTES, {}), **facts.pop("notes", {})}
         return Entry(
             number=frozen.number,
             uid=f"{self.uid}-{frozen.number}",
-            state=_STATES[frozen.state.name],
+            state=state,
             params=frozen.params,
-            run=start.get("run", {}),
-            attempt=start.get("attempt", 0),
-            started_at=start["at"] if start else _created_at(frozen),
-            ended_at=end.get("at"),
-            value=result.value if result else None,
-            result=result,
-            reason=end.get("reason"),
-            history=result.history if result else failed,
-            worker=end.get("worker", {}),
+            notes=notes,
+            **facts,
         )
 
 
-def _created_at(frozen: optuna.trial.FrozenTrial) -> float:
-    return frozen.datetime_start.timestamp() if frozen.datetime_start else 0.0
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """The space in Optuna's terms."""
+    return {path: _distribution(dimension) for path, dimension in space.dimensions.items()}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if not isinstance(dimension, Range):
+        return CategoricalDistribution([encode(option) for option in dimension.options])
+    if dimension.integer:
+        return IntDistribution(
+            int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1)
+        )
+    return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
+
+
+def _started(start: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "attempt": start["attempt"],
+        "losses": start["losses"],
+        "started_at": start["at"],
+        "run": start["run"],
+    }
+
+
+def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"ended_at": end["at"]}
+    if "result" in end:
+        result = RunResult.from_json(end["result"])
+        facts |= {"result": result, "value": result.value, "history": result.history}
+        facts |= {"worker": end["worker"]}
+        if end["notes"]:
+            facts |= {"notes": end["notes"]}
+    else:
+        history = tuple(EpochMetrics(**epoch) for epoch in end["history"])
+        facts |= {"reason": end["reason"], "history": history}
+    return facts
 
 
 def _identity(study: Study) -> dict[str, dict[str, str]]:

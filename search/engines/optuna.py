@@ -1,19 +1,15 @@
-"""Optuna as an engine: its samplers suggest, its pruners stop, its storage is the trial table."""
+"""Optuna as an engine: its samplers suggest, its pruners stop."""
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 
-from search.space import Dimension, Range, Space, encode
-from search.study import Entry, Trial
-from search.trials import TrialTable
+from search.space import Space
+from search.study import Entry, Suggestion
+from search.trials import TO_OPTUNA, distributions
 
 MakeSampler = Callable[..., optuna.samplers.BaseSampler]
 
@@ -29,7 +25,7 @@ class GridSampler(optuna.samplers.GridSampler):
 
 
 class OptunaEngine:
-    """Asks and prunes on the trial table's own study.
+    """Asks and prunes on a study in memory, made from what the trial table remembers.
 
     A sampler's random state dies with its process, so each trial gets a sampler of its own, seeded by
     the study's seed and the trial's number: a study that was resumed asks for the same trials as one
@@ -38,74 +34,77 @@ class OptunaEngine:
 
     def __init__(
         self,
-        table: TrialTable,
+        name: str,
+        direction: Literal["maximize", "minimize"],
+        metric: str,
         space: Space,
         make_sampler: MakeSampler,
         seed: int | None,
         pruner: optuna.pruners.BasePruner,
+        entries: Sequence[Entry],
     ) -> None:
-        self._table = table
-        self._study = table.optuna_study
-        self._distributions = {
-            path: _distribution(dimension) for path, dimension in space.dimensions.items()
-        }
+        self._storage = optuna.storages.InMemoryStorage()
+        # The name is the study's own: Hyperband assigns brackets by it.
+        self._study = optuna.create_study(
+            study_name=name, storage=self._storage, direction=direction, pruner=pruner
+        )
+        self._study_id = self._storage.get_study_id_from_name(name)
+        self._metric = metric
+        self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
-        self._study.pruner = pruner
+        self._is_sequence = isinstance(make_sampler(seed=seed), _SEQUENCES)
+        for entry in entries:
+            self._replay(entry)
 
-    def ask(self) -> Trial:
-        self._study.sampler = self._sampler(len(self._study.get_trials(deepcopy=False)))
-        return self._table.asked(self._study.ask(fixed_distributions=self._distributions))
-
-    def resume(self, number: int) -> Trial:
+    def ask(self) -> Suggestion:
+        number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        trial = optuna.Trial(self._study, frozen._trial_id)
-        for path, distribution in self._distributions.items():
-            _suggest(
-                trial, path, distribution
-            )  # what is stored, or what was not drawn before the end
-        return self._table.asked(trial)
+        asked = self._study.ask(fixed_distributions=self._distributions)
+        return Suggestion(asked.params, self.notes(number))
 
-    def tell(self, entry: Entry) -> None:
-        """Nothing: the trial table is Optuna's own, so it has heard."""
-
-    def report(self, trial: Trial, epoch: int, value: float) -> bool:
-        asked = self._table.optuna_trial(trial.number)
-        frozen = copy.copy(asked.storage.get_trial(asked._trial_id))
-        seen = frozen.intermediate_values
-        if epoch not in seen:
-            asked.report(value, epoch)
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        trial_id = self._trial_id(number)
+        self._storage.set_trial_intermediate_value(trial_id, epoch, value)
         # An attempt that was cut short may have left later epochs, which this one has yet to reach.
-        earlier = {step: old for step, old in seen.items() if step < epoch}
-        frozen.intermediate_values = {**earlier, epoch: value}
+        frozen = copy.copy(self._storage.get_trial(trial_id))
+        values = frozen.intermediate_values
+        frozen.intermediate_values = {step: values[step] for step in values if step <= epoch}
         return self._study.pruner.prune(self._study, frozen)
 
+    def notes(self, number: int) -> Mapping[str, Any]:
+        """What samplers and pruners wrote down of a trial and, until then, of the study."""
+        trial = self._storage.get_trial(self._trial_id(number))
+        study = self._storage.get_study_system_attrs(self._study_id)
+        notes = {"trial": trial.system_attrs, "study": study}
+        return {} if notes == {"trial": {}, "study": {}} else json.loads(json.dumps(notes))
+
+    def tell(self, entry: Entry) -> None:
+        value = entry.value if entry.state == "complete" else None
+        self._study.tell(entry.number, value, state=TO_OPTUNA[entry.state])
+
+    def _replay(self, entry: Entry) -> None:
+        """Take in a trial of an earlier launch, as it stood there when that ended."""
+        notes = {"trial": {}, "study": {}, **entry.notes}
+        reported = {epoch.epoch: epoch.metrics[self._metric] for epoch in entry.history}
+        last = reported[max(reported)] if reported else None
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=TO_OPTUNA[entry.state],
+                value={"complete": entry.value, "pruned": last}.get(entry.state),
+                params=dict(entry.params),
+                distributions=self._distributions,
+                system_attrs=notes["trial"],
+                intermediate_values=reported,
+            )
+        )
+        for key, value in notes["study"].items():
+            self._storage.set_study_system_attr(self._study_id, key, value)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        sampler = self._make_sampler(seed=self._seed)
-        if self._seed is None or isinstance(sampler, _SEQUENCES):
-            return sampler
+        if self._seed is None or self._is_sequence:
+            return self._make_sampler(seed=self._seed)
         return self._make_sampler(seed=self._seed + number)
-
-
-def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:
-    if isinstance(distribution, CategoricalDistribution):
-        trial.suggest_categorical(path, distribution.choices)
-    elif isinstance(distribution, IntDistribution):
-        trial.suggest_int(
-            path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    elif isinstance(distribution, FloatDistribution):
-        trial.suggest_float(
-            path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    if not isinstance(dimension, Range):
-        return CategoricalDistribution([encode(option) for option in dimension.options])
-    if dimension.integer:
-        return IntDistribution(
-            int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1)
-        )
-    return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
