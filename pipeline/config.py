@@ -107,6 +107,8 @@ class TrainConfig(Section):
     fraction of the training rows, in [0, 1), held out before any shuffling, as Keras does.
     `patience`: epochs without an improvement of more than `min_delta` in the objective's metric
     before training stops; None never stops early. `seed`: initial weights, shuffling and dropout.
+    `precision`: Keras's dtype policy. `loop`: `auto` compiles an epoch as one program where the
+    backend allows it, `keras` is `model.fit`.
     """
 
     optimizer: OptimizerName
@@ -118,6 +120,8 @@ class TrainConfig(Section):
     patience: PositiveInt | None
     min_delta: Annotated[float, Field(ge=0)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    precision: Literal["float32", "mixed_bfloat16"]
+    loop: Literal["auto", "keras"]
 
 
 class ObjectiveConfig(Section):

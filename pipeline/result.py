@@ -4,6 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from numpy.typing import NDArray
+
+Weights = list[NDArray[Any]]
+"""The variables of a network, in Keras's order."""
+
 Stop = Literal["completed", "early_stopped", "pruned"]
 
 
@@ -26,7 +31,7 @@ class RunResult:
     """A finished run. Everything about the test set was measured after `value` was fixed.
 
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
-    by phase. `parameters`: trainable weights.
+    by phase. `parameters`: trainable weights. `loop`: the training loop it took.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -39,6 +44,7 @@ class RunResult:
     parameters: int
     model_summary: str
     device: str
+    loop: str
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
@@ -56,6 +62,26 @@ class RunResult:
         """The result that `dataclasses.asdict` and JSON made `tree` of."""
         history = tuple(EpochMetrics(**epoch) for epoch in tree["history"])
         return cls(**{**tree, "history": history})
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the epoch after `epoch` depends on: weights, dropout seeds, optimizer.
+
+    A run that goes on from it gives the numbers of one that was never interrupted.
+    """
+
+    epoch: int
+    arrays: Weights
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's result with its arrays: `weights` are the trainable ones of the best epoch."""
+
+    result: RunResult
+    weights: Weights
+    state: State
 
 
 class DivergedError(Exception):

@@ -3,30 +3,30 @@
 import statistics
 import time
 
-import keras
-
 from pipeline.config import RunConfig
 from pipeline.data import Dataset
 from pipeline.device import device_name
 from pipeline.evaluate import evaluate
-from pipeline.result import OnEpoch, RunResult
+from pipeline.result import OnEpoch, Outcome, RunResult, State
 from pipeline.training import train
 
 
-def execute(run: RunConfig, dataset: Dataset, on_epoch: OnEpoch) -> RunResult:
+def execute(
+    run: RunConfig, dataset: Dataset, on_epoch: OnEpoch, start: State | None = None
+) -> Outcome:
     """Train the network of `run` on the training rows, fix its objective, then score the test set.
 
-    Raises DivergedError where training did.
+    With `start` it goes on from there. Raises DivergedError where training did.
     """
     started = time.perf_counter()
-    keras.backend.clear_session()
-    trained = train(run, dataset.train_arrays, on_epoch)
-    value = trained.history[trained.best_epoch - 1].metrics[run.objective.metric]
+    trained = train(run, dataset.train_arrays, on_epoch, start)
+    best = next(epoch for epoch in trained.history if epoch.epoch == trained.best_epoch)
+    value = best.metrics[run.objective.metric]
     scoring = time.perf_counter()
-    test = evaluate(trained.model, dataset.test_arrays)
+    test = evaluate(trained.loop, dataset.test_arrays)
     ended = time.perf_counter()
     seconds = [epoch.seconds for epoch in trained.history]
-    return RunResult(
+    result = RunResult(
         history=trained.history,
         stop=trained.stop,
         value=value,
@@ -34,14 +34,16 @@ def execute(run: RunConfig, dataset: Dataset, on_epoch: OnEpoch) -> RunResult:
         test=test,
         timings={
             "build_seconds": trained.build_seconds,
-            # Keras traces and compiles inside the first epoch: what that took beyond a usual one.
+            # Tracing and compiling happen inside the first epoch: what it took beyond a usual one.
             "compile_seconds": max(0.0, seconds[0] - statistics.median(seconds[1:] or seconds)),
             "train_seconds": trained.train_seconds,
             "test_seconds": ended - scoring,
             "seconds_total": ended - started,
         },
         examples_per_second=trained.examples * len(seconds) / trained.train_seconds,
-        parameters=trained.model.count_params(),
+        parameters=trained.parameters,
         model_summary=trained.model_summary,
         device=device_name(),
+        loop=trained.loop.name,
     )
+    return Outcome(result, trained.loop.weights(), trained.state)

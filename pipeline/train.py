@@ -98,7 +98,7 @@ def main(values: dict[str, Any]) -> int:
     publish()
     status, failure = "KILLED", ""
     try:
-        result = execute(run, dataset, on_epoch)
+        result = execute(run, dataset, on_epoch).result
         status = "FINISHED"
     except DivergedError as error:
         status, failure = "FAILED", str(error)

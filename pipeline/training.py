@@ -10,38 +10,32 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays, validation_start
+from pipeline.loops import Loop, Scores, loop_for
 from pipeline.model import build, summary
-from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Stop
-
-_OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
-    "sgd": keras.optimizers.SGD,
-    "rmsprop": keras.optimizers.RMSprop,
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "nadam": keras.optimizers.Nadam,
-    "adagrad": keras.optimizers.Adagrad,
-}
+from pipeline.result import DivergedError, EpochMetrics, OnEpoch, State, Stop, Weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with the weights of `best_epoch`, and how it got there. Times are in seconds.
+    """A loop with the weights of `best_epoch`, and how it got there. Times are in seconds.
 
-    `examples`: training rows seen in one epoch.
+    `examples`: training rows seen in one epoch. `state`: what the next epoch would start from.
     """
 
-    model: keras.Model
+    loop: Loop
     history: tuple[EpochMetrics, ...]
     stop: Stop
     best_epoch: int
     examples: int
+    parameters: int
     model_summary: str
+    state: State
     build_seconds: float
     train_seconds: float
 
 
-def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch) -> Trained:
-    """A network trained on `rows` less their validation part.
+def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None = None) -> Trained:
+    """A network trained on `rows` less their validation part, from `start` if there is one.
 
     Raises DivergedError at the first epoch with a metric that is not finite.
     """
@@ -49,103 +43,75 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch) -> Trained:
     keras.utils.set_random_seed(run.train.seed)
     split_at = validation_start(len(rows.inputs), run.train.validation_split)
     training, validation = rows.part(0, split_at), rows.part(split_at, len(rows.inputs))
-    steps = math.ceil(split_at / run.train.batch_size)
-
-    model = build(run.model, rows.inputs.shape[1:], rows.targets.shape[1])
-    model_summary = summary(model)
-    model.compile(
-        optimizer=_optimizer(run),
-        loss=run.train.loss,
-        metrics=["accuracy"],
-        steps_per_execution=steps,  # an epoch in one call: the same batches, less Python between
-    )
-    watcher = _Watcher(run, on_epoch)
+    shape, classes = rows.inputs.shape[1:], rows.targets.shape[1]
+    model = build(run.model, shape, classes, run.train.precision)
+    loop = loop_for(run, shape, classes)
+    loop.begin(run, model)
+    if start is not None:
+        loop.load_state(start.arrays)
     built = time.perf_counter()
-    model.fit(
-        *training,
-        batch_size=run.train.batch_size,
-        epochs=run.train.epochs,
-        validation_data=tuple(validation) if len(validation.inputs) else None,
-        validation_batch_size=1024,
-        callbacks=[watcher],
-        verbose=0,
-    )
+
+    history: list[EpochMetrics] = []
+    values: dict[int, float] = {}
+    best_weights: Weights | None = None
+    stop: Stop = "completed"
+    for number in range(start.epoch + 1 if start else 1, run.train.epochs + 1):
+        began = time.perf_counter()
+        metrics = _named("", loop.epoch(training, _order(run.train.seed, number, split_at)))
+        if len(validation.inputs):
+            metrics |= _named("val_", loop.evaluate(validation))
+        _refuse_divergence(metrics, number)
+        epoch = EpochMetrics(number, metrics, time.perf_counter() - began, time.time())
+        history.append(epoch)
+        values[number] = metrics[run.objective.metric]
+        if run.objective.select == "best" and run.objective.select_epoch(values) == number:
+            best_weights = loop.weights()
+        if on_epoch(epoch):
+            stop = "pruned"
+            break
+        if _patience_is_out(run, values):
+            stop = "early_stopped"
+            break
     trained = time.perf_counter()
-    best_epoch = watcher.finish(model)
+    best_epoch = run.objective.select_epoch(values)
+    state = State(number, loop.state())
+    if best_weights is not None and best_epoch != number:
+        loop.load_weights(best_weights)
     return Trained(
-        model=model,
-        history=tuple(watcher.history),
-        stop=watcher.stop,
+        loop=loop,
+        history=tuple(history),
+        stop=stop,
         best_epoch=best_epoch,
         examples=split_at,
-        model_summary=model_summary,
+        parameters=model.count_params(),
+        model_summary=summary(model),
+        state=state,
         build_seconds=built - started,
         train_seconds=trained - built,
     )
 
 
-def _optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
-    optimizer = _OPTIMIZERS[run.train.optimizer]
-    rate = run.train.learning_rate
-    return optimizer() if rate is None else optimizer(learning_rate=rate)
+def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
+    """The order of the training rows in `epoch`: it depends on nothing but the seed and the epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
 
 
-class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Measures and reports each epoch, decides when to stop, and keeps the best epoch's weights."""
+def _named(prefix: str, scores: Scores) -> dict[str, float]:
+    return {f"{prefix}loss": scores.loss, f"{prefix}accuracy": scores.accuracy}
 
-    def __init__(self, run: RunConfig, on_epoch: OnEpoch) -> None:
-        super().__init__()
-        self.history: list[EpochMetrics] = []
-        self.stop: Stop = "completed"
-        self._run = run
-        self._on_epoch = on_epoch
-        self._values: dict[int, float] = {}
-        self._best_weights: list[NDArray[np.float32]] | None = None
-        self._last_improvement: tuple[int, float] | None = None
-        self._diverged: str | None = None
-        self._epoch_started = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._epoch_started = time.perf_counter()
+def _refuse_divergence(metrics: dict[str, float], epoch: int) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"{name} is {value} at epoch {epoch}")
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        number = epoch + 1
-        if broken := [name for name, value in metrics.items() if not math.isfinite(value)]:
-            self._diverged = f"{broken[0]} is {metrics[broken[0]]} at epoch {number}"
-            self.model.stop_training = True
-            return
-        seconds = time.perf_counter() - self._epoch_started
-        measured = EpochMetrics(number, metrics, seconds, time.time())
-        self.history.append(measured)
-        self._values[number] = metrics[self._run.objective.metric]
-        if self._run.objective.select == "best" and self._is_selected(number):
-            self._best_weights = [np.copy(weight) for weight in self.model.get_weights()]
-        if self._on_epoch(measured):
-            self.stop = "pruned"
-            self.model.stop_training = True
-        elif self._patience_is_out(number):
-            self.stop = "early_stopped"
-            self.model.stop_training = True
 
-    def finish(self, model: keras.Model) -> int:
-        """Give `model` the selected epoch's weights, and return that epoch."""
-        if self._diverged is not None:
-            raise DivergedError(self._diverged)
-        selected = self._run.objective.select_epoch(self._values)
-        if self._best_weights is not None and selected != len(self.history):
-            model.set_weights(self._best_weights)
-        return selected
-
-    def _is_selected(self, number: int) -> bool:
-        return self._run.objective.select_epoch(self._values) == number
-
-    def _patience_is_out(self, number: int) -> bool:
-        config, value = self._run.train, self._values[number]
-        if config.patience is None:
-            return False
-        last = self._last_improvement
-        if self._run.objective.better(value, last[1] if last else None, by=config.min_delta):
-            self._last_improvement = (number, value)
-            return False
-        return last is not None and number - last[0] >= config.patience
+def _patience_is_out(run: RunConfig, values: dict[int, float]) -> bool:
+    """Whether the last improvement by more than `min_delta` is `patience` epochs ago."""
+    if run.train.patience is None:
+        return False
+    improved, best = 0, None
+    for epoch, value in values.items():
+        if run.objective.better(value, best, by=run.train.min_delta):
+            improved, best = epoch, value
+    return max(values) - improved >= run.train.patience

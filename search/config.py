@@ -26,9 +26,10 @@ class EngineConfig(Section):
 
 
 class StorageConfig(Section):
-    """Where the trial table is. `url`: an SQLAlchemy URL."""
+    """Where the trial table is. `url`: an SQLAlchemy URL. `weights`: folder for trials' weights."""
 
     url: Annotated[str, Field(pattern=r"^\w[\w+]*://")]
+    weights: Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)

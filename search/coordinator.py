@@ -22,8 +22,9 @@ from search.launchers.base import (
     Task,
 )
 from search.stopping import Stopper
-from search.study import Engine, Entry, Study, Trial
+from search.study import Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
+from search.weights import WeightStore
 
 _POLL_SECONDS = 0.5  # how soon a signal is heard while nothing else happens
 _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
@@ -116,6 +117,7 @@ class Coordinator:
         table: TrialTable,
         engine: Engine,
         launcher: Launcher,
+        weights: WeightStore,
         attempts: int,
         watcher: Watcher,
         stopper: Stopper,
@@ -124,6 +126,7 @@ class Coordinator:
         self._table = table
         self._engine = engine
         self._launcher = launcher
+        self._weights = weights
         self._attempts = attempts
         self._watcher = watcher
         self._stopper = stopper
@@ -171,7 +174,7 @@ class Coordinator:
         if self._asked >= target:
             return None
         suggestion = self._engine.ask()
-        if suggestion is None:
+        if not isinstance(suggestion, Suggestion):
             return None
         self._asked += 1
         return self._table.create(suggestion, self._study.space)
@@ -179,7 +182,7 @@ class Coordinator:
     def _submit(self, trial: Trial) -> None:
         trial = dataclasses.replace(trial, attempt=trial.attempt + 1)
         try:
-            run = self._study.space.apply(self._study.base, trial.params)
+            run = self._study.space.apply(self._study.base, trial.params, trial.epochs)
         except (
             ConfigError
         ) as error:  # several fields that don't fit together: the space let it pass
@@ -189,7 +192,8 @@ class Coordinator:
             return
         self._table.start(trial, run)
         self._running[trial.number] = Running(trial, run, time.time())
-        self._launcher.submit(Task(trial.number, run))
+        start = None if trial.continues is None else self._weights.state(trial.continues)
+        self._launcher.submit(Task(trial.number, run, start, self._engine.continues))
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Broken):
@@ -208,6 +212,8 @@ class Coordinator:
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
             self._failures.clear()
+            if event.state is not None:
+                self._weights.save_state(trial.number, event.state)
             notes = self._engine.notes(trial.number)
             self._ended(self._table.complete(trial, event.result, running.worker, notes))
         elif isinstance(event, Failed):

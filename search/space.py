@@ -101,12 +101,17 @@ class Space:
 
     dimensions: Mapping[str, Dimension]
 
-    def apply(self, base: RunConfig, params: Mapping[str, Stored]) -> RunConfig:
-        """`base` with `params` (stored values by override path) in place.
+    def apply(
+        self, base: RunConfig, params: Mapping[str, Stored], epochs: int | None = None
+    ) -> RunConfig:
+        """`base` with `params` (stored values by override path) in place, and `epochs` if given.
 
         Raises ConfigError where the result breaks a rule.
         """
-        return _replaced(base, {path: self.decode(path, value) for path, value in params.items()})
+        values = {path: self.decode(path, value) for path, value in params.items()}
+        if epochs is not None:
+            values["train.epochs"] = epochs
+        return _replaced(base, values)
 
     def decode(self, path: str, value: Stored) -> Any:
         """The configuration's value for a stored one."""

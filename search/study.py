@@ -104,16 +104,20 @@ class About:
 class Suggestion:
     """What an engine wants tried. `params`: stored values by override path.
 
+    `epochs`: how far to train it, cumulative, where the engine decides that; None: `train.epochs`.
+    `continues`: number of the trial that it goes on from, with its weights and optimizer.
     `notes`: what the algorithm must remember of this trial, as JSON; the trial table keeps it.
     """
 
     params: Mapping[str, Stored]
+    epochs: int | None = None
+    continues: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that was asked for. `params`: stored values by override path.
+    """A trial that was asked for. `params`, `epochs`, `continues`: as suggested.
 
     `attempt`: how often it was started. `losses`: how many of its workers died.
     """
@@ -121,6 +125,8 @@ class Trial:
     number: int
     uid: str
     params: Mapping[str, Stored]
+    epochs: int | None = None
+    continues: int | None = None
     attempt: int = 0
     losses: int = 0
 
@@ -140,6 +146,8 @@ class Entry:
     attempt: int
     losses: int
     started_at: float
+    epochs: int | None = None
+    continues: int | None = None
     ended_at: float | None = None
     value: float | None = None
     result: RunResult | None = None
@@ -154,10 +162,13 @@ class Engine(Protocol):
 
     It is made anew at every launch from the entries of the trial table, which remember for it. Its
     trials are numbered in the order in which they are asked for, as in the table.
+    `continues`: whether a trial may go on from another.
     """
 
-    def ask(self) -> Suggestion | None:
-        """The next trial to be tried, or None when the space is exhausted."""
+    continues: bool
+
+    def ask(self) -> Suggestion | Literal["wait", "exhausted"]:
+        """The next trial to be tried; `wait` while that depends on trials that are running."""
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""

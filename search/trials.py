@@ -28,6 +28,7 @@ _ABOUT = "about"
 _START = "start"
 _END = "end"
 _NOTES = "notes"
+_PLAN = "plan"
 TO_OPTUNA: dict[TrialState, optuna.trial.TrialState] = {
     "running": optuna.trial.TrialState.RUNNING,
     "complete": optuna.trial.TrialState.COMPLETE,
@@ -111,11 +112,7 @@ class TrialTable:
 
     def interrupted(self) -> list[Trial]:
         """Trials left running by a coordinator that died: to be run again as they are."""
-        return [
-            Trial(entry.number, entry.uid, entry.params, entry.attempt, entry.losses)
-            for entry in self._entries.values()
-            if entry.state == "running"
-        ]
+        return [_trial(entry) for entry in self._entries.values() if entry.state == "running"]
 
     def create(self, suggestion: Suggestion, space: Space) -> Trial:
         """A new trial with what an engine suggested, written at once and whole."""
@@ -124,12 +121,15 @@ class TrialTable:
             state=optuna.trial.TrialState.RUNNING,
             params=dict(suggestion.params),
             distributions=distributions(space),
-            user_attrs={_NOTES: dict(suggestion.notes)},
+            user_attrs={
+                _PLAN: {"epochs": suggestion.epochs, "continues": suggestion.continues},
+                _NOTES: dict(suggestion.notes),
+            },
         )
         self._ids[number] = self._storage.create_new_trial(self._study_id, frozen)
         frozen.number = number
         entry = self._entries[number] = self._entry(frozen)
-        return Trial(number, entry.uid, entry.params)
+        return _trial(entry)
 
     def start(self, trial: Trial, run: RunConfig) -> None:
         """Record that an attempt at `trial` begins now, with this `run`."""
@@ -185,8 +185,21 @@ class TrialTable:
             state=state,
             params=frozen.params,
             notes=notes,
+            **frozen.user_attrs[_PLAN],
             **facts,
         )
+
+
+def _trial(entry: Entry) -> Trial:
+    return Trial(
+        entry.number,
+        entry.uid,
+        entry.params,
+        entry.epochs,
+        entry.continues,
+        entry.attempt,
+        entry.losses,
+    )
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -11,10 +11,10 @@ from pkgutil import resolve_name
 from typing import Any
 
 from pipeline.config import DataConfig, RunConfig
-from pipeline.result import DivergedError, EpochMetrics, OnEpoch, RunResult
+from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
 from search.launchers.base import Broken, Epoch, Event, Failed, Finished, Started, Task
 
-Train = Callable[[RunConfig, OnEpoch], RunResult]
+Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
 
     dataset = load(data)
 
-    def train(run: RunConfig, on_epoch: OnEpoch) -> RunResult:
-        return execute(run, dataset, on_epoch)
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+        return execute(run, dataset, on_epoch, start)
 
     return Trainer(train, {"device": device_name(), "threads": str(threads)})
 
@@ -75,7 +75,9 @@ def _run(task: Task, train: Train, pipe: "connection.Connection[Any, Any]") -> E
         return prune
 
     try:
-        return Finished(task.number, train(task.run, on_epoch))
+        outcome = train(task.run, on_epoch, task.start)
+        state = outcome.state if task.keep_state else None
+        return Finished(task.number, outcome.result, outcome.weights, state)
     except DivergedError as error:
         return Failed(task.number, str(error))
     except (EOFError, BrokenPipeError):

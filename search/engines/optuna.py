@@ -32,6 +32,8 @@ class OptunaEngine:
     that ran through, and never twice for the trials it began with.
     """
 
+    continues = False
+
     def __init__(
         self,
         name: str,
@@ -61,7 +63,7 @@ class OptunaEngine:
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
         asked = self._study.ask(fixed_distributions=self._distributions)
-        return Suggestion(asked.params, self.notes(number))
+        return Suggestion(asked.params, notes=self.notes(number))
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         trial_id = self._trial_id(number)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from pipeline.config import RunConfig, Section
-from pipeline.result import EpochMetrics, RunResult
+from pipeline.result import EpochMetrics, RunResult, State, Weights
 
 
 class LauncherConfig(Section):
@@ -30,10 +30,15 @@ class LauncherConfig(Section):
 
 @dataclass(frozen=True)
 class Task:
-    """A trial to run, by its number."""
+    """A trial to run, by its number.
+
+    `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
+    """
 
     number: int
     run: RunConfig
+    start: State | None = None
+    keep_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """The trial ran to its end, or was pruned."""
+    """The trial ran to its end, or was pruned. `state` is there if the task asked for it."""
 
     number: int
     result: RunResult
+    weights: Weights
+    state: State | None = None
 
 
 @dataclass(frozen=True)

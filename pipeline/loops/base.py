@@ -1,0 +1,149 @@
+"""What a training loop is: a network with its optimizer, moved on by whole epochs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import RunConfig
+from pipeline.data import Arrays
+from pipeline.model import Knobs, build
+from pipeline.result import Weights
+
+EVALUATION_ROWS = 8192
+"""Rows scored at once: large, as there is nothing to update between them."""
+
+_OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "nadam": keras.optimizers.Nadam,
+    "adagrad": keras.optimizers.Adagrad,
+}
+
+_LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "mse": keras.losses.MeanSquaredError,
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over rows: the loss with its penalties, and the fraction of right classes."""
+
+    loss: float
+    accuracy: float
+
+
+class Loop(Protocol):
+    """Trains one network at a time; `begin` starts the next one.
+
+    `name` says which way it goes, for the record: the backend's, or `keras` for `model.fit`.
+    """
+
+    name: str
+
+    def begin(self, run: RunConfig, model: keras.Model) -> None:
+        """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer."""
+
+    def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
+        """Train on `rows` in batches along `order`, a permutation; mean scores on the way."""
+
+    def evaluate(self, rows: Arrays) -> Scores:
+        """Scores of the present weights on `rows`."""
+
+    def weights(self) -> Weights:
+        """A copy of the trainable weights."""
+
+    def load_weights(self, weights: Weights) -> None:
+        """Put `weights` in place."""
+
+    def state(self) -> Weights:
+        """A copy of all that the next epoch depends on: weights, dropout seeds, optimizer."""
+
+    def load_state(self, state: Weights) -> None:
+        """Go on from `state`."""
+
+
+def make_loss(run: RunConfig) -> keras.losses.Loss:
+    """The loss that `run` names, as a mean over a batch."""
+    return _LOSSES[run.train.loss]()
+
+
+def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
+    """The optimizer that `run` names, at its learning rate or Keras's default."""
+    optimizer = _OPTIMIZERS[run.train.optimizer]
+    rate = run.train.learning_rate
+    return optimizer() if rate is None else optimizer(learning_rate=rate)
+
+
+class CompiledLoop:
+    """What the compiled loops share: one network whose settings can be turned between runs."""
+
+    def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
+        self._knobs = Knobs.new()
+        self._model = build(run.model, shape, classes, run.train.precision, self._knobs)
+        self._loss = make_loss(run)
+        self._batch_size = run.train.batch_size
+        self._optimizer = make_optimizer(run)
+        self._optimizer.build(self._model.trainable_variables)
+        self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
+
+    def begin(self, run: RunConfig, model: keras.Model) -> None:
+        self._knobs.turn(run.model)
+        assign(self._model.trainable_variables, model.trainable_variables)
+        assign(self._seeds(self._model), self._seeds(model))
+        assign(self._optimizer.variables, self._fresh_optimizer)
+        # Also where it is Keras's default: another run of this shape may have set another.
+        self._optimizer.learning_rate.assign(make_optimizer(run).learning_rate)
+
+    def weights(self) -> Weights:
+        return copies(self._model.trainable_variables)
+
+    def load_weights(self, weights: Weights) -> None:
+        assign(self._model.trainable_variables, weights)
+
+    def state(self) -> Weights:
+        return copies(self._state_variables())
+
+    def load_state(self, state: Weights) -> None:
+        assign(self._state_variables(), state)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [
+            *self._model.trainable_variables,
+            *self._seeds(self._model),
+            *self._optimizer.variables,
+        ]
+
+    @staticmethod
+    def _seeds(model: keras.Model) -> list[keras.Variable]:
+        return list(model.non_trainable_variables)  # an MLP has no others
+
+
+_on_device: dict[tuple[int, int], tuple[Arrays, Any, Any]] = {}
+
+
+def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, Any]:
+    """`rows` as the backend's tensors, copied by `put` once for all loops of this process."""
+    key = (rows.inputs.__array_interface__["data"][0], len(rows.inputs))
+    if key not in _on_device:
+        _on_device[key] = (
+            rows,
+            put(rows.inputs),
+            put(rows.targets),
+        )  # rows: keeps the address taken
+    return _on_device[key][1:]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def copies(variables: Sequence[keras.Variable]) -> Weights:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]

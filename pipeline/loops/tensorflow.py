@@ -1,0 +1,87 @@
+"""An epoch as one TensorFlow graph: batches gathered from resident data, nothing between them."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.config import RunConfig
+from pipeline.data import Arrays
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device
+
+_FUSED_FROM = 300_000
+"""Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
+
+
+class TensorFlowLoop(CompiledLoop):
+    """Keras's network, loss and optimizer in one `tf.function` over the whole epoch."""
+
+    name = "tensorflow"
+
+    def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(run, shape, classes)
+        fused = self._model.count_params() >= _FUSED_FROM
+        self._update = tf.function(self._apply, jit_compile=True) if fused else self._apply
+        self._epoch = tf.function(self._run_epoch)
+        self._score = tf.function(self._run_scores)
+
+    def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
+        return _scores(self._epoch(*on_device(rows, tf.constant), tf.constant(order)))
+
+    def evaluate(self, rows: Arrays) -> Scores:
+        return _scores(self._score(*on_device(rows, tf.constant)))
+
+    def _run_epoch(self, inputs: tf.Tensor, targets: tf.Tensor, order: tf.Tensor) -> Any:
+        rows, size = inputs.shape[0], self._batch_size
+        loss = tf.zeros(())
+        hits = tf.zeros((), tf.int32)
+        for step in tf.range(rows // size):
+            batch = order[step * size : (step + 1) * size]
+            batch.set_shape([size])
+            batch_loss, batch_hits = self._train_batch(inputs, targets, batch)
+            loss += batch_loss * size
+            hits += batch_hits
+        if rest := rows % size:
+            batch = order[rows - rest :]
+            batch_loss, batch_hits = self._train_batch(inputs, targets, batch)
+            loss += batch_loss * rest
+            hits += batch_hits
+        return loss / rows, hits / rows
+
+    def _train_batch(self, inputs: tf.Tensor, targets: tf.Tensor, batch: tf.Tensor) -> Any:
+        images, labels = tf.gather(inputs, batch), tf.gather(targets, batch)
+        weights = [variable.value for variable in self._model.trainable_variables]
+        with tf.GradientTape() as tape:
+            probabilities = self._model(images, training=True)
+            loss = self._total_loss(labels, probabilities)
+        gradients = tape.gradient(loss, weights)
+        self._update(gradients)
+        return loss, _hits(labels, probabilities)
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+
+    def _run_scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> Any:
+        rows = inputs.shape[0]
+        loss = tf.zeros(())
+        hits = tf.zeros((), tf.int32)
+        for start in range(0, rows, EVALUATION_ROWS):
+            labels = targets[start : start + EVALUATION_ROWS]
+            probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
+            loss += self._total_loss(labels, probabilities) * labels.shape[0]
+            hits += _hits(labels, probabilities)
+        return loss / rows, hits / rows
+
+    def _total_loss(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+        return self._loss(labels, probabilities) + sum(self._model.losses)
+
+
+def _hits(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    right = tf.equal(tf.argmax(labels, axis=-1), tf.argmax(probabilities, axis=-1))
+    return tf.reduce_sum(tf.cast(right, tf.int32))
+
+
+def _scores(values: Any) -> Scores:
+    loss, accuracy = values
+    return Scores(float(loss), float(accuracy))
