@@ -269,9 +269,11 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
         elif item["type"] == "value_error":
             lines[path] = str(item["ctx"]["error"])
         else:
-            rule = _range(section, item["loc"]) or item["msg"].removeprefix(
-                "Input should be "
-            ).removeprefix("a valid ")
+            kind = re.sub(r"^(Input|String) should (be |have )(a valid )?", "", item["msg"])
+            rule = _range(section, item["loc"])
+            if rule and not item["type"].startswith(("greater_than", "less_than")):
+                rule = f"{kind} with {rule}"
+            rule = rule or kind
             rule = rule.replace("greater than or equal to", ">=").replace(
                 "less than or equal to", "<="
             )
