@@ -313,11 +313,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path}: expected IDX magic {magic.hex()}, got {content[:4].hex()!r}"
         )
     header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise UnavailableError(f"{path}: the file is cut short: {len(content)} bytes")
     shape = tuple(np.frombuffer(content[4:header], dtype=">u4").astype(int).tolist())
-    if len(shape) != dimensions or len(content) - header != math.prod(shape):
+    if len(content) - header != math.prod(shape):
         raise UnavailableError(
             f"{path}: the header announces {' x '.join(map(str, shape))} bytes, "
-            f"the file holds {max(len(content) - header, 0)}"
+            f"the file holds {len(content) - header}"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
