@@ -63,9 +63,10 @@ class Publisher:
                     return
             except Exception as error:  # noqa: BLE001  # whatever it is, the records are still here
                 if pause == self._interval:
-                    self._on_problem(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+                    first_line, *_ = str(error).splitlines() or [""]
+                    self._on_problem(f"{type(error).__name__}: {first_line}")
                 pause = min(2 * pause, 30.0)
-                if time.monotonic() > self._give_up_at:
+                if time.monotonic() > self._give_up_at or (closing and not self._pending):
                     return
             if closing:
                 time.sleep(min(pause, 1.0) if self._pending else 0)
