@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipeline.config import did_you_mean, flatten
 from pipeline.errors import ConfigError
@@ -41,7 +41,9 @@ def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]
         except (HydraException, OmegaConfBaseException) as error:
             known = [path for path, _ in flatten(_defaults())]
             raise ConfigError(_refused_override(error, known)) from None
-        except (ValueError, YAMLError) as error:  # `group=null`, and a file that is no YAML
+        except ValueError as error:  # `group=null`
+            raise ConfigError(f"{' '.join(overrides)}: {error}") from None
+        except YAMLError as error:
             raise ConfigError(str(error)) from None
     assert isinstance(values, dict)
     if known and (unknown := [str(key) for key in values if key not in known]):
