@@ -76,13 +76,22 @@ class Publisher:
     def _publish_pending(self, tracker: Tracker) -> None:
         with self._lock:
             waiting = sorted(self._pending.values(), key=lambda record: record.parent is not None)
+        problem: Exception | None = None
+        failed_before = False
         for record in waiting:
             try:
                 tracker.publish(record)
-            except Exception:
+            except Exception as error:  # noqa: BLE001  # raised below, after the others had their turn
                 with self._lock:  # to the end of the line: one bad record must not hold up the rest
                     self._pending[record.uid] = self._pending.pop(record.uid)
-                raise
+                problem = problem or error
+                if failed_before:  # two in a row: more likely the tracker than the records
+                    break
+                failed_before = True
+                continue
+            failed_before = False
             with self._lock:
                 if self._pending.get(record.uid) is record:
                     del self._pending[record.uid]
+        if problem is not None:
+            raise problem
