@@ -31,6 +31,7 @@ class _Run:
     ended: bool
     deleted: bool
     points: int = 0  # how many points of the record are known to be there
+    described: bool = False  # whether its parameters and its data set are known to be there
 
 
 class MlflowTracker:
@@ -71,6 +72,8 @@ class MlflowTracker:
         elif run.ended:
             self._client.update_run(run.run_id, status="RUNNING")
             run.ended = False
+        if not run.described:
+            self._describe(run, record)
         self._log_points(run, record)
         if record.ended:
             self._end(run, record)
@@ -125,11 +128,14 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        params = [entities.Param(key, value) for key, value in record.params.items()]
-        self._client.log_batch(run_id, params=params)
-        if record.dataset is not None:
-            self._client.log_inputs(run_id, datasets=[_dataset_input(record.dataset)])
         return _Run(run_id, record.attempt, ended=False, deleted=False)
+
+    def _describe(self, run: _Run, record: RunRecord) -> None:
+        params = [entities.Param(key, value) for key, value in record.params.items()]
+        self._client.log_batch(run.run_id, params=params)
+        if record.dataset is not None:
+            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
+        run.described = True
 
     def _log_points(self, run: _Run, record: RunRecord) -> None:
         metrics = [
