@@ -249,11 +249,10 @@ def _digits() -> dict[str, NDArray[np.generic]]:
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UnavailableError(
-                    f"{path}: expected an .npz of four arrays, got one .npy array"
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise UnavailableError(f"{path}: expected an .npz of four arrays, got one .npy array")
+        with loaded as file:
             if missing := [name for name in _ARRAYS if name not in file]:
                 raise UnavailableError(
                     f"{path}: expected the arrays {', '.join(_ARRAYS)}, "
