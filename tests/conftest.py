@@ -44,8 +44,8 @@ def mnist_path() -> Path:
     path = os.environ.get("MNIST_PATH")
     if not path:
         pytest.skip("needs the real MNIST: set MNIST_PATH to an .npz in Keras's layout")
-    if not Path(path).is_file():
-        pytest.skip(f"needs the real MNIST: there is no file at MNIST_PATH={path}")
+    if not Path(path).exists():
+        pytest.skip(f"needs the real MNIST: there is nothing at MNIST_PATH={path}")
     return Path(path).absolute()
 
 
