@@ -11,6 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipeline.config import did_you_mean, flatten
 from pipeline.errors import ConfigError
@@ -23,7 +24,8 @@ _DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra
 def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]:
     """The configuration as nested plain values, with interpolations resolved.
 
-    Raises ConfigError on an override that Hydra refuses, with the nearest key or option.
+    Raises ConfigError on an override that Hydra refuses, with the nearest key or option, and on a
+    file that is no YAML or has a section that nothing reads.
     """
     overrides = [
         f"+{override}" if override.split("=")[0] in _DELTAS else override for override in overrides
@@ -32,12 +34,22 @@ def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]
         try:
             composed = hydra_compose("config", overrides)
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            # `+` and @package _global_ files may add keys: a typo there would go unnoticed.
+            known = list(_defaults()) if any(text[:1] == "+" for text in overrides) else []
         except MissingConfigException as error:
             raise ConfigError(_missing_option(error)) from None
         except (HydraException, OmegaConfBaseException) as error:
             known = [path for path, _ in flatten(_defaults())]
             raise ConfigError(_refused_override(error, known)) from None
+        except ValueError as error:  # `group=null`
+            raise ConfigError(f"{' '.join(overrides)}: {error}") from None
+        except YAMLError as error:
+            raise ConfigError(str(error)) from None
     assert isinstance(values, dict)
+    if known and (unknown := [str(key) for key in values if key not in known]):
+        raise ConfigError(
+            "\n".join(f"{key}: no such setting" + did_you_mean(key, known) for key in unknown)
+        )
     return {str(key): value for key, value in values.items()}
 
 

@@ -5,6 +5,7 @@ The field names are the override paths of the command line and the parameter nam
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -224,7 +225,22 @@ def as_override(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return "[" + ",".join(as_override(item) for item in value) + "]"
+    if isinstance(value, str) and not _reads_back(value):
+        return "'" + value.replace("'", "\\'") + "'"
     return str(value)
+
+
+def _reads_back(text: str) -> bool:
+    """Whether Hydra reads `text` without quotes as that very text."""
+    if not re.fullmatch(r"[\w/.][\w/.:+%@-]*", text, re.ASCII):
+        return False
+    if text.lower() in {"null", "true", "false"}:
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def did_you_mean(word: str, known: object) -> str:
@@ -257,9 +273,11 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
         elif item["type"] == "value_error":
             lines[path] = str(item["ctx"]["error"])
         else:
-            rule = _range(section, item["loc"]) or item["msg"].removeprefix(
-                "Input should be "
-            ).removeprefix("a valid ")
+            kind = re.sub(r"^(Input|String) should (be |have )(a valid )?", "", item["msg"])
+            rule = _range(section, item["loc"])
+            if rule and not item["type"].startswith(("greater_than", "less_than")):
+                rule = f"{kind} with {rule}"
+            rule = rule or kind
             rule = rule.replace("greater than or equal to", ">=").replace(
                 "less than or equal to", "<="
             )

@@ -59,8 +59,8 @@ class Dataset:
     train: Split
     test: Split
     classes: int
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,11 +85,15 @@ class Dataset:
         return self._arrays(self.test)
 
     def _arrays(self, split: Split) -> "Arrays":
-        features = split.features.astype(np.float32)
+        # Scaled before it is rounded to 32 bits: a column of times or ids differs only in its last digits.
+        features = split.features.astype(np.result_type(split.features.dtype, np.float32))
         if np.any(self.low != 0) or np.any(self.high != 1):
             features -= self.low
             features /= self.high - self.low
-        return Arrays(features, np.eye(self.classes, dtype=np.float32)[split.labels])
+        return Arrays(
+            features.astype(np.float32, copy=False),
+            np.eye(self.classes, dtype=np.float32)[split.labels],
+        )
 
 
 class Arrays(NamedTuple):
@@ -170,7 +174,7 @@ def load(config: DataConfig) -> Dataset:
 
 def _range(
     config: DataConfig, features: NDArray[np.generic]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not config.scale:
         low, high = np.zeros(()), np.ones(())
     elif config.name == "digits":
@@ -180,8 +184,11 @@ def _range(
     else:
         axis = 0 if features.ndim == 2 else None
         low, high = np.asarray(features.min(axis)), np.asarray(features.max(axis))
-        high = np.where(high > low, high, low + 1)  # a constant column becomes 0
-    return low.astype(np.float32), high.astype(np.float32)
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        high = np.where(
+            high > low, high, low + np.maximum(1, abs(low))
+        )  # a constant column becomes 0
+    return low.astype(np.float64), high.astype(np.float64)
 
 
 def _check(arrays: dict[str, NDArray[np.generic]], source: str) -> None:
@@ -242,11 +249,10 @@ def _digits() -> dict[str, NDArray[np.generic]]:
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UnavailableError(
-                    f"{path}: expected an .npz of four arrays, got one .npy array"
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise UnavailableError(f"{path}: expected an .npz of four arrays, got one .npy array")
+        with loaded as file:
             if missing := [name for name in _ARRAYS if name not in file]:
                 raise UnavailableError(
                     f"{path}: expected the arrays {', '.join(_ARRAYS)}, "
@@ -306,11 +312,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path}: expected IDX magic {magic.hex()}, got {content[:4].hex()!r}"
         )
     header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise UnavailableError(f"{path}: the file is cut short: {len(content)} bytes")
     shape = tuple(np.frombuffer(content[4:header], dtype=">u4").astype(int).tolist())
-    if len(shape) != dimensions or len(content) - header != math.prod(shape):
+    if len(content) - header != math.prod(shape):
         raise UnavailableError(
             f"{path}: the header announces {' x '.join(map(str, shape))} bytes, "
-            f"the file holds {max(len(content) - header, 0)}"
+            f"the file holds {len(content) - header}"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 

@@ -70,7 +70,7 @@ class Publisher:
                 if pause == self._interval:
                     self._on_problem(f"{type(error).__name__}: {_first_line(error)}")
                 pause = min(2 * pause, 30.0)
-                if time.monotonic() > self._give_up_at:
+                if time.monotonic() > self._give_up_at or (closing and not self._pending):
                     return
             if closing:
                 time.sleep(min(pause, 1.0) if self._pending else 0)
@@ -80,16 +80,25 @@ class Publisher:
     def _publish_pending(self, tracker: Tracker) -> None:
         with self._lock:
             waiting = sorted(self._pending.values(), key=lambda record: record.parent is not None)
+        problem: Exception | None = None
+        failed_before = False
         for record in waiting:
             try:
                 self.changed += tracker.publish(record)
-            except Exception:
+            except Exception as error:  # noqa: BLE001  # raised below, after the others had their turn
                 with self._lock:  # to the end of the line: one bad record must not hold up the rest
                     self._pending[record.uid] = self._pending.pop(record.uid)
-                raise
+                problem = problem or error
+                if failed_before:  # two in a row: more likely the tracker than the records
+                    break
+                failed_before = True
+                continue
+            failed_before = False
             with self._lock:
                 if self._pending.get(record.uid) is record:
                     del self._pending[record.uid]
+        if problem is not None:
+            raise problem
 
 
 def _first_line(error: Exception) -> str:

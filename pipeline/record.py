@@ -3,6 +3,7 @@
 import getpass
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -86,7 +87,8 @@ def environment_tags() -> dict[str, str]:
     """Versions of what computes the numbers, the git commit and the user."""
     packages = ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny")
     tags = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
-    tags["mlflow.user"] = getpass.getuser()
+    with suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
     if commit := _git_commit():
         tags["mlflow.source.git.commit"] = commit
     return tags

@@ -33,8 +33,8 @@ class _Run:
     attempt: int
     ended: bool
     deleted: bool
-    described: bool = False
     points: int = 0  # how many points of the record are known to be there
+    described: bool = False  # whether its parameters and its data set are known to be there
 
 
 class MlflowTracker:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli import command
-from pipeline.config import RunConfig, TrackingConfig, as_override, validated
+from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_override, validated
 from pipeline.data import Dataset, check_rows, load
 from pipeline.device import device_name, limit_threads, quietly
 from pipeline.publisher import Publisher
@@ -20,6 +20,12 @@ from pipeline.record import DatasetInfo, RunRecord, environment_tags, epoch_poin
 from pipeline.result import DivergedError, EpochMetrics
 
 EXPERIMENT = "runs"
+
+
+class _Threads(Section):
+    """The part of the launcher that a run without a launcher keeps to."""
+
+    threads_per_worker: PositiveInt
 
 
 def run_config(values: Mapping[str, Any]) -> RunConfig:
@@ -56,9 +62,11 @@ def main(values: dict[str, Any]) -> int:
     """Train, score and publish one run; 0, or 1 if training diverged."""
     run = run_config(values)
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    threads = validated(
+        _Threads, {name: values["launcher"][name] for name in _Threads.model_fields}, "launcher"
+    ).threads_per_worker
     dataset = load(run.data)
     check_rows(dataset, run.train.validation_split)
-    threads = int(values["launcher"]["threads_per_worker"])
     limit_threads(threads)
     publisher = open_publisher(tracking, print)
     with quietly():

@@ -1,0 +1,75 @@
+"""Fixtures that the tests of every room share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipeline.compose import compose
+from pipeline.config import RunConfig
+from pipeline.data import Dataset, load
+from pipeline.device import limit_threads
+from pipeline.train import run_config as read_run_config
+
+limit_threads(1)  # before any test imports Keras: results repeat at one number of threads
+
+MakeRunConfig = Callable[..., RunConfig]
+RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@cache  # a RunConfig is frozen: tests may share it
+def _run_config(*overrides: str) -> RunConfig:
+    return read_run_config(compose(["data=digits", *overrides]))
+
+
+@pytest.fixture(scope="session")
+def run_config() -> MakeRunConfig:
+    """`run_config("model.depth=1", ...)`: a RunConfig on the digits, composed as a command does."""
+    return _run_config
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """The bundled digits."""
+    return load(_run_config().data)
+
+
+@pytest.fixture(scope="session")
+def mnist_path() -> Path:
+    """The file or folder that MNIST_PATH names."""
+    path = os.environ.get("MNIST_PATH")
+    if not path:
+        pytest.skip("needs the real MNIST: set MNIST_PATH to an .npz in Keras's layout")
+    if not Path(path).exists():
+        pytest.skip(f"needs the real MNIST: there is nothing at MNIST_PATH={path}")
+    return Path(path).absolute()
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder of the test's own, with nothing configured from outside."""
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def run_python() -> RunPython:
+    """`run_python("-m", "pipeline.train", ..., VARIABLE="value")`: this checkout in a process of its own."""
+
+    def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        root = str(Path(__file__).parents[1])
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONPATH": root, **env},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

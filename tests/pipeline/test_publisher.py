@@ -1,0 +1,224 @@
+"""Publication: whatever the tracker does, no record is lost and the latest one wins."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from pipeline.publisher import Publisher
+from pipeline.record import Point, RunRecord
+
+SOON = 0.001
+LONG = 60.0
+
+
+def record(uid: str, points: int = 0, parent: str | None = None) -> RunRecord:
+    return RunRecord(
+        uid=uid,
+        experiment="fruit",
+        name=uid,
+        status="RUNNING",
+        started_at=0.0,
+        parent=parent,
+        points=tuple(Point("size", step, step, float(step)) for step in range(points)),
+    )
+
+
+class Script:
+    """A tracker that does what `behave` says: returns, raises or waits; then keeps the record."""
+
+    def __init__(self, behave: Callable[[RunRecord], None] = lambda _: None) -> None:
+        self.published: list[RunRecord] = []
+        self.calls: list[RunRecord] = []
+        self._behave = behave
+
+    def publish(self, record: RunRecord) -> None:
+        self.calls.append(record)
+        self._behave(record)
+        self.published.append(record)
+
+    def latest(self) -> dict[str, RunRecord]:
+        return {record.uid: record for record in self.published}
+
+
+def fails(times: int, error: Exception) -> Callable[[RunRecord], None]:
+    failures = iter([error] * times)
+
+    def behave(_: RunRecord) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+
+    return behave
+
+
+def ignore(_: str) -> None:
+    """Problems are of no interest."""
+
+
+def test_a_record_is_published() -> None:
+    tracker = Script()
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    publisher.update(record("apple"))
+    assert publisher.close(LONG) == 0
+    assert tracker.published == [record("apple")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionError("down"), TimeoutError(), ValueError("two\nlines"), RuntimeError("")],
+    ids=["words", "no words", "lines", "empty"],
+)
+def test_a_failure_is_retried_until_the_tracker_takes_the_record(error: Exception) -> None:
+    tracker = Script(fails(3, error))
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    publisher.update(record("apple"))
+    publisher.update(record("pear"))
+    assert publisher.close(LONG) == 0
+    assert tracker.latest() == {"apple": record("apple"), "pear": record("pear")}
+
+
+def test_a_tracker_that_can_not_be_made_at_first_is_made_later() -> None:
+    tracker = Script()
+    failures = iter([OSError("no such host"), OSError()])
+
+    def make() -> Script:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return tracker
+
+    publisher = Publisher(make, ignore, SOON)
+    publisher.update(record("apple"))
+    assert publisher.close(LONG) == 0
+    assert tracker.published == [record("apple")]
+
+
+def test_the_latest_record_wins() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def behave(_: RunRecord) -> None:
+        entered.set()
+        assert go_on.wait(LONG)
+
+    tracker = Script(behave)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    publisher.update(record("apple", points=1))
+    assert entered.wait(LONG)
+    for points in (2, 3, 4):  # while the first is on its way
+        publisher.update(record("apple", points))
+    go_on.set()
+    assert publisher.close(LONG) == 0
+    assert [len(done.points) for done in tracker.published] == [1, 4]
+
+
+def test_update_never_waits_for_the_tracker() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def behave(_: RunRecord) -> None:
+        entered.set()
+        assert go_on.wait(LONG)
+
+    tracker = Script(behave)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    publisher.update(record("apple"))
+    assert entered.wait(LONG)
+    publisher.update(record("pear"))  # returns although the tracker hangs
+    assert tracker.published == []
+    go_on.set()
+    assert publisher.close(LONG) == 0
+    assert set(tracker.latest()) == {"apple", "pear"}
+
+
+@pytest.mark.parametrize("bad", ["apple", "pear", "basket"])
+def test_one_record_that_always_fails_does_not_hold_up_the_others(bad: str) -> None:
+    records = [
+        record("basket"),
+        *(record(uid, parent="basket") for uid in ("apple", "pear", "plum", "fig")),
+    ]
+    arrived: dict[str, threading.Event] = {item.uid: threading.Event() for item in records}
+
+    def behave(item: RunRecord) -> None:
+        if item.uid == bad:
+            raise ValueError("this one is broken")
+        arrived[item.uid].set()
+
+    tracker = Script(behave)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    for item in records:
+        publisher.update(item)
+    for uid, event in arrived.items():
+        assert uid == bad or event.wait(LONG), uid
+    assert publisher.close(0) == 1
+    assert set(tracker.latest()) == {item.uid for item in records} - {bad}
+
+
+def test_a_parent_is_published_before_its_children() -> None:
+    making, go_on = threading.Event(), threading.Event()
+    tracker = Script()
+
+    def make() -> Script:
+        making.set()
+        assert go_on.wait(LONG)
+        return tracker
+
+    publisher = Publisher(make, ignore, SOON)
+    assert making.wait(LONG)
+    publisher.update(record("apple", parent="basket"))
+    publisher.update(record("basket"))
+    go_on.set()
+    assert publisher.close(LONG) == 0
+    assert [done.uid for done in tracker.published] == ["basket", "apple"]
+
+
+def test_close_gives_up_when_its_patience_is_out_and_counts_what_is_left() -> None:
+    tracker = Script(fails(10**6, ConnectionError("down")))
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    for uid in ("apple", "pear", "plum"):
+        publisher.update(record(uid))
+        publisher.update(record(uid, points=1))
+    assert publisher.close(0) == 3
+    assert tracker.published == []
+
+
+def test_close_with_nothing_left_does_not_wait_for_a_tracker_that_is_down() -> None:
+    attempts: list[int] = []
+
+    def make() -> Script:
+        attempts.append(1)
+        raise ConnectionError("down")
+
+    publisher = Publisher(make, ignore, SOON)
+    assert publisher.close(5) == 0
+    assert len(attempts) < 1000, "it did not spin either"
+
+
+def test_a_tracker_that_is_down_is_told_once_until_it_recovers() -> None:
+    problems: list[str] = []
+    tracker = Script(fails(5, ConnectionError("down\nfor repair")))
+    publisher = Publisher(lambda: tracker, problems.append, SOON)
+    publisher.update(record("apple"))
+    assert publisher.close(LONG) == 0
+    assert problems == ["ConnectionError: down"]
+
+
+def test_a_record_that_came_during_a_failed_publication_replaces_the_failed_one() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    steps: Iterator[int] = iter(range(10**6))
+
+    def behave(_: RunRecord) -> None:
+        if next(steps) == 0:
+            entered.set()
+            assert go_on.wait(LONG)
+            raise ConnectionError("down")
+
+    tracker = Script(behave)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    early = record("apple", points=1)
+    late = replace(record("apple", points=2), status="FINISHED")
+    publisher.update(early)
+    assert entered.wait(LONG)
+    publisher.update(late)
+    go_on.set()
+    assert publisher.close(LONG) == 0
+    assert tracker.calls == [early, late]
+    assert tracker.published == [late]

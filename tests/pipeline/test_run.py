@@ -1,0 +1,106 @@
+"""One run from configuration to result: the test set decides nothing, and the numbers agree."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.data import Dataset, Split
+from pipeline.evaluate import evaluate
+from pipeline.model import build
+from pipeline.result import EpochMetrics, RunResult
+from pipeline.run import execute
+from tests.conftest import MakeRunConfig
+
+
+def never(_: EpochMetrics) -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def run(run_config: MakeRunConfig) -> RunConfig:
+    return run_config("model.hidden_units=16", "train.batch_size=32", "train.epochs=3")
+
+
+@pytest.fixture(scope="module")
+def result(run: RunConfig, digits: Dataset) -> RunResult:
+    return execute(run, digits, never)
+
+
+def curves(result: RunResult) -> list[dict[str, float]]:
+    return [dict(epoch.metrics) for epoch in result.history]
+
+
+def test_the_test_set_changes_test_metrics_and_nothing_else(
+    run: RunConfig, digits: Dataset, result: RunResult
+) -> None:
+    shifted = Split(digits.test.features, (digits.test.labels + 1) % digits.classes)
+    other = execute(run, replace(digits, test=shifted), never)
+    assert other.test["test_accuracy"] < result.test["test_accuracy"] / 2
+    assert (other.value, other.best_epoch, other.stop) == (
+        result.value,
+        result.best_epoch,
+        result.stop,
+    )
+    assert curves(other) == curves(result)
+
+
+def test_no_epoch_reports_a_test_metric(result: RunResult) -> None:
+    assert all(not name.startswith("test") for epoch in curves(result) for name in epoch)
+
+
+def test_the_value_is_the_objective_at_the_best_epoch(run: RunConfig, result: RunResult) -> None:
+    values = [epoch.metrics["val_accuracy"] for epoch in result.history]
+    assert result.value == max(values)
+    assert result.best_epoch == 1 + int(np.argmax(values))
+    assert len(values) == run.train.epochs
+
+
+def test_timings_and_counts_are_consistent(result: RunResult) -> None:
+    timings = result.timings
+    assert set(timings) == {
+        "build_seconds",
+        "compile_seconds",
+        "train_seconds",
+        "test_seconds",
+        "seconds_total",
+    }
+    assert all(seconds >= 0 for seconds in timings.values())
+    parts = timings["build_seconds"] + timings["train_seconds"] + timings["test_seconds"]
+    assert parts <= timings["seconds_total"]
+    assert sum(epoch.seconds for epoch in result.history) <= timings["train_seconds"]
+    assert timings["compile_seconds"] < result.history[0].seconds
+    assert result.examples_per_second == pytest.approx(1149 * 3 / timings["train_seconds"])
+    assert result.parameters == (64 * 16 + 16) + (16 * 16 + 16) + (16 * 10 + 10)
+    assert "hidden_2" in result.model_summary
+    assert result.device
+
+
+@pytest.fixture(scope="module")
+def network(run_config: MakeRunConfig, digits: Dataset) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = build(run_config("model.depth=0").model, digits.shape, digits.classes)
+    model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_test_metrics_are_those_of_the_network_on_the_test_set(
+    digits: Dataset, network: keras.Model
+) -> None:
+    inputs, targets = digits.test_arrays
+    outputs = np.asarray(network(inputs), np.float64)
+    scores = evaluate(network, digits.test_arrays)
+    assert set(scores) == {"test_loss", "test_accuracy"}
+    right = outputs.argmax(axis=1) == digits.test.labels
+    assert scores["test_accuracy"] == pytest.approx(right.mean())
+    loss = -np.log((outputs * targets).sum(axis=1)).mean()
+    assert scores["test_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_scoring_changes_no_weight(digits: Dataset, network: keras.Model) -> None:
+    before = [weight.copy() for weight in network.get_weights()]
+    evaluate(network, digits.test_arrays)
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

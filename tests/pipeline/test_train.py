@@ -1,0 +1,202 @@
+"""The command `python -m pipeline.train`, from its arguments to its exit code and what it leaves."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from pipeline.cli import command
+from pipeline.compose import compose
+from pipeline.record import environment_tags
+from pipeline.train import EXPERIMENT, main
+from pipeline.train import run_config as read_run_config
+from tests.conftest import RunPython
+
+SMALL = ("data=digits", "model.hidden_units=16", "model.depth=1", "train.epochs=2")
+
+
+def run_command(overrides: Sequence[str]) -> int:
+    """The command in this process, where TensorFlow is imported already."""
+    return command(overrides, main, "pipeline.train", "", lambda _: "")
+
+
+def tracked_in(folder: Path) -> str:
+    """An absolute URI: in one process MLflow keeps to the first file that a relative one led to."""
+    return f"tracking.uri=sqlite:///{folder / 'mlflow.db'}"
+
+
+def tracked(folder: Path) -> Run:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("command")
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path, run_python: RunPython) -> "subprocess.CompletedProcess[str]":
+    """The command, run once in a process of its own in an empty folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return run_python("-m", "pipeline.train", *SMALL, "model.dropout=0.25", "train.seed=0")
+
+
+def test_a_run_that_went_well_exits_0_and_tells_its_result(
+    done: "subprocess.CompletedProcess[str]", folder: Path
+) -> None:
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    metrics = tracked(folder).data.metrics
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("epoch 1/2  ")
+    assert lines[1].startswith("epoch 2/2  ")
+    assert lines[2] == f"epoch {metrics['best_epoch']:.0f}: val_accuracy {metrics['objective']:.4f}"
+    assert f"test_accuracy {metrics['test_accuracy']:.4f}" in lines[3]
+    assert EXPERIMENT in lines[4]
+
+
+def test_a_run_is_tracked_under_its_override_paths(
+    done: "subprocess.CompletedProcess[str]", folder: Path
+) -> None:
+    assert done.returncode == 0, done.stderr
+    run = tracked(folder)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.dropout"] == "0.25"
+    assert run.data.params["train.learning_rate"] == "null"
+    expected = read_run_config(compose([*SMALL, "model.dropout=0.25", "train.seed=0"]))
+    again = [f"{path}={text}" for path, text in run.data.params.items()]
+    assert read_run_config(compose(again)) == expected
+    assert run.data.tags["device"]
+    assert run.data.tags["threads"] == "1"
+    assert run.data.tags["version.keras"] == environment_tags()["version.keras"]
+
+
+def test_a_run_is_tracked_with_curves_data_set_and_summary(
+    done: "subprocess.CompletedProcess[str]", folder: Path
+) -> None:
+    assert done.returncode == 0, done.stderr
+    run = tracked(folder)
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    for metric in ("loss", "accuracy", "val_loss", "val_accuracy", "epoch_seconds"):
+        history = client.get_metric_history(run.info.run_id, metric)
+        assert [point.step for point in history] == [1, 2], metric
+        assert run.info.start_time <= history[0].timestamp <= history[1].timestamp
+        assert history[1].timestamp <= run.info.end_time
+    (given,) = run.inputs.dataset_inputs
+    assert run.data.tags["data.digest"].startswith(given.dataset.digest)
+    summary = Path(client.download_artifacts(run.info.run_id, "model_summary.txt")).read_text()
+    assert "hidden_1" in summary
+
+
+def test_the_test_metrics_are_logged_once_at_the_end(
+    done: "subprocess.CompletedProcess[str]", folder: Path
+) -> None:
+    assert done.returncode == 0, done.stderr
+    run = tracked(folder)
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    (point,) = client.get_metric_history(run.info.run_id, "test_accuracy")
+    assert (point.step, point.timestamp) == (0, run.info.end_time)
+
+
+def test_a_bad_configuration_exits_2_without_traceback_and_creates_nothing(
+    workdir: Path, run_python: RunPython
+) -> None:
+    done = run_python("-m", "pipeline.train", *SMALL, "model.dropout=1.5")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    first_line, hint = done.stderr.splitlines()
+    assert first_line == "error: model.dropout: expected 0 <= dropout < 1, got 1.5"
+    assert "python -m pipeline.train --help" in hint
+    assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "model.droput=0.1",
+            "error: model.droput: no such setting (did you mean `model.dropout`?)",
+        ),
+        ("data=digit", "did you mean `digits`?"),
+        ("objective.metric=test_accuracy", "the test set must not steer the search"),
+        ("tracking.name=wandb", "tracking.name: expected 'mlflow' or 'none', got wandb"),
+        ("tracking.uri=null", "tracking.uri: is missing"),
+        ("launcher.threads_per_worker=0", "launcher.threads_per_worker: expected 1 <= "),
+        ("launcher.threads_per_worker=many", "launcher.threads_per_worker: expected integer"),
+        ("train.validation_split=0.9999", "train.validation_split: 0.9999 of 1437 rows leaves 0"),
+    ],
+)
+def test_every_bad_configuration_is_refused_before_anything_is_created(
+    workdir: Path, capfd: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    assert run_command([*SMALL, override]) == 2
+    assert message in capfd.readouterr().err
+    assert list(workdir.iterdir()) == []
+
+
+def test_data_that_can_not_be_had_exits_69_and_creates_nothing(
+    workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["data=mnist", "data.path=missing.npz"]) == 69
+    assert "data.path: there is no file or folder" in capfd.readouterr().err
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_run_that_diverged_exits_1_and_is_tracked_as_failed(
+    workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    diverging = ("train.optimizer=sgd", "train.learning_rate=1e30", "train.loss=mse")
+    assert run_command([*SMALL, *diverging, tracked_in(workdir)]) == 1
+    assert "failed: loss is nan at epoch 1" in capfd.readouterr().err
+    run = tracked(workdir)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["reason"] == "loss is nan at epoch 1"
+    assert run.data.params["train.learning_rate"] == "1e+30"
+    assert "test_accuracy" not in run.data.metrics
+
+
+def test_an_interrupted_run_is_tracked_as_killed(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.run.execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_command([*SMALL, tracked_in(workdir)])
+    assert tracked(workdir).info.status == "KILLED"
+
+
+def test_without_tracking_nothing_is_created(
+    workdir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*SMALL, "tracking=none", "train.epochs=1", "model.depth=0"]) == 0
+    assert "test_accuracy" in capfd.readouterr().out
+    assert list(workdir.iterdir()) == []
+
+
+def test_the_configuration_can_be_printed_without_running(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*SMALL, "--cfg"]) == 0
+    (workdir / "config.yaml").write_text("# printed\n" + capsys.readouterr().out)
+    assert compose([], workdir) == compose(SMALL)
+
+
+def test_help_names_the_command_and_imports_no_tensorflow(run_python: RunPython) -> None:
+    done = run_python("-X", "importtime", "-m", "pipeline.train", "--help")
+    assert done.returncode == 0
+    assert "python -m pipeline.train" in done.stdout
+    assert "KEY=VALUE" in done.stdout
+    assert "numpy" in done.stderr, "imports are listed"
+    for heavy in ("tensorflow", "keras", "mlflow"):
+        assert f" {heavy}\n" not in done.stderr
