@@ -179,7 +179,7 @@ def _range(
         low, high = np.zeros(()), np.ones(())
     elif config.name == "digits":
         low, high = np.zeros(()), np.full((), 16)
-    elif features.dtype == np.uint8:
+    elif features.ndim > 2 and _fits_a_byte(features):  # images, as wide as they may be stored
         low, high = np.zeros(()), np.full((), 255)
     else:
         axis = 0 if features.ndim == 2 else None
@@ -328,7 +328,8 @@ def _absolute(path: str) -> Path:
 
 
 def _keras_cache() -> Path:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    base = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108  # as Keras
+    home = Path(os.environ.get("KERAS_HOME", base / ".keras"))
     return home / "datasets" / "mnist.npz"
 
 
