@@ -16,6 +16,9 @@ def limit_threads(threads: int) -> None:
     for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[variable] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A process takes GPU memory as it needs it, so that several can share a GPU.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if os.environ.get("KERAS_BACKEND", "tensorflow") == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         single = "true" if threads > 1 else "false"

@@ -54,6 +54,7 @@ def _run(setup: "Setup") -> int:
     from pipeline.data import check_rows, load, locate
     from pipeline.train import dataset_info, open_publisher
     from search.coordinator import Coordinator
+    from search.devices import visible_gpus
     from search.engines.optuna import OptunaEngine
     from search.launchers.local import LocalLauncher, default_workers
     from search.progress import Progress
@@ -63,6 +64,7 @@ def _run(setup: "Setup") -> int:
     from search.storage import errors_named
     from search.study import Study
     from search.trials import TrialTable
+    from search.weights import WeightStore
 
     console = Console(highlight=False)
     objective = setup.run.objective
@@ -89,7 +91,10 @@ def _run(setup: "Setup") -> int:
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
-        workers = min(setup.launcher.workers or default_workers(), max(missing, 1))
+        gpus = visible_gpus()
+        wanted = setup.launcher.workers
+        wanted = wanted or default_workers(gpus, setup.launcher.workers_per_gpu)
+        workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
         watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, ended)
@@ -101,7 +106,7 @@ def _run(setup: "Setup") -> int:
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
-                launcher = LocalLauncher(setup.launcher, data, workers)
+                launcher = LocalLauncher(setup.launcher, data, workers, gpus)
                 try:
                     with progress, stopper.listening():
                         coordinator = Coordinator(
@@ -109,6 +114,7 @@ def _run(setup: "Setup") -> int:
                             table,
                             engine,
                             launcher,
+                            WeightStore(Path(setup.storage.weights) / setup.study.name),
                             setup.launcher.attempts,
                             watcher,
                             stopper,

@@ -45,12 +45,20 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
 
 
 def main(
-    pipe: "connection.Connection[Any, Any]", trainer: str, data: DataConfig, threads: int, log: str
+    pipe: "connection.Connection[Any, Any]",
+    trainer: str,
+    data: DataConfig,
+    threads: int,
+    log: str,
+    gpu: str | None,
 ) -> None:
     """Run tasks from `pipe` until a None or the end of the coordinator.
 
-    `log`: file that takes all that the libraries print; its end explains a death.
+    `log`: file that takes all that the libraries print; its end explains a death. `gpu`: the only
+    one to be seen.
     """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     _leave_with_the_coordinator()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -12,14 +12,15 @@ from pipeline.result import EpochMetrics, RunResult, State, Weights
 class LauncherConfig(Section):
     """Where and how many workers run.
 
-    `workers`: None is one per CPU core. `trial_seconds`: deadline of a trial from its start.
-    `attempts`: workers that may die of one trial. `grace_seconds`: what running trials get after
-    SIGTERM. `trainer`: dotted path of a function like
-    `search.worker.keras_trainer`.
+    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
+    `trials_per_worker`: after them a fresh process takes over. `trial_seconds`: deadline of a trial
+    from its start. `attempts`: workers that may die of one trial. `grace_seconds`: what running
+    trials get after SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
     """
 
     name: Literal["local"]
     workers: Annotated[int, Field(ge=1)] | None
+    workers_per_gpu: Annotated[int, Field(ge=1)]
     threads_per_worker: Annotated[int, Field(ge=1)]
     trials_per_worker: Annotated[int, Field(ge=1)]
     trial_seconds: Annotated[float, Field(gt=0)] | None

@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -14,6 +15,7 @@ from typing import Any
 
 from pipeline.config import DataConfig
 from search import worker
+from search.devices import Gpu
 from search.launchers.base import Event, Failed, Finished, LauncherConfig, Lost, Started, Task
 
 _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
@@ -21,6 +23,7 @@ _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
 
 @dataclass
 class _Worker:
+    slot: int  # which of the launcher's places it takes, and so which GPU
     process: BaseProcess
     pipe: "connection.Connection[Any, Any]"
     log: Path
@@ -32,14 +35,19 @@ class _Worker:
 class LocalLauncher:
     """A fixed number of worker processes, each with one trial at a time."""
 
-    def __init__(self, config: LauncherConfig, data: DataConfig, workers: int) -> None:
+    def __init__(
+        self, config: LauncherConfig, data: DataConfig, workers: int, gpus: Sequence[Gpu] = ()
+    ) -> None:
         self._config = config
         self._data = data
+        self._gpus = gpus
         self._context = multiprocessing.get_context("spawn")
         self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
         self._size = workers
-        self._workers = [self._spawn() for _ in range(workers)]
+        self._workers: list[_Worker] = []
+        for _ in range(workers):
+            self._spawn()
 
     def free(self) -> int:
         return self._size - sum(worker.task is not None for worker in self._workers)
@@ -51,7 +59,6 @@ class LocalLauncher:
             free = None
         if free is None:
             free = self._spawn()
-            self._workers.append(free)
         free.task = task
         with contextlib.suppress(
             BrokenPipeError
@@ -86,6 +93,7 @@ class LocalLauncher:
 
     def _spawn(self) -> _Worker:
         self._spawned += 1
+        slot = min(set(range(self._size)) - {worker.slot for worker in self._workers})
         log = Path(self._logs.name) / f"worker-{self._spawned}.log"
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
@@ -96,13 +104,16 @@ class LocalLauncher:
                 self._data,
                 self._config.threads_per_worker,
                 str(log),
+                self._gpus[slot % len(self._gpus)].index if self._gpus else None,
             ),
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
         )
         process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        return _Worker(process, ours, log)
+        started = _Worker(slot, process, ours, log)
+        self._workers.append(started)
+        return started
 
     def _read(self, each: _Worker) -> list[Event]:
         """All messages that wait in a worker's pipe; if it is dead, its end too."""
@@ -160,6 +171,8 @@ def _cause(exitcode: int | None) -> str:
     return f"ended with exit code {exitcode}"
 
 
-def default_workers() -> int:
-    """One worker per CPU core that this process may use."""
+def default_workers(gpus: Sequence[Gpu], per_gpu: int) -> int:
+    """`per_gpu` workers on each GPU; without GPUs, one per CPU core that this process may use."""
+    if gpus:
+        return len(gpus) * per_gpu
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
