@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -75,7 +76,9 @@ class OptunaEngine:
         sampler = self._make_sampler(seed=self._seed)
         if self._seed is None or isinstance(sampler, _SEQUENCES):
             return sampler
-        return self._make_sampler(seed=self._seed + number)
+        # Not seed + number: trial 1 of seed 0 would be trial 0 of seed 1, and so on through both studies.
+        mixed = np.random.SeedSequence((self._seed, number)).generate_state(1)
+        return self._make_sampler(seed=int(mixed[0]))
 
 
 def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:
