@@ -91,24 +91,24 @@ def _hang() -> NoReturn:
         signal.pause()
 
 
-def curve_trainer(data: DataConfig, threads: int) -> Trainer:
+def curve_trainer(_: DataConfig, threads: int) -> Trainer:
     """Trains along `curve`."""
     return Trainer(_follow_curve, _about(threads))
 
 
-def hanging_trainer(data: DataConfig, threads: int) -> Trainer:
+def hanging_trainer(_: DataConfig, threads: int) -> Trainer:
     """Stops moving after its first epoch."""
     return Trainer(_one_epoch_then(_hang), _about(threads))
 
 
-def reporting_trainer(data: DataConfig, threads: int) -> Trainer:
+def reporting_trainer(_: DataConfig, threads: int) -> Trainer:
     """Hangs with a connection open to the port in `PORT`: its end is the process's end."""
     line = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
     line.sendall(b"here")
     return Trainer(_one_epoch_then(_hang), {**_about(threads), "line": str(line.fileno())})
 
 
-def killed_trainer(data: DataConfig, threads: int) -> Trainer:
+def killed_trainer(_: DataConfig, threads: int) -> Trainer:
     """Is killed after its first epoch, as by the kernel when memory is short."""
 
     def end() -> NoReturn:
@@ -119,7 +119,7 @@ def killed_trainer(data: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def diverging_trainer(data: DataConfig, threads: int) -> Trainer:
+def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
     """Its loss becomes NaN at the second epoch."""
 
     def end() -> NoReturn:
@@ -128,7 +128,7 @@ def diverging_trainer(data: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def raising_trainer(data: DataConfig, threads: int) -> Trainer:
+def raising_trainer(_: DataConfig, threads: int) -> Trainer:
     """Has a bug."""
 
     def end() -> NoReturn:
@@ -137,7 +137,7 @@ def raising_trainer(data: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def broken_trainer(data: DataConfig, threads: int) -> Trainer:
+def broken_trainer(*_: object) -> Trainer:
     """Can't be made."""
     raise RuntimeError("no such data here")
 

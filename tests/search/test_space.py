@@ -238,7 +238,7 @@ def test_apply_changes_what_it_is_given_and_nothing_else() -> None:
 
 def test_apply_refuses_what_the_configuration_refuses() -> None:
     space = Space({"model.dropout": Range(low=0.0, high=2.0)})
-    with pytest.raises(ConfigError, match="model.dropout: expected 0 <= dropout < 1, got 1.5"):
+    with pytest.raises(ConfigError, match=r"model\.dropout: expected 0 <= dropout < 1, got 1\.5"):
         space.apply(BASE, {"model.dropout": 1.5})
 
 

@@ -35,5 +35,5 @@ def test_a_name_has_1_to_100_characters(name: str) -> None:
 
 def test_a_study_has_at_least_one_trial() -> None:
     values = {"name": "x", "question": None, "trials": 0, "space": {}}
-    with pytest.raises(ConfigError, match="study.trials: expected 1 <= trials, got 0"):
+    with pytest.raises(ConfigError, match=r"study\.trials: expected 1 <= trials, got 0"):
         validated(StudyConfig, values, "study")

@@ -220,7 +220,7 @@ def test_a_study_made_by_plain_optuna_is_refused(url: str) -> None:
 def test_studies_of_one_storage_are_kept_apart(url: str) -> None:
     one = opened(url)
     asked(one)
-    setup = setup_of(space=DROPOUT, name="other")
+    setup = setup_of("study.name=other", space=DROPOUT)
     other = TrialTable.open(url, study_of(setup))
     assert other.uid != one.uid
     assert other.entries() == []
