@@ -68,9 +68,14 @@ class OptunaEngine:
         return self._table.asked(trial)
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
+        if trial.attempt > 1 and epoch in self._reported(trial.number):
+            return False  # an attempt that was cut short got past this epoch
         asked = self._table.optuna_trial(trial.number)
         asked.report(value, epoch)
         return asked.should_prune()
+
+    def _reported(self, number: int) -> dict[int, float]:
+        return self._study.get_trials(deepcopy=False)[number].intermediate_values
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         sampler = self._make_sampler(seed=self._seed)
