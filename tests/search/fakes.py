@@ -119,6 +119,16 @@ def killed_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
+def dying_trainer(_: DataConfig, threads: int) -> Trainer:
+    """Is killed before its first epoch."""
+
+    def train(*_: object) -> RunResult:
+        os.kill(os.getpid(), signal.SIGKILL)
+        _hang()
+
+    return Trainer(train, _about(threads))
+
+
 def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
     """Its loss becomes NaN at the second epoch."""
 

@@ -1,5 +1,6 @@
 """Optuna's samplers and pruners behind the engine contract, and what only Optuna has."""
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -161,6 +162,25 @@ def test_a_pruner_looks_for_small_values_where_the_objective_is_minimized(url: s
 def test_a_trial_trains_its_warm_up_epochs_before_it_is_pruned(url: str) -> None:
     overrides = ("pruner=median", "pruner.n_startup_trials=3", "pruner.n_warmup_steps=4")
     assert pruned_at(url, *overrides, value=0.0) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_new_attempt_is_not_pruned_before_it_gets_past_the_one_that_was_cut_short(
+    url: str,
+) -> None:
+    """Epochs that were reported once stay as they are: they are not judged, or warned about, again."""
+    overrides = ("pruner=median", "pruner.n_startup_trials=1", "pruner.n_warmup_steps=0")
+    setup = setup_of(*overrides, space=DROPOUT)
+    table = TrialTable.open(url, study_of(setup))
+    engine = engine_of(setup, table)
+    cut_short, better = (dataclasses.replace(engine.ask(), attempt=1) for _ in range(2))
+    assert [engine.report(cut_short, epoch, 0.5) for epoch in (1, 2)] == [False, False]
+    for epoch in range(1, 5):
+        engine.report(better, epoch, 0.9)
+    table.complete(better, run_result([0.9]), {})
+    again = dataclasses.replace(cut_short, attempt=2)
+    verdicts = [engine.report(again, epoch, 0.5) for epoch in (1, 2, 3)]
+    assert verdicts == [False, False, True]
 
 
 def test_every_pruner_of_the_configuration_is_tested() -> None:
