@@ -139,7 +139,7 @@ def main(values: dict[str, Any]) -> int:
         if publisher is not None:
             publisher.update(records.of_study(entries, status))
             waiting = publisher.close(patience=10)
-    console.print(summary(entries, objective))
+    console.print(summary(entries, objective), crop=False)  # to be pasted whole
     if waiting:
         console.print(f"{waiting} runs could not be published to {setup.tracking.uri} yet.")
     elif publisher is not None:
