@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +85,46 @@ SMOKE = (
 
 
 @pytest.fixture(scope="module")
-def launches(tmp_path_factory: pytest.TempPathFactory) -> list[Launch]:
+def twins(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Iterator[dict[Path, subprocess.Popen[str]]]":
+    """Two studies that differ in the order of the test labels only, running, by their folders."""
+    digits = load(DataConfig(name="digits", path=None, scale=True))
+    overrides = ["data=npz", "data.path=digits.npz", "tracking=none", "study.trials=5"]
+    overrides += ["study.space.train.learning_rate.high=0.1"]
+    labels = digits.test.labels
+    running = {}
+    for y_test in (labels, np.random.default_rng(0).permutation(labels)):
+        folder = tmp_path_factory.mktemp("twin")
+        np.savez(
+            folder / "digits.npz",
+            x_train=digits.train.features,
+            y_train=digits.train.labels,
+            x_test=digits.test.features,
+            y_test=y_test,
+        )
+        running[folder] = subprocess.Popen(
+            [sys.executable, *SMOKE, *overrides],
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    yield running
+    for process in running.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def launches(tmp_path_factory: pytest.TempPathFactory, twins: object) -> list[Launch]:
     """The smoke study with 3 trials, the same command again, and then topped up to 4.
+
 
     The last trial needs no Keras: where trials run is no part of what a study is.
     """
+    del twins  # they only run meanwhile, so that no core is idle
     folder = tmp_path_factory.mktemp("smoke")
 
     def launch(trials: int, *more: str) -> Launch:
@@ -203,39 +239,14 @@ def test_the_best_parameters_that_are_printed_can_be_pasted(launches: list[Launc
 # The test set.
 
 
-def test_the_test_set_never_steers_the_search(tmp_path: Path) -> None:
+def test_the_test_set_never_steers_the_search(
+    twins: "dict[Path, subprocess.Popen[str]]",
+) -> None:
     """The same study, with the test labels permuted, makes the same trials, prunings and winner."""
-    digits = load(DataConfig(name="digits", path=None, scale=True))
-    labels = digits.test.labels
-    overrides = ["data=npz", "data.path=digits.npz", "tracking=none", "study.trials=5"]
-    overrides += ["study.space.train.learning_rate.high=0.1"]
-    commands = []
-    for name, y_test in (
-        ("as_it_is", labels),
-        ("permuted", np.random.default_rng(0).permutation(labels)),
-    ):
-        (tmp_path / name).mkdir()
-        np.savez(
-            tmp_path / name / "digits.npz",
-            x_train=digits.train.features,
-            y_train=digits.train.labels,
-            x_test=digits.test.features,
-            y_test=y_test,
-        )
-        commands.append(
-            subprocess.Popen(
-                [sys.executable, *SMOKE, *overrides],
-                cwd=tmp_path / name,
-                env=environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    for running in commands:
+    for running in twins.values():
         _, problems = running.communicate(timeout=300)
         assert running.returncode == 0, problems
-    one, other = (entries_of(tmp_path / name, "smoke") for name in ("as_it_is", "permuted"))
+    one, other = (entries_of(folder, "smoke") for folder in twins)
 
     def steered_by(entries: list[Entry]) -> list[object]:
         return [

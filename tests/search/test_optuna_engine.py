@@ -17,6 +17,11 @@ from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of
 from tests.search.engine_contract import EngineContract, Session, belongs
 from tests.search.fakes import run_result
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # QMC, for one
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # CMA-ES's x0 and sigma0
+]
+
 
 def options(group: str) -> list[str]:
     return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
@@ -127,11 +132,11 @@ PRUNERS = {
 
 
 def pruned_at(url: str, *overrides: str, value: float) -> int | None:
-    """The epoch at which a trial is pruned that stays at `value`, after eight that reached 0.9."""
+    """The epoch at which a trial is pruned that stays at `value`, after five that reached 0.9."""
     setup = setup_of("train.epochs=9", *overrides, space=DROPOUT)
     table = TrialTable.open(url, study_of(setup))
     engine = engine_of(setup, table)
-    for _ in range(8):
+    for _ in range(5):
         trial = engine.ask()
         for epoch in range(1, 10):
             engine.report(trial, epoch, 0.1 * epoch)
@@ -230,7 +235,6 @@ def arguments() -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # Optuna's experimental arguments
 @pytest.mark.parametrize(("group", "option", "argument"), arguments())
 def test_an_argument_reaches_the_constructor(
     group: str, option: str, argument: str, monkeypatch: pytest.MonkeyPatch
