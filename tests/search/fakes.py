@@ -104,8 +104,12 @@ def hanging_trainer(_: DataConfig, threads: int) -> Trainer:
 def reporting_trainer(_: DataConfig, threads: int) -> Trainer:
     """Hangs with a connection open to the port in `PORT`: its end is the process's end."""
     line = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
-    line.sendall(b"here")
-    return Trainer(_one_epoch_then(_hang), {**_about(threads), "line": str(line.fileno())})
+
+    def end() -> NoReturn:
+        line.sendall(b"here")  # from here on nothing but the end of the process closes it
+        _hang()
+
+    return Trainer(_one_epoch_then(end), _about(threads))
 
 
 def killed_trainer(_: DataConfig, threads: int) -> Trainer:

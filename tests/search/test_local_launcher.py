@@ -30,7 +30,7 @@ from search.launchers.local import LocalLauncher, default_workers
 from tests.search.conftest import composed, environment, setup_of
 from tests.search.fakes import PORT, curve, run_result
 
-PATIENCE = 60.0  # seconds until a test gives up waiting for an event
+PATIENCE = 30.0  # seconds until a test gives up waiting for an event
 
 Launch = Callable[..., LocalLauncher]
 
@@ -266,7 +266,6 @@ if __name__ == "__main__":
     launcher = LocalLauncher(config("reporting_trainer"), run_of().data, 1)
     launcher.submit(Task(0, run_of()))
     until(launcher, Epoch)
-    print("training", flush=True)
     sys.stdin.read()
 """
 
@@ -282,16 +281,12 @@ def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
             [sys.executable, str(file)],
             env=environment(**{PORT: str(server.getsockname()[1])}),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
         )
         stack.callback(coordinator.wait)
         stack.callback(coordinator.kill)
         line = stack.enter_context(server.accept()[0])
         line.settimeout(PATIENCE)
         assert line.recv(4) == b"here"
-        assert coordinator.stdout is not None
-        assert coordinator.stdout.readline() == "training\n"
         coordinator.kill()
         assert line.recv(1) == b""
 
