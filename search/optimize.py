@@ -130,7 +130,7 @@ def _run(setup: "Setup") -> int:
             status = "FINISHED" if met else "KILLED"
         finally:
             unpublished = watcher.close(status)
-        console.print(summary(table.entries(), objective))
+        console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
     if unpublished:
         progress.note(
             f"\n{unpublished} runs are not published yet: python -m search.publish does it later."

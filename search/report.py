@@ -60,7 +60,7 @@ def summary(entries: Sequence[Entry], objective: ObjectiveConfig) -> RenderableT
     parts: list[RenderableType] = [Text(f"{len(entries)} trials: {counts}")]
     for entry in entries:
         if entry.state == "failed":
-            first_line = (entry.reason or "").splitlines()[0]
+            first_line = next(iter((entry.reason or "").splitlines()), "no reason was recorded")
             parts.append(Text(f"  trial {entry.number} failed: {first_line}", style="red"))
     if best:
         parts += [

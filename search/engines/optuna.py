@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 
 from search.space import Space
@@ -109,4 +110,6 @@ class OptunaEngine:
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         if self._seed is None or self._is_sequence:
             return self._make_sampler(seed=self._seed)
-        return self._make_sampler(seed=self._seed + number)
+        # Not seed + number: trial 1 of seed 0 would be trial 0 of seed 1, and so on in both studies.
+        mixed = np.random.SeedSequence((self._seed, number)).generate_state(1)
+        return self._make_sampler(seed=int(mixed[0]))
