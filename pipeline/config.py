@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad"]
-Loss = Literal["categorical_crossentropy", "mse"]
+Loss = Literal["categorical_crossentropy", "binary_crossentropy", "mse"]
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 
 METRICS: tuple[str, ...] = get_args(Metric)
@@ -51,12 +51,15 @@ class DataConfig(Section):
     """Which data set, and where.
 
     `path`: a Keras-layout `.npz`, or for `mnist` also a folder of the four IDX files; None looks in
-    the usual places (see `pipeline.data`). `scale`: bring features to [0, 1].
+    the usual places (see `pipeline.data`). `scale`: bring features to [0, 1]. `test_split`: None takes
+    the data set's own test set; a fraction in (0, 1) splits the training rows at random instead, and
+    that part is the test set.
     """
 
     name: Literal["mnist", "digits", "npz"]
     path: Annotated[str, Field(min_length=1)] | None
     scale: bool
+    test_split: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _path_fits(self) -> "DataConfig":

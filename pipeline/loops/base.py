@@ -27,6 +27,7 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
     "mse": keras.losses.MeanSquaredError,
 }
 
