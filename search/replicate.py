@@ -32,7 +32,7 @@ class _Network:
     def rows(self) -> list[tuple[str, str, str, str]]:
         """One row per published metric: metric, published, measured, difference."""
         rows = []
-        for metric in self.published or {"test_accuracy": None}:
+        for metric in self.published or ("test_accuracy",):
             values = [result[metric] for result in self.measured]
             mean = statistics.mean(values)
             spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
@@ -84,7 +84,8 @@ def main(values: dict[str, Any]) -> int:
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     launcher = LocalLauncher(config, data, min(workers, len(tasks)), gpus)
     console = Console(highlight=False)
-    waiting, running, began = list(reversed(tasks)), {}, time.time()
+    waiting, began = list(reversed(tasks)), time.time()
+    running: dict[int, tuple[_Network, Task, float]] = {}
 
     def publish(network: _Network, run: RunConfig, result: Any, started: float) -> None:
         now = time.time()
