@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study replicate ui test test-all lint types check clean lock
+.PHONY: help setup study replicate ui test test-all lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ lint: $(READY) ## ruff: style and formatting
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
+
+bench: ## measure against hand-written loops on MNIST: DATA=mnist.npz (default: MNIST_PATH)
+	$(MAKE) --no-print-directory setup EXTRAS=test,bench
+	$(BIN)/python benchmarks/compare.py "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
 
 check: test lint types ## everything before a commit
 
