@@ -107,7 +107,8 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How the network is trained.
 
-    `learning_rate`: > 0; None is Keras's own default for the optimizer. `validation_split`: the last
+    `learning_rate`: > 0; None is Keras's own default for the optimizer. `momentum`: in [0, 1), for
+    sgd and rmsprop. `validation_split`: the last
     fraction of the training rows, in [0, 1), held out before any shuffling, as Keras does.
     `patience`: epochs without an improvement of more than `min_delta` in the objective's metric
     before training stops; None never stops early. `seed`: initial weights, shuffling and dropout.
@@ -117,6 +118,7 @@ class TrainConfig(Section):
 
     optimizer: OptimizerName
     learning_rate: Annotated[float, Field(gt=0)] | None
+    momentum: Annotated[float, Field(ge=0, lt=1)]
     batch_size: PositiveInt
     epochs: PositiveInt
     validation_split: Annotated[float, Field(ge=0, lt=1)]
@@ -126,6 +128,15 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     precision: Literal["float32", "mixed_bfloat16"]
     loop: Literal["auto", "keras"]
+
+    @model_validator(mode="after")
+    def _momentum_fits(self) -> "TrainConfig":
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise ValueError(
+                f"train.momentum: only sgd and rmsprop take one, got {self.momentum} with "
+                f"train.optimizer={self.optimizer} (set train.momentum=0.0)"
+            )
+        return self
 
 
 class ObjectiveConfig(Section):

@@ -78,8 +78,12 @@ def make_loss(run: RunConfig) -> keras.losses.Loss:
 def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
     """The optimizer that `run` names, at its learning rate or Keras's default."""
     optimizer = _OPTIMIZERS[run.train.optimizer]
-    rate = run.train.learning_rate
-    return optimizer() if rate is None else optimizer(learning_rate=rate)
+    settings: dict[str, float] = {}
+    if run.train.learning_rate is not None:
+        settings["learning_rate"] = run.train.learning_rate
+    if run.train.momentum:
+        settings["momentum"] = run.train.momentum
+    return optimizer(**settings)
 
 
 class CompiledLoop:
