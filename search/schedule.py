@@ -62,7 +62,8 @@ def render(
     seconds = round(config.hours * 3600)
     cron = " ".join(fields)
     if target == "cron":
-        limited = f"timeout --preserve-status --signal=TERM --kill-after={2 * config.grace_seconds} {seconds} {launch}"
+        kill = f"--kill-after={2 * config.grace_seconds}"
+        limited = f"timeout --preserve-status --signal=TERM {kill} {seconds} {launch}"
         line = f"cd {shlex.quote(folder)} && {{ {limited} || [ $? -eq 75 ]; }} >> {study}.log 2>&1"
         return f"{cron} {line}".replace("%", r"\%") + "\n"
     if target == "systemd":
@@ -192,7 +193,7 @@ def main(values: dict[str, Any]) -> int:
 
 
 def _help(_: Path) -> str:
-    return "target=cron|systemd|slurm|kubernetes; schedule.hours, schedule.gpus, schedule.image: conf/config.yaml"
+    return "target=cron|systemd|slurm|kubernetes; schedule.hours, schedule.gpus, schedule.image"
 
 
 if __name__ == "__main__":
