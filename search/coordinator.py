@@ -1,6 +1,7 @@
 """The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
 
 import dataclasses
+import statistics
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -132,6 +133,9 @@ class Coordinator:
         self._stopper = stopper
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
+        self._durations = [
+            entry.result.timings["seconds_total"] for entry in table.entries() if entry.result
+        ]
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
         self._usage = Usage()
@@ -167,6 +171,7 @@ class Coordinator:
         return not self._waiting and self._asked >= target
 
     def _next(self, target: int) -> Trial | None:
+        self._stopper.allow(statistics.median(self._durations) if self._durations else 0.0)
         if self._stopper.draining:
             return None
         if self._waiting:
@@ -212,6 +217,7 @@ class Coordinator:
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
             self._failures.clear()
+            self._durations.append(event.result.timings["seconds_total"])
             if event.state is not None:
                 self._weights.save_state(trial.number, event.state)
             notes = self._engine.notes(trial.number)

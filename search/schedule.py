@@ -57,9 +57,11 @@ def render(
 ) -> str:
     """The text for `target`. `fields`: five of cron; `overrides`: what the study is launched with."""
     words = [python, "-m", "search.optimize", *overrides, "study.lock=skip"]
+    seconds = round(config.hours * 3600)
+    # The study keeps to the limit by itself; the scheduler's own is the second line.
+    words.append(f"study.max_seconds={max(1, seconds - 2 * config.grace_seconds)}")
     words.append(f"launcher.grace_seconds={config.grace_seconds}")
     launch = shlex.join(words)
-    seconds = round(config.hours * 3600)
     cron = " ".join(fields)
     if target == "cron":
         kill = f"--kill-after={2 * config.grace_seconds}"

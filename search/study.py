@@ -20,12 +20,16 @@ class StudyConfig(Section):
     """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
 
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
+    `max_seconds`: budget of one launch. `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     question: str | None
     trials: Annotated[int, Field(ge=1)]
     lock: Literal["fail", "wait", "skip"]
+    max_seconds: Annotated[float, Field(gt=0)] | None
+    summary: Annotated[str, Field(min_length=1)]
+    on_end: Annotated[str, Field(min_length=1)] | None
     space: Mapping[str, Any]
 
     @field_validator("name")
