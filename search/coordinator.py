@@ -223,7 +223,7 @@ class Coordinator:
             notes = self._engine.notes(trial.number)
             self._ended(self._table.complete(trial, event.result, running.worker, notes))
         elif isinstance(event, Failed):
-            self._ended(self._table.fail(trial, event.reason, running.history))
+            self._fail(running, event.reason)
             if event.traceback is not None:
                 self._stop_at_a_bug(event.traceback)
         elif isinstance(event, Lost):
@@ -235,8 +235,11 @@ class Coordinator:
             del self._running[trial.number]
             self._waiting.appendleft(trial)
         else:
-            reason = f"{trial.losses} workers died of it: {reason}"
-            self._ended(self._table.fail(trial, reason, running.history))
+            self._fail(running, f"{trial.losses} workers died of it: {reason}")
+
+    def _fail(self, running: Running, reason: str) -> None:
+        notes = self._engine.notes(running.trial.number)
+        self._ended(self._table.fail(running.trial, reason, running.history, notes))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]

@@ -1,5 +1,6 @@
 """From the trial table to records: what the tracker is told of a study and its trials."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -141,12 +142,17 @@ def trial_name(entry: Entry) -> str:
 
 def shown(value: object) -> str:
     """A value short enough for a table: four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else as_override(value)
+    return f"{value:.4g}" if isinstance(value, float) else as_override(_decoded(value))
 
 
 def pasted(params: Mapping[str, object]) -> str:
     """`params` as they are typed on the command line."""
     return " ".join(
-        f"'{path}={text}'" if "[" in (text := as_override(value)) else f"{path}={text}"
+        f"'{path}={text}'" if "[" in (text := as_override(_decoded(value))) else f"{path}={text}"
         for path, value in params.items()
     )
+
+
+def _decoded(value: object) -> object:
+    """A stored value as it was chosen: no choice but a list begins with a bracket."""
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

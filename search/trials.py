@@ -156,10 +156,17 @@ class TrialTable:
         facts = {"result": asdict(result), "worker": dict(worker), "notes": dict(notes)}
         return self._end(trial, "pruned" if result.stop == "pruned" else "complete", facts)
 
-    def fail(self, trial: Trial, reason: str, history: Sequence[EpochMetrics]) -> Entry:
-        """Record a trial that failed, with the epochs that it got to."""
+    def fail(
+        self,
+        trial: Trial,
+        reason: str,
+        history: Sequence[EpochMetrics],
+        notes: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Record a trial that failed, with the epochs that it got to. `notes`: as in `complete`."""
         epochs = [asdict(epoch) for epoch in history]
-        return self._end(trial, "failed", {"reason": redact(reason), "history": epochs})
+        facts = {"reason": redact(reason), "history": epochs, "notes": dict(notes or {})}
+        return self._end(trial, "failed", facts)
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
         end = {"at": time.time(), **facts}
@@ -234,11 +241,11 @@ def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
         result = RunResult.from_json(end["result"])
         facts |= {"result": result, "value": result.value, "history": result.history}
         facts |= {"worker": end["worker"]}
-        if end["notes"]:
-            facts |= {"notes": end["notes"]}
     else:
         history = tuple(EpochMetrics(**epoch) for epoch in end["history"])
         facts |= {"reason": end["reason"], "history": history}
+    if end.get("notes"):
+        facts |= {"notes": end["notes"]}
     return facts
 
 

@@ -118,11 +118,18 @@ class OptunaEngine:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        if self._seed is None or self._is_sequence:
-            return self._make_sampler(seed=self._seed)
+        if self._seed is None:
+            return self._make_sampler(seed=None)
         # Not seed + number: trial 1 of seed 0 would be trial 0 of seed 1, and so on in both studies.
-        mixed = np.random.SeedSequence((self._seed, number)).generate_state(1)
-        return self._make_sampler(seed=int(mixed[0]))
+        mixed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
+        if not self._is_sequence:
+            return self._make_sampler(seed=mixed)
+        sampler = self._make_sampler(seed=self._seed)
+        if isinstance(sampler, optuna.samplers.QMCSampler):
+            # It draws at random until a trial has not failed: not the point that failed once more.
+            random = optuna.samplers.RandomSampler(seed=mixed)
+            sampler = self._make_sampler(seed=self._seed, independent_sampler=random)
+        return sampler
 
 
 def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:

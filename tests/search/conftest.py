@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from pipeline.compose import compose
+from pipeline.record import DatasetInfo
 from search.config import Setup, read
 from search.coordinator import Running
 from search.engines.optuna import OptunaEngine
+from search.storage import open_storage
 from search.study import Entry, Study
-from search.trials import TrialTable, open_storage
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,9 +42,13 @@ def setup_of(*overrides: str, space: Mapping[str, Any]) -> Setup:
     return read(values, lambda: "the list of studies")
 
 
-def study_of(setup: Setup, digest: str = "digest of the data") -> Study:
+DATASET = DatasetInfo("digits", "digest of the data", "scikit-learn", (1437, 8, 8), (360, 8, 8))
+
+
+def study_of(setup: Setup, digest: str = DATASET.digest) -> Study:
     """The study of `setup`."""
-    return Study(setup.study, setup.run, setup.space, digest, setup.search)
+    dataset = replace(DATASET, digest=digest)
+    return Study(setup.study, setup.run, setup.space, dataset, setup.search)
 
 
 def study(*overrides: str, space: Mapping[str, Any] = DROPOUT, **identity: str) -> Study:
@@ -51,9 +56,19 @@ def study(*overrides: str, space: Mapping[str, Any] = DROPOUT, **identity: str) 
     return study_of(setup_of(*overrides, space=space), **identity)
 
 
-def engine_of(setup: Setup, table: TrialTable) -> OptunaEngine:
-    """A new engine on `table`, as the command makes it."""
-    return OptunaEngine(table, setup.space, setup.make_sampler, setup.sampler_seed, setup.pruner)
+def engine_of(setup: Setup, entries: Sequence[Entry]) -> OptunaEngine:
+    """A new engine, made from what a table remembers, as the command makes it."""
+    objective = setup.run.objective
+    return OptunaEngine(
+        setup.study.name,
+        objective.direction,
+        objective.metric,
+        setup.space,
+        setup.make_sampler,
+        setup.sampler_seed,
+        setup.pruner,
+        entries,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ import socket
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NoReturn
 
+import numpy as np
+
 from pipeline.config import DataConfig, RunConfig
-from pipeline.result import DivergedError, EpochMetrics, OnEpoch, RunResult, Stop
+from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, RunResult, State, Stop
 from search.launchers.base import (
     Broken,
     Epoch,
@@ -53,8 +55,19 @@ def run_result(values: list[float], stop: Stop = "completed", **changes: Any) ->
         "parameters": 101_770,
         "model_summary": "a model\nof two lines\n",
         "device": "fake",
+        "loop": "fake",
     }
     return RunResult(**(facts | changes))
+
+
+def state(epoch: int) -> State:
+    """Where a trial ended."""
+    return State(epoch, [np.arange(epoch, dtype=np.float32), np.array(epoch)])
+
+
+def outcome(values: list[float], stop: Stop = "completed", **changes: Any) -> Outcome:
+    """`run_result` with its arrays."""
+    return Outcome(run_result(values, stop, **changes), [np.array(values)], state(len(values)))
 
 
 def curve(run: RunConfig) -> list[float]:
@@ -67,19 +80,20 @@ def curve(run: RunConfig) -> list[float]:
 
 
 def _about(threads: int) -> dict[str, str]:
-    return {"device": "fake", "threads": str(threads), "pid": str(os.getpid())}
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+    return {"device": "fake", "threads": str(threads), "pid": str(os.getpid()), "gpu": gpu}
 
 
-def _follow_curve(run: RunConfig, on_epoch: OnEpoch) -> RunResult:
+def _follow_curve(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
     values = curve(run)
-    for epoch, value in enumerate(values, 1):
-        if on_epoch(epoch_metrics(epoch, value)):
-            return run_result(values[:epoch], "pruned", value=value)
-    return run_result(values)
+    for epoch in range(start.epoch + 1 if start else 1, run.train.epochs + 1):
+        if on_epoch(epoch_metrics(epoch, values[epoch - 1])):
+            return outcome(values[:epoch], "pruned", value=values[epoch - 1])
+    return outcome(values)
 
 
 def _one_epoch_then(end: Callable[[], NoReturn]) -> Train:
-    def train(run: RunConfig, on_epoch: OnEpoch) -> RunResult:
+    def train(run: RunConfig, on_epoch: OnEpoch, _: State | None) -> Outcome:
         on_epoch(epoch_metrics(1, curve(run)[0]))
         end()
 
@@ -126,7 +140,7 @@ def killed_trainer(_: DataConfig, threads: int) -> Trainer:
 def dying_trainer(_: DataConfig, threads: int) -> Trainer:
     """Is killed before its first epoch."""
 
-    def train(*_: object) -> RunResult:
+    def train(*_: object) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
         _hang()
 
@@ -205,15 +219,21 @@ class FakeLauncher:
 WORKER: Mapping[str, str] = {"device": "fake", "threads": "1"}
 
 
+def finished(task: Task, values: list[float], stop: Stop = "completed", **changes: Any) -> Finished:
+    """What a worker sends at the end of a run."""
+    done = outcome(values, stop, **changes)
+    return Finished(task.number, done.result, done.weights, done.state if task.keep_state else None)
+
+
 def trains(task: Task) -> Script:
-    """A worker that trains along `curve`."""
+    """A worker that trains along `curve`, from where the task starts."""
     yield Started(task.number, dict(WORKER))
     values = curve(task.run)
-    for epoch, value in enumerate(values, 1):
-        if (yield Epoch(task.number, epoch_metrics(epoch, value))):
-            yield Finished(task.number, run_result(values[:epoch], "pruned", value=value))
+    for epoch in range(task.start.epoch + 1 if task.start else 1, len(values) + 1):
+        if (yield Epoch(task.number, epoch_metrics(epoch, values[epoch - 1]))):
+            yield finished(task, values[:epoch], "pruned", value=values[epoch - 1])
             return
-    yield Finished(task.number, run_result(values))
+    yield finished(task, values)
 
 
 def dies(task: Task) -> Script:

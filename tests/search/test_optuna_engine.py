@@ -1,9 +1,8 @@
 """Optuna's samplers and pruners behind the engine contract, and what only Optuna has."""
 
-import dataclasses
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from pipeline.compose import CONF
 from pipeline.errors import ConfigError
 from search.config import Setup, read
-from search.study import Engine
+from search.engines.optuna import OptunaEngine
+from search.study import Engine, Entry
 from search.trials import TrialTable
 from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of, study_of
-from tests.search.engine_contract import EngineContract, Session, belongs
-from tests.search.fakes import run_result
+from tests.search.engine_contract import EngineContract, Session
+from tests.search.test_records import entry
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # QMC, for one
@@ -28,8 +28,8 @@ def options(group: str) -> list[str]:
 
 
 class OptunaContract(EngineContract):
-    def new_engine(self, setup: Setup, table: TrialTable) -> Engine:
-        return engine_of(setup, table)
+    def new_engine(self, setup: Setup, entries: Sequence[Entry]) -> Engine:
+        return engine_of(setup, entries)
 
 
 class TestTpe(OptunaContract):
@@ -40,7 +40,7 @@ class TestTpe(OptunaContract):
         told, untold = self.begin(copies.next()), self.begin(copies.next())
         for _ in range(self.trials):
             told.trial()
-            untold.table.fail(untold.ask(), "no result", ())
+            untold.end(untold.ask(), "failed")
         params = [[entry.params for entry in session.table.entries()] for session in (told, untold)]
         assert params[0][:2] == params[1][:2]
         assert params[0][2:] != params[1][2:]
@@ -90,36 +90,6 @@ def test_every_sampler_of_the_configuration_keeps_the_contract() -> None:
     assert tested == set(options("sampler"))
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes"])
-def test_a_trial_left_with_part_of_its_parameters_is_completed(url: str, sampler: str) -> None:
-    """A coordinator may die between the draw of one parameter and the next."""
-    setup = setup_of(f"sampler={sampler}", space=TestTpe.space)
-    table = TrialTable.open(url, study_of(setup))
-    engine_of(setup, table)
-    half = table.optuna_study.ask()
-    half.suggest_float("model.dropout", 0.0, 0.5)
-    after = TrialTable.open(url, study_of(setup))
-    trial = engine_of(setup, after).resume(0)
-    assert belongs(setup.space, trial.params)
-    assert trial.params["model.dropout"] == half.params["model.dropout"]
-    assert after.entries()[0].params == trial.params
-
-
-def test_a_grid_point_left_with_none_of_its_parameters_is_completed(url: str) -> None:
-    setup = setup_of("sampler=grid", space=TestGrid.space)
-    table = TrialTable.open(url, study_of(setup))
-    session = Session(setup, table, engine_of(setup, table))
-    session.trial()
-    engine_of(setup, table)
-    table.optuna_study.ask()
-    after = TrialTable.open(url, study_of(setup))
-    session = Session(setup, after, engine_of(setup, after))
-    session.end(session.engine.resume(1))
-    points = [entry.params for entry in after.entries()]
-    points += [session.trial().params for _ in range(10)]
-    assert len({tuple(point.values()) for point in points}) == 12
-
-
 # Pruners. Values grow from 0 to 0.9 in good trials and stay near 0 in the bad one.
 
 PRUNERS = {
@@ -131,61 +101,79 @@ PRUNERS = {
 }
 
 
-def pruned_at(url: str, *overrides: str, value: float) -> int | None:
+def engine(*overrides: str, entries: Sequence[Entry] = ()) -> OptunaEngine:
+    return engine_of(setup_of("train.epochs=9", *overrides, space=DROPOUT), entries)
+
+
+def pruned_at(*overrides: str, value: float) -> int | None:
     """The epoch at which a trial is pruned that stays at `value`, after five that reached 0.9."""
-    setup = setup_of("train.epochs=9", *overrides, space=DROPOUT)
-    table = TrialTable.open(url, study_of(setup))
-    engine = engine_of(setup, table)
-    for _ in range(5):
-        trial = engine.ask()
+    subject = engine(*overrides)
+    for number in range(5):
+        subject.ask()
         for epoch in range(1, 10):
-            engine.report(trial, epoch, 0.1 * epoch)
-        table.complete(trial, run_result([0.9]), {})
-    trial = engine.ask()
-    return next((epoch for epoch in range(1, 10) if engine.report(trial, epoch, value)), None)
+            subject.report(number, epoch, 0.1 * epoch)
+        subject.tell(entry(number, [0.9]))
+    subject.ask()
+    return next((epoch for epoch in range(1, 10) if subject.report(5, epoch, value)), None)
 
 
 @pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
-def test_a_pruner_prunes_a_bad_trial(url: str, pruner: str) -> None:
-    assert pruned_at(url, f"pruner={pruner}", *PRUNERS[pruner], value=0.01) is not None
+def test_a_pruner_prunes_a_bad_trial(pruner: str) -> None:
+    assert pruned_at(f"pruner={pruner}", *PRUNERS[pruner], value=0.01) is not None
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_pruner_lets_the_best_trial_go_on(url: str, pruner: str) -> None:
-    assert pruned_at(url, f"pruner={pruner}", *PRUNERS[pruner], value=0.95) is None
+def test_a_pruner_lets_the_best_trial_go_on(pruner: str) -> None:
+    assert pruned_at(f"pruner={pruner}", *PRUNERS[pruner], value=0.95) is None
 
 
-def test_without_a_pruner_the_worst_trial_goes_on(url: str) -> None:
-    assert pruned_at(url, "pruner=none", value=0.0) is None
+def test_without_a_pruner_the_worst_trial_goes_on() -> None:
+    assert pruned_at("pruner=none", value=0.0) is None
 
 
-def test_a_pruner_looks_for_small_values_where_the_objective_is_minimized(url: str) -> None:
+def test_a_pruner_looks_for_small_values_where_the_objective_is_minimized() -> None:
     minimize = ("objective.metric=val_loss", "objective.direction=minimize")
-    assert pruned_at(url, "pruner=median", *PRUNERS["median"], *minimize, value=5.0) is not None
+    assert pruned_at("pruner=median", *PRUNERS["median"], *minimize, value=5.0) is not None
 
 
-def test_a_trial_trains_its_warm_up_epochs_before_it_is_pruned(url: str) -> None:
+def test_a_trial_trains_its_warm_up_epochs_before_it_is_pruned() -> None:
     overrides = ("pruner=median", "pruner.n_startup_trials=3", "pruner.n_warmup_steps=4")
-    assert pruned_at(url, *overrides, value=0.0) == 4
+    assert pruned_at(*overrides, value=0.0) == 4
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_new_attempt_is_not_pruned_before_it_gets_past_the_one_that_was_cut_short(
-    url: str,
-) -> None:
-    """Epochs that were reported once stay as they are: they are not judged, or warned about, again."""
-    overrides = ("pruner=median", "pruner.n_startup_trials=1", "pruner.n_warmup_steps=0")
-    setup = setup_of(*overrides, space=DROPOUT)
-    table = TrialTable.open(url, study_of(setup))
-    engine = engine_of(setup, table)
-    cut_short, better = (dataclasses.replace(engine.ask(), attempt=1) for _ in range(2))
-    assert [engine.report(cut_short, epoch, 0.5) for epoch in (1, 2)] == [False, False]
+def test_a_new_attempt_is_not_judged_by_later_epochs_of_the_one_that_was_cut_short() -> None:
+    """Within its warm-up it goes on, though the attempt before had got past that."""
+    subject = engine("pruner=median", "pruner.n_startup_trials=1", "pruner.n_warmup_steps=2")
+    subject.ask()
+    subject.ask()
+    assert [subject.report(0, epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
     for epoch in range(1, 5):
-        engine.report(better, epoch, 0.9)
-    table.complete(better, run_result([0.9]), {})
-    again = dataclasses.replace(cut_short, attempt=2)
-    verdicts = [engine.report(again, epoch, 0.5) for epoch in (1, 2, 3)]
-    assert verdicts == [False, False, True]
+        subject.report(1, epoch, 0.9)
+    subject.tell(entry(1, [0.9]))
+    assert [bool(subject.report(0, epoch, 0.5)) for epoch in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_decides_after_a_restart_as_if_there_had_been_none(url: str, pruner: str) -> None:
+    """At every epoch of the next trial, whatever trials there are. Its notes come from the database."""
+    setup = setup_of(
+        "train.epochs=9", "sampler=random", f"pruner={pruner}", *PRUNERS[pruner], space=DROPOUT
+    )
+    table = TrialTable.open(url, study_of(setup))
+    whole = Session(setup, table, engine_of(setup, ()))
+    values = [0.5, 0.6, 0.2, 0.7, 0.1, 0.65, 0.3, 0.61, 0.05, 0.66, 0.62, 0.69]
+    for number, value in enumerate(values):
+        anew = engine_of(setup, TrialTable.load(url, setup.study.name).entries())
+        anew.ask()
+        decisions = [anew.report(number, epoch, value * (1 - 0.5**epoch)) for epoch in range(1, 10)]
+        fails = number % 4 == 3  # after two rungs
+        whole.end(whole.ask(), "failed" if fails else "complete", value, epochs=5)
+        last = table.entries()[number].history[-1].epoch
+        if not fails:
+            assert last == (decisions.index(True) + 1 if any(decisions) else 9)
+    states = {entry.state for entry in table.entries()}
+    assert states == {"complete", "failed"} | ({"pruned"} if pruner != "none" else set())
 
 
 def test_every_pruner_of_the_configuration_is_tested() -> None:

@@ -1,23 +1,21 @@
 """What the tracker is told of a study and its trials."""
 
 import dataclasses
+import shlex
 from typing import Any
 
 import pytest
 
 from pipeline.compose import compose
-from pipeline.record import DatasetInfo
 from pipeline.train import run_config
 from search.records import Records, pasted, shown, trial_name
 from search.study import Entry
-from tests.search.conftest import DROPOUT, study
+from tests.search.conftest import DATASET, study
 from tests.search.fakes import epoch_metrics, run_result
-
-DATASET = DatasetInfo("digits", "d1", "scikit-learn", (1437, 8, 8), (360, 8, 8))
 
 
 def records(*overrides: str) -> Records:
-    return Records(study(*overrides, space=DROPOUT), "s1", DATASET, "a: 1\n", "python -m x")
+    return Records(study(*overrides).about("a: 1\n", "python -m x"), "s1")
 
 
 def entry(number: int = 0, values: list[float] | None = None, **changes: Any) -> Entry:
@@ -30,6 +28,7 @@ def entry(number: int = 0, values: list[float] | None = None, **changes: Any) ->
         "params": {"model.dropout": 0.1 * number},
         "run": {"model.dropout": str(0.1 * number), "train.epochs": "4"},
         "attempt": 1,
+        "losses": 0,
         "started_at": 1000.0 + number,
         "ended_at": 2000.0 + number,
         "value": result.value,
@@ -47,7 +46,7 @@ def failed(number: int, reason: str = "loss is nan at epoch 2") -> Entry:
 
 def best_curve(subject: Records, entries: list[Entry]) -> list[tuple[int, float, float]]:
     points = subject.of_study(entries, "RUNNING").points
-    assert {point.metric for point in points} <= {f"best_{subject.study.base.objective.metric}"}
+    assert {point.metric for point in points} <= {f"best_{subject.about.objective.metric}"}
     return [(point.step, point.value, point.at) for point in points]
 
 
@@ -71,7 +70,7 @@ def test_a_complete_trial_is_tracked_with_curves_finals_and_parameters() -> None
     assert record.tags["trial.state"] == "complete"
     assert record.tags["sampler"] == "TPESampler"
     assert record.tags["device"] == "fake"
-    assert record.tags["data.digest"] == "d1"
+    assert record.tags["data.digest"] == DATASET.digest
     assert "trial.reason" not in record.tags
     assert record.texts == {"model_summary.txt": "a model\nof two lines\n"}
     assert record.dataset == DATASET
@@ -99,6 +98,17 @@ def test_a_running_trial_is_tracked_without_an_end() -> None:
     assert (record.status, record.ended_at, record.texts) == ("RUNNING", None, {})
     finished = records().of_trial(whole)
     assert finished.points[: len(record.points)] == record.points
+
+
+def test_a_trial_that_is_given_up_is_tracked_as_killed_and_its_next_attempt_takes_its_place() -> (
+    None
+):
+    running = entry(0, state="running", ended_at=None, value=None, result=None)
+    record = records().given_up(running)
+    assert (record.status, record.tags["trial.state"]) == ("KILLED", "interrupted")
+    assert record.ended_at is not None
+    again = records().of_trial(dataclasses.replace(running, attempt=2))
+    assert (again.uid, again.attempt > record.attempt) == (record.uid, True)
 
 
 def test_the_study_has_a_curve_of_the_best_value_so_far() -> None:
@@ -179,7 +189,7 @@ def test_a_trials_name_shows_number_and_values_and_stays_short() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.123456, "0.1235"), (1e-05, "1e-05"), (64, "64"), (None, "null"), ("[64, 32]", "[64, 32]")],
+    [(0.123456, "0.1235"), (1e-05, "1e-05"), (64, "64"), (None, "null"), ("[64, 32]", "[64,32]")],
 )
 def test_values_are_shown_with_four_digits(value: object, text: str) -> None:
     assert shown(value) == text
@@ -195,8 +205,6 @@ def test_best_parameters_pasted_back_are_the_same_values() -> None:
         "train.optimizer": "sgd",
         "train.patience": None,
     }
-    import shlex
-
     run = run_config(compose(["data=digits", *shlex.split(pasted(params))]))
     assert run.model.dropout == params["model.dropout"]
     assert run.model.hidden_units == (64, 32)

@@ -8,7 +8,7 @@ from search.study import StudyConfig
 
 
 def named(name: object) -> StudyConfig:
-    values = {"name": name, "question": None, "trials": 1, "space": {}}
+    values = {"name": name, "question": None, "trials": 1, "lock": "fail", "space": {}}
     return validated(StudyConfig, values, "study")
 
 
@@ -34,6 +34,6 @@ def test_a_name_has_1_to_100_characters(name: str) -> None:
 
 
 def test_a_study_has_at_least_one_trial() -> None:
-    values = {"name": "x", "question": None, "trials": 0, "space": {}}
+    values = {"name": "x", "question": None, "trials": 0, "lock": "fail", "space": {}}
     with pytest.raises(ConfigError, match=r"study\.trials: expected 1 <= trials, got 0"):
         validated(StudyConfig, values, "study")
