@@ -2,7 +2,7 @@
 
 import re
 
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]*@")
+_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]*(?:@[^\s@/]*)*@")
 _NAMED_PASSWORD = re.compile(r"(?i)\b(password|passwd|pwd|token|secret)=[^\s&'\"]+")
 
 

@@ -130,12 +130,13 @@ class CompiledLoop:
         return list(model.non_trainable_variables)  # an MLP has no others
 
 
-_on_device: dict[tuple[int, int], tuple[Arrays, Any, Any]] = {}
+_on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}
 
 
 def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, Any]:
     """`rows` as the backend's tensors, copied by `put` once for all loops of this process."""
-    key = (rows.inputs.__array_interface__["data"][0], len(rows.inputs))
+    inputs, targets = (array.__array_interface__["data"][0] for array in rows)
+    key = (inputs, targets, len(rows.inputs))
     if key not in _on_device:
         _on_device[key] = (
             rows,

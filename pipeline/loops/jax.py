@@ -64,9 +64,10 @@ class JaxLoop(CompiledLoop):
         def loss_of(weights: Any) -> Any:
             fixed = [*zip(seeds, seed_values, strict=True), *self._turned(knobs)]
             mapping = [*zip(trainable, weights, strict=True), *fixed]
-            with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            with keras.StatelessScope(state_mapping=mapping) as scope:
                 probabilities = model(images, training=True)
-            loss = self._loss(labels, probabilities) + sum(scope.losses)
+                penalty = sum(model.losses)  # computed anew at each look, from what is mapped
+            loss = self._loss(labels, probabilities) + penalty
             return loss, (probabilities, [scope.get_current_value(seed) for seed in seeds])
 
         (loss, (probabilities, seed_values)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
@@ -82,9 +83,10 @@ class JaxLoop(CompiledLoop):
         loss, hits = 0.0, 0
         for start in range(0, rows, EVALUATION_ROWS):
             labels = targets[start : start + EVALUATION_ROWS]
-            with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            with keras.StatelessScope(state_mapping=mapping):
                 probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
-            loss += (self._loss(labels, probabilities) + sum(scope.losses)) * len(labels)
+                penalty = sum(self._model.losses)
+            loss += (self._loss(labels, probabilities) + penalty) * len(labels)
             hits += _hits(labels, probabilities)
         return loss / rows, hits / rows
 
