@@ -1,0 +1,95 @@
+"""What the oracles have in common. They know trials by number, and values as `Axis` gives them.
+
+A suggestion depends on nothing but the seed, the trial's number and the trials before it.
+"""
+
+import random
+import secrets
+from collections.abc import Mapping
+from itertools import product
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.config import Section, validated
+from search.oracles.axis import Axis
+from search.oracles.library import Trial, TrialStatus, keras_tuner
+
+Values = dict[str, Any]
+"""KerasTuner's values by override path; those under `tuner/...` are Hyperband's."""
+
+
+class Arguments(Section):
+    """What every oracle takes. `seed`: None is another one at every launch."""
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+
+
+class Oracle:
+    """What the four have in common; each inherits from this and then from KerasTuner's.
+
+    `create_trial` and `end_trial` are not used: they count failures, print, lock, and write files.
+    """
+
+    arguments: ClassVar[type[Arguments]] = Arguments
+    continues = False
+    trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+
+    def __init__(self, **arguments: Any) -> None:
+        checked = validated(self.arguments, arguments)
+        # KerasTuner takes 0 for no seed.
+        super().__init__(seed=1, **checked.model_dump(exclude={"seed"}))  # type: ignore[call-arg]
+        self._root = secrets.randbits(32) if checked.seed is None else checked.seed
+
+    def begin(self, direction: Literal["maximize", "minimize"], axes: Mapping[str, Axis]) -> None:
+        """Take the space up. Raises ConfigError where it does not suit the oracle."""
+        self.objective = keras_tuner.Objective("value", direction[:3])
+        self.hyperparameters = keras_tuner.HyperParameters()
+        self._axes = axes
+        for path, axis in axes.items():
+            axis.add_to(self.hyperparameters, path)
+
+    def suggest(self, number: int) -> Values | Literal["wait", "exhausted"]:
+        """What trial `number` should try. It is not in the study until `add`."""
+        self._seed_state = self.seed = int(
+            np.random.SeedSequence((self._root, number)).generate_state(1)[0]
+        )
+        suggested = self.populate_space(str(number))  # type: ignore[attr-defined]
+        if suggested["status"] == TrialStatus.RUNNING:
+            return dict(suggested["values"])
+        return "wait" if suggested["status"] == TrialStatus.IDLE else "exhausted"
+
+    def add(self, number: int, values: Values) -> None:
+        """Trial `number` runs, with `values` for all axes."""
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = values
+        trial = Trial(hyperparameters, str(number), TrialStatus.RUNNING)
+        self.trials[trial.trial_id] = self.ongoing_trials[trial.trial_id] = trial
+        self._record_values(trial)  # type: ignore[attr-defined]
+
+    def place(self, number: int, notes: Mapping[str, Any], continues: int | None) -> None:
+        """Take trial `number` of an earlier launch into the oracle's plan, if it has one."""
+
+    def end(self, number: int, score: float | None) -> None:
+        """Trial `number` ended with `score`, or failed."""
+        trial = self.ongoing_trials.pop(str(number))
+        trial.score = score
+        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+
+    def points(self) -> int | None:
+        """How many points the space has; None: infinitely many."""
+        finite = [axis.values() for axis in self._axes.values()]
+        return None if None in finite else prod(len(values) for values in finite if values)
+
+    def _random_values(self) -> Values | None:
+        """KerasTuner gives up after 20 points that were tried, whatever is left; this doesn't."""
+        values: Values | None = super()._random_values()  # type: ignore[misc]
+        if values is not None or self.points() is None:
+            return values
+        every = product(*(axis.values() or () for axis in self._axes.values()))
+        points = (dict(zip(self._axes, point, strict=True)) for point in every)
+        untried = [point for point in points if not self._duplicate(point)]  # type: ignore[attr-defined]
+        return random.Random(self.seed).choice(untried) if untried else None  # noqa: S311
