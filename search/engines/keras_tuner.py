@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.oracles.axis import axis
 from search.space import Space, Stored
 from search.study import Entry, Suggestion
 
@@ -23,9 +22,9 @@ class KerasTunerEngine:
         make_oracle: MakeOracle,
         entries: Sequence[Entry],
     ) -> None:
-        self._axes = {path: axis(dimension) for path, dimension in space.dimensions.items()}
         self._oracle = make_oracle()
-        self._oracle.begin(direction, self._axes)
+        self._oracle.begin(direction, space)
+        self._axes = self._oracle.axes
         self.continues = self._oracle.continues
         self._asked = 0
         for entry in entries:
@@ -38,7 +37,8 @@ class KerasTunerEngine:
         values = self._oracle.suggest(self._asked)
         if isinstance(values, str):
             return values
-        params = {path: each.stored(values.pop(path)) for path, each in self._axes.items()}
+        active = [path for path in self._axes if path in values]
+        params = {path: self._axes[path].stored(values.pop(path)) for path in active}
         self._add(params)
         past = values.pop("tuner/trial_id", None)
         continues = None if past is None else int(past)
@@ -56,7 +56,6 @@ class KerasTunerEngine:
         self._oracle.end(entry.number, entry.value if entry.state == "complete" else None)
 
     def _add(self, params: Mapping[str, Stored]) -> None:
-        self._oracle.add(
-            self._asked, {path: each.told(params[path]) for path, each in self._axes.items()}
-        )
+        values = {path: self._axes[path].told(value) for path, value in params.items()}
+        self._oracle.add(self._asked, values)
         self._asked += 1

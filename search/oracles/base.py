@@ -5,17 +5,17 @@ A suggestion depends on nothing but the seed, the trial's number and the trials 
 
 import random
 import secrets
-from collections.abc import Mapping
-from itertools import product
-from math import prod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from pipeline.config import Section, validated
-from search.oracles.axis import Axis
+from search.oracles.axis import axis
 from search.oracles.library import Trial, TrialStatus, keras_tuner
+from search.space import Space
 
 Values = dict[str, Any]
 """KerasTuner's values by override path; those under `tuner/...` are Hyperband's."""
@@ -42,15 +42,22 @@ class Oracle:
         checked = validated(self.arguments, arguments)
         # KerasTuner takes 0 for no seed.
         super().__init__(seed=1, **checked.model_dump(exclude={"seed"}))  # type: ignore[call-arg]
+        self._max_collisions = 200  # KerasTuner's 20 miss a rare branch of a conditional space
         self._root = secrets.randbits(32) if checked.seed is None else checked.seed
 
-    def begin(self, direction: Literal["maximize", "minimize"], axes: Mapping[str, Axis]) -> None:
+    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
         """Take the space up. Raises ConfigError where it does not suit the oracle."""
         self.objective = keras_tuner.Objective("value", direction[:3])
         self.hyperparameters = keras_tuner.HyperParameters()
-        self._axes = axes
-        for path, axis in axes.items():
-            axis.add_to(self.hyperparameters, path)
+        self.axes = {path: axis(dimension) for path, dimension in space.dimensions.items()}
+        for path, each in self.axes.items():
+            with ExitStack() as scope:
+                if (condition := space.conditions.get(path)) is not None:
+                    values = [self.axes[condition.path].told(value) for value in condition.values]
+                    scope.enter_context(
+                        self.hyperparameters.conditional_scope(condition.path, values)
+                    )
+                each.add_to(self.hyperparameters, path)
 
     def suggest(self, number: int) -> Values | Literal["wait", "exhausted"]:
         """What trial `number` should try. It is not in the study until `add`."""
@@ -63,7 +70,7 @@ class Oracle:
         return "wait" if suggested["status"] == TrialStatus.IDLE else "exhausted"
 
     def add(self, number: int, values: Values) -> None:
-        """Trial `number` runs, with `values` for all axes."""
+        """Trial `number` runs, with `values` for all axes that count."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values
         trial = Trial(hyperparameters, str(number), TrialStatus.RUNNING)
@@ -79,17 +86,24 @@ class Oracle:
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
 
-    def points(self) -> int | None:
-        """How many points the space has; None: infinitely many."""
-        finite = [axis.values() for axis in self._axes.values()]
-        return None if None in finite else prod(len(values) for values in finite if values)
+    def points(self) -> Iterator[Values] | None:
+        """All points of the space; None where there are infinitely many."""
+        finite = all(each.values() is not None for each in self.axes.values())
+        return self._points({}, self.hyperparameters.space) if finite else None
+
+    def _points(self, values: Values, rest: Sequence[Any]) -> Iterator[Values]:
+        if not rest:
+            yield values
+        elif all(condition.is_active(values) for condition in rest[0].conditions):
+            for value in self.axes[rest[0].name].values() or ():
+                yield from self._points({**values, rest[0].name: value}, rest[1:])
+        else:
+            yield from self._points(values, rest[1:])
 
     def _random_values(self) -> Values | None:
-        """KerasTuner gives up after 20 points that were tried, whatever is left; this doesn't."""
+        """KerasTuner gives up when it hit on tried points for some times; this looks what is left."""
         values: Values | None = super()._random_values()  # type: ignore[misc]
-        if values is not None or self.points() is None:
+        if values is not None or (points := self.points()) is None:
             return values
-        every = product(*(axis.values() or () for axis in self._axes.values()))
-        points = (dict(zip(self._axes, point, strict=True)) for point in every)
         untried = [point for point in points if not self._duplicate(point)]  # type: ignore[attr-defined]
         return random.Random(self.seed).choice(untried) if untried else None  # noqa: S311

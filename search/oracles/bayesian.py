@@ -1,6 +1,6 @@
 """Bayesian optimization with a Gaussian process (Snoek et al. 2012)."""
 
-from collections.abc import Mapping
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -8,9 +8,9 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from pipeline.config import PositiveInt
-from search.oracles.axis import Axis
 from search.oracles.base import Arguments, Oracle, Values
 from search.oracles.library import TrialStatus, keras_tuner
+from search.space import Space
 
 
 class _BayesianArguments(Arguments):
@@ -25,10 +25,10 @@ class BayesianOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):  #
     arguments = _BayesianArguments
     num_initial_points: int | None
 
-    def begin(self, direction: Literal["maximize", "minimize"], axes: Mapping[str, Axis]) -> None:
-        super().begin(direction, axes)
+    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
+        super().begin(direction, space)
         if self.num_initial_points is None:
-            self.num_initial_points = 3 * len(axes)
+            self.num_initial_points = 3 * len(self.axes)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """A point that was not tried: random ones first, then where the bound is best.
@@ -36,7 +36,8 @@ class BayesianOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):  #
         On one thread, which is four times as fast as all of them beside the workers (0.5 s instead
         of 2 s on two cores), and gives the same numbers everywhere.
         """
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a length scale is on the edge of its range
             suggested = self._populate_space_seeded(trial_id)
         if suggested["status"] == TrialStatus.RUNNING and self._duplicate(suggested["values"]):
             return self._random_populate_space()  # type: ignore[no-any-return]
@@ -62,4 +63,4 @@ class BayesianOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):  #
     def _vector_to_values(self, vector: Any) -> Values:
         """At the upper end of a logarithmic range KerasTuner's goes one beyond."""
         values = super()._vector_to_values(vector)
-        return {path: axis.nearest(values[path]) for path, axis in self._axes.items()}
+        return {path: self.axes[path].nearest(value) for path, value in values.items()}

@@ -19,7 +19,7 @@ class GridOracle(Oracle, keras_tuner.oracles.GridSearchOracle):  # type: ignore[
         """
         while True:
             if self._last is None:
-                point = {each.name: each.default for each in self.hyperparameters.space}
+                point = dict(self.hyperparameters.values)  # the defaults
             else:
                 point = self._get_next_combination(self._last)
             if point is None:

@@ -1,15 +1,16 @@
 """Hyperband (Li et al. 2018)."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.config import PositiveInt
 from pipeline.errors import ConfigError
-from search.oracles.axis import Axis
 from search.oracles.base import Arguments, Oracle
 from search.oracles.library import TrialStatus, keras_tuner
+from search.space import Space
 
 
 class _HyperbandArguments(Arguments):
@@ -24,13 +25,13 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):  # type: ign
     arguments = _HyperbandArguments
     continues = True
 
-    def begin(self, direction: Literal["maximize", "minimize"], axes: Mapping[str, Axis]) -> None:
-        if "train.epochs" in axes:
+    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
+        if "train.epochs" in space.dimensions:
             raise ConfigError(
                 "study.space.train.epochs: Hyperband decides how many epochs a trial trains "
                 "(leave it out, or take another oracle)"
             )
-        super().begin(direction, axes)
+        super().begin(direction, space)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """A new point for the first round of a bracket, or the best of a round for the next one."""
@@ -88,9 +89,8 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):  # type: ign
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
         """In a space with fewer points than a round has places, all of them fill it."""
-        size: int = super()._get_size(bracket_num, round_num)
-        points = self.points()
-        if points is None:
+        size = int(super()._get_size(bracket_num, round_num))
+        if (points := self.points()) is None:
             return size
-        failed = [trial for trial in self.trials.values() if trial.status == TrialStatus.FAILED]
-        return min(size, points - len(failed))
+        failed: int = sum(trial.status == TrialStatus.FAILED for trial in self.trials.values())
+        return max(0, sum(1 for _ in islice(points, size + failed)) - failed)
