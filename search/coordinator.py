@@ -138,6 +138,7 @@ class Coordinator:
         ]
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
+        self._engine_waits = False
         self._usage = Usage()
         self.met = False
 
@@ -147,7 +148,8 @@ class Coordinator:
         Trials that an earlier coordinator left running go first, with their parameters. When the
         stopper says so, it returns earlier; trials given up then stay running in the table, which is
         how the next launch finds them.
-        Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
+        Raises PlumblineError when no worker can train, the same exception ends trial after trial, or
+        the engine waits for trials although none runs.
         """
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
@@ -155,7 +157,11 @@ class Coordinator:
             while self._launcher.free() and (trial := self._next(target)) is not None:
                 self._submit(trial)
             if not self._running:
+                if self._engine_waits and not self._stopper.draining:
+                    raise PlumblineError("the engine waits for trials to end, but none is running")
                 self.met = not self._stopper.draining or self._is_met(target)
+                if self.met:
+                    self._weights.remove_states()
                 return
             if self._stopper.expired:
                 return
@@ -179,6 +185,7 @@ class Coordinator:
         if self._asked >= target:
             return None
         suggestion = self._engine.ask()
+        self._engine_waits = suggestion == "wait"
         if not isinstance(suggestion, Suggestion):
             return None
         self._asked += 1

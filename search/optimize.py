@@ -5,7 +5,7 @@ python -m search.optimize +study=dropout
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from search.coordinator import Running
     from search.progress import Progress
     from search.records import Records
-    from search.study import Entry
+    from search.study import Engine, Entry
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -55,7 +55,6 @@ def _run(setup: "Setup") -> int:
     from pipeline.train import dataset_info, open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
-    from search.engines.optuna import OptunaEngine
     from search.launchers.local import LocalLauncher, default_workers
     from search.progress import Progress
     from search.records import Records
@@ -78,16 +77,7 @@ def _run(setup: "Setup") -> int:
         table = TrialTable.open(setup.storage.url, study)
         table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
         entries = table.entries()
-        engine = OptunaEngine(
-            setup.study.name,
-            objective.direction,
-            objective.metric,
-            setup.space,
-            setup.make_sampler,
-            setup.sampler_seed,
-            setup.pruner,
-            entries,
-        )
+        engine = _engine(setup, entries)
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
@@ -121,6 +111,8 @@ def _run(setup: "Setup") -> int:
                         )
                         coordinator.run(target)
                         met = coordinator.met
+                        if met and len(table.entries()) < target:
+                            progress.note("The engine has nothing more to suggest.")
                         progress.note(coordinator.usage())
                 finally:
                     launcher.close()
@@ -140,6 +132,26 @@ def _run(setup: "Setup") -> int:
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
+
+
+def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
+    objective = setup.run.objective
+    if setup.make_oracle is not None:
+        from search.engines.keras_tuner import KerasTunerEngine
+
+        return KerasTunerEngine(objective.direction, setup.space, setup.make_oracle, entries)
+    from search.engines.optuna import OptunaEngine
+
+    return OptunaEngine(
+        setup.study.name,
+        objective.direction,
+        objective.metric,
+        setup.space,
+        setup.make_sampler,
+        setup.sampler_seed,
+        setup.pruner,
+        entries,
+    )
 
 
 class _Watcher:

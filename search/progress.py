@@ -144,7 +144,7 @@ class Progress:
             )
             table.add_row(
                 str(entry.number),
-                f"{len(entry.history)}/{trial.epochs}",
+                f"{entry.history[-1].epoch if entry.history else 0}/{trial.epochs}",
                 f"{last:.4f}" if last is not None else "-",
                 f"{now - entry.started_at:.0f}",
                 Text(params, overflow="ellipsis", no_wrap=True),

@@ -48,6 +48,8 @@ class Records:
             "trial.state": entry.state,
             "data.digest": self.about.dataset.digest,
         }
+        if entry.continues is not None:
+            tags["trial.continues"] = str(entry.continues)
         if entry.reason is not None:
             tags["trial.reason"] = redact(entry.reason)
         return RunRecord(

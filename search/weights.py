@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,10 +20,22 @@ class WeightStore:
         """Keep where trial `number` ended, for another to go on from."""
         self._save(self._folder / f"{number}-state.npz", [np.array(state.epoch), *state.arrays])
 
-    def state(self, number: int) -> State:
-        """Where trial `number` ended. Raises StorageError where that was not kept."""
-        epoch, *arrays = self._load(self._folder / f"{number}-state.npz")
+    def state(self, number: int) -> State | None:
+        """Where trial `number` ended, or None where that was not kept.
+
+        Then its successor trains from the start: longer, to the same numbers, because the order of
+        the rows and the units dropped depend only on the seed and the epoch.
+        """
+        file = self._folder / f"{number}-state.npz"
+        if not file.exists():
+            return None
+        epoch, *arrays = self._load(file)
         return State(int(epoch), arrays)
+
+    def remove_states(self) -> None:
+        """Remove all states: no trial goes on from another any more."""
+        for file in self._folder.glob("*-state.*"):
+            file.unlink()
 
     def _save(self, file: Path, arrays: Weights) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -37,5 +50,5 @@ class WeightStore:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise StorageError(f"{file}: the weights can't be read: {error}") from None
