@@ -21,6 +21,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.leaderboard import ranked
 from search.stopping import Stopper
 from search.study import Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
@@ -121,6 +122,7 @@ class Coordinator:
         attempts: int,
         watcher: Watcher,
         stopper: Stopper,
+        keep: int = 3,
     ) -> None:
         self._study = study
         self._table = table
@@ -130,6 +132,7 @@ class Coordinator:
         self._attempts = attempts
         self._watcher = watcher
         self._stopper = stopper
+        self._keep = keep
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
@@ -145,6 +148,7 @@ class Coordinator:
         how the next launch finds them.
         Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
         """
+        self._retain()
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
         while True:
@@ -214,10 +218,15 @@ class Coordinator:
             self._failures.clear()
             if event.state is not None:
                 self._weights.save_state(trial.number, event.state)
+            if (
+                event.result.stop != "pruned"
+            ):  # before it is recorded: the best one is never without
+                self._weights.save(trial.number, event.weights)
             notes = self._engine.notes(trial.number)
             self._ended(self._table.complete(trial, event.result, running.worker, notes))
+            self._retain()
         elif isinstance(event, Failed):
-            self._ended(self._table.fail(trial, event.reason, running.history))
+            self._ended(self._table.fail(trial, event.reason, running.history, running.worker))
             if event.traceback is not None:
                 self._stop_at_a_bug(event.traceback)
         elif isinstance(event, Lost):
@@ -230,12 +239,17 @@ class Coordinator:
             self._waiting.appendleft(trial)
         else:
             reason = f"{trial.losses} workers died of it: {reason}"
-            self._ended(self._table.fail(trial, reason, running.history))
+            self._ended(self._table.fail(trial, reason, running.history, running.worker))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
         self._engine.tell(entry)
         self._watcher.ended(entry)
+
+    def _retain(self) -> None:
+        """Keep the weights of the best trials, and no others."""
+        best = ranked(self._table.entries(), self._study.base.objective)[: self._keep]
+        self._weights.keep_only([entry.number for entry in best])
 
     def _stop_at_a_bug(self, traceback: str) -> None:
         self._failures.append(traceback.strip().splitlines()[-1])

@@ -52,14 +52,15 @@ def _run(setup: "Setup") -> int:
 
     from pipeline.compose import to_yaml
     from pipeline.data import check_rows, load, locate
+    from pipeline.record import environment_tags
     from pipeline.train import dataset_info, open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
     from search.engines.optuna import OptunaEngine
     from search.launchers.local import LocalLauncher, default_workers
+    from search.leaderboard import summary
     from search.progress import Progress
     from search.records import Records
-    from search.report import summary
     from search.stopping import Stopper
     from search.storage import errors_named
     from search.study import Study
@@ -76,7 +77,8 @@ def _run(setup: "Setup") -> int:
 
     with errors_named(setup.storage.url):
         table = TrialTable.open(setup.storage.url, study)
-        table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
+        about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
+        table.describe(about)
         entries = table.entries()
         engine = OptunaEngine(
             setup.study.name,
@@ -118,6 +120,7 @@ def _run(setup: "Setup") -> int:
                             setup.launcher.attempts,
                             watcher,
                             stopper,
+                            setup.tracking.keep_models,
                         )
                         coordinator.run(target)
                         met = coordinator.met

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -154,10 +155,17 @@ class TrialTable:
         facts = {"result": asdict(result), "worker": dict(worker), "notes": dict(notes)}
         return self._end(trial, "pruned" if result.stop == "pruned" else "complete", facts)
 
-    def fail(self, trial: Trial, reason: str, history: Sequence[EpochMetrics]) -> Entry:
+    def fail(
+        self,
+        trial: Trial,
+        reason: str,
+        history: Sequence[EpochMetrics],
+        worker: Mapping[str, str] = MappingProxyType({}),
+    ) -> Entry:
         """Record a trial that failed, with the epochs that it got to."""
         epochs = [asdict(epoch) for epoch in history]
-        return self._end(trial, "failed", {"reason": redact(reason), "history": epochs})
+        facts = {"reason": redact(reason), "history": epochs, "worker": dict(worker)}
+        return self._end(trial, "failed", facts)
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
         end = {"at": time.time(), **facts}
@@ -227,11 +235,10 @@ def _started(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"ended_at": end["at"]}
+    facts: dict[str, Any] = {"ended_at": end["at"], "worker": end.get("worker", {})}
     if "result" in end:
         result = RunResult.from_json(end["result"])
         facts |= {"result": result, "value": result.value, "history": result.history}
-        facts |= {"worker": end["worker"]}
         if end["notes"]:
             facts |= {"notes": end["notes"]}
     else:
