@@ -62,8 +62,8 @@ class MlflowTracker:
             self._runs.clear()
             raise
 
-    def log_files(self, experiment: str, uid: str, folder: Path, under: str) -> bool:
-        """Put the files in `folder` beside the run of `uid`, `under` that path, over older ones.
+    def log_files(self, experiment: str, uid: str, folder: Path, under: str | None) -> bool:
+        """Make the files in `folder` artifacts of the run of `uid`, `under` that path, over older ones.
 
         False where the run is not published. Nothing else of it changes.
         """

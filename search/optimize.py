@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from search.coordinator import Running
     from search.progress import Progress
     from search.records import Records
+    from search.reporter import Reporter
     from search.study import Entry
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
 
+_REPORT_SECONDS = (
+    60.0  # how long it waits for the last report, or a sixth of that if it was stopped
+)
 _PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 
 
@@ -99,7 +103,8 @@ def _run(setup: "Setup") -> int:
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
-        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, ended)
+        reporter = _reporter(setup) if missing > 0 else None
+        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, reporter, ended)
         stopper = Stopper(setup.launcher.grace_seconds, progress.note)
         status: Status = "KILLED"
         try:
@@ -133,7 +138,10 @@ def _run(setup: "Setup") -> int:
             status = "FINISHED" if met else "KILLED"
         finally:
             unpublished = watcher.close(status)
-        console.print(summary(table.entries(), objective))
+            if reporter is not None:
+                wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
+                reporter.close(0 if unpublished else wait)
+        console.print(summary(table.entries(), objective), crop=False)
     if unpublished:
         progress.note(
             f"\n{unpublished} runs are not published yet: python -m search.publish does it later."
@@ -153,11 +161,13 @@ class _Watcher:
         progress: "Progress",
         records: "Records",
         publisher: "Publisher | None",
+        reporter: "Reporter | None",
         ended: "list[Entry]",
     ) -> None:
         self._progress = progress
         self._records = records
         self._publisher = publisher
+        self._reporter = reporter
         self._ended = {entry.number: entry for entry in ended}
         self._running: dict[int, Entry] = {}
         self._publish_study("RUNNING")
@@ -167,6 +177,8 @@ class _Watcher:
     def running(self, trials: "Mapping[int, Running]") -> None:
         """Show and publish what is new of the running trials."""
         self._progress.update(trials)
+        if self._reporter is not None:
+            self._reporter.tick()
         for number, trial in trials.items():
             before, now = self._running.get(number), trial.entry
             if now.worker and now != before:
@@ -180,6 +192,8 @@ class _Watcher:
         self._progress.ended(entry)
         self._publish(entry)
         self._publish_study("RUNNING")
+        if self._reporter is not None:
+            self._reporter.trial_ended()
 
     def close(self, status: "Status") -> int:
         """End the study's own run, and those of trials given up; how many runs are not published."""
@@ -197,6 +211,17 @@ class _Watcher:
     def _publish_study(self, status: "Status") -> None:
         if self._publisher is not None:
             self._publisher.update(self._records.of_study(list(self._ended.values()), status))
+
+
+def _reporter(setup: "Setup") -> "Reporter | None":
+    from search.reporter import Reporter, Source
+
+    if setup.tracking.name == "none":
+        return None
+    source = Source(setup.storage.url, setup.study.name, setup.tracking)
+    return Reporter(
+        source, setup.tracking.report_seconds, lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _command() -> list[str]:

@@ -122,7 +122,7 @@ def parallel(facts: Facts) -> go.Figure:
         "cmax": scale.high,
     }
     figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line))
-    return _dressed(figure, 420, {"l": 70, "r": 50, "t": 70, "b": 20})
+    return _dressed(figure, 420, {"l": 80, "r": 90, "t": 70, "b": 20})
 
 
 def pair(facts: Facts) -> go.Figure:
@@ -231,7 +231,7 @@ def _plotly_axis(axis: Axis) -> dict[str, object]:
     if axis.labels:
         look |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
         return look | {"range": [axis.low, axis.high]}
-    return look | {"type": "log"} if axis.log else look
+    return look | {"type": "log", "dtick": "D2"} if axis.log else look
 
 
 def _dressed(
@@ -245,6 +245,7 @@ def _dressed(
         legend={"orientation": "v" if len(figure.data) > 6 else "h", "font_color": MUTED},
         hoverlabel={"bgcolor": "white", "font_size": 12, "align": "left"},
     )
+    figure.update_traces(cliponaxis=False, selector={"mode": "markers"})
     if len(figure.data) <= 6:
         figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"})
     return figure

@@ -34,7 +34,7 @@ def confusion(entry: Entry) -> Figure:
     if classes <= 30:
         for row, column in np.ndindex(classes, classes):
             if count := counts[row, column]:
-                dark = row == column and shares[row, row] > 0.7
+                dark = shares[row, row] > 0.7 if row == column else shades[row, column] > 0.5
                 axes.text(column, row, f"{count:,}", ha="center", va="center", size=9,
                           color="white" if dark else INK)  # fmt: skip
     scores = per_class(entry.result.confusion)
