@@ -34,6 +34,7 @@ class _Run:
     attempt: int
     ended: bool
     deleted: bool
+    ended_at: int | None = None  # in milliseconds
     points: int = 0  # how many points of the record are known to be there
     described: bool = False  # whether its parameters and its data set are known to be there
 
@@ -87,7 +88,7 @@ class MlflowTracker:
             run = None
         if run is None:
             run = runs[record.uid] = self._create(record)
-        elif run.deleted or (run.ended and record.ended):
+        elif run.deleted or (record.ended and run.ended and run.ended_at == _end_of(record)):
             return False
         elif run.ended:
             self._client.update_run(run.run_id, status="RUNNING")
@@ -122,6 +123,7 @@ class MlflowTracker:
                         attempt,
                         ended=run.info.status != "RUNNING",
                         deleted=run.info.lifecycle_stage == "deleted",
+                        ended_at=run.info.end_time,
                     )
                 token = page.token
                 if not token:
@@ -174,8 +176,8 @@ class MlflowTracker:
         self._client.log_batch(run.run_id, tags=tags)
         for path, text in record.texts.items():
             self._client.log_text(run.run_id, text, path)
-        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
-        self._client.set_terminated(run.run_id, record.status, ended_at)
+        run.ended_at = _end_of(record)
+        self._client.set_terminated(run.run_id, record.status, run.ended_at)
         run.ended = True  # the last step: an ended run is a whole one
 
 
@@ -194,6 +196,10 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
 
 def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _end_of(record: RunRecord) -> int | None:
+    return None if record.ended_at is None else _milliseconds(record.ended_at)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -13,7 +13,8 @@ from pipeline.config import RunConfig, Section, TrackingConfig, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
 from search.launchers.base import LauncherConfig
-from search.space import Space, parse
+from search.parse import parse
+from search.space import Space
 from search.study import StudyConfig
 
 _GRID = "search.engines.optuna.GridSampler"

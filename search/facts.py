@@ -10,7 +10,8 @@ from pipeline.compose import from_yaml
 from pipeline.config import ObjectiveConfig, as_override
 from pipeline.train import run_config
 from search.leaderboard import ranked
-from search.space import Choices, Range, Space, Stored, encode, parse
+from search.parse import parse
+from search.space import Choices, Range, Space, Stored, encode, same
 from search.study import About, Entry, TrialState
 
 
@@ -33,7 +34,7 @@ class Axis:
         if not self.labels:
             return float(value) if isinstance(value, int | float) else math.nan
         return next(
-            (float(i) for i, choice in enumerate(self.stored) if _same(choice, value)), math.nan
+            (float(i) for i, choice in enumerate(self.stored) if same(choice, value)), math.nan
         )
 
     def share(self, value: Stored) -> float:
@@ -44,10 +45,6 @@ class Axis:
         if self.log:
             return math.log(place / self.low) / math.log(self.high / self.low)
         return (place - self.low) / (self.high - self.low)
-
-
-def _same(one: Stored, other: Stored) -> bool:
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 @dataclass(frozen=True)
@@ -102,6 +99,11 @@ class Facts:
                 labels = tuple(as_override(option) for option in dimension.options)
                 axes.append(Axis(path, -0.5, len(labels) - 0.5, False, labels, stored))
         return axes
+
+    @property
+    def steady(self) -> list[Axis]:
+        """The axes on which every trial has a value: those without a condition."""
+        return [axis for axis in self.axes if axis.path not in self.space.conditions]
 
     @property
     def metric(self) -> str:

@@ -33,15 +33,15 @@ def importance(facts: Facts) -> Importance:
         return Importance(
             why=f"Too few trials to tell: {len(complete)} complete, at least {_FEWEST} are needed."
         )
-    whole = [entry for entry in complete if set(paths) <= set(entry.params)]
-    if len({entry.value for entry in whole}) < 2:
+    if len({entry.value for entry in complete}) < 2:
         return Importance(why="All trials have the same value: nothing made a difference.")
     study = optuna.create_study(direction=facts.objective.direction)
     spaces = distributions(facts.space)
-    for entry in whole:
-        params = {path: entry.params[path] for path in paths}
+    for entry in complete:  # under conditions each trial has parameters of its own
+        params = {path: entry.params[path] for path in paths if path in entry.params}
+        known = {path: spaces[path] for path in params}
         study.add_trial(
-            optuna.trial.create_trial(value=entry.value, params=params, distributions=spaces)
+            optuna.trial.create_trial(value=entry.value, params=params, distributions=known)
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is experimental in name
@@ -49,6 +49,6 @@ def importance(facts: Facts) -> Importance:
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     if not all(math.isfinite(share) for share in found.values()) or sum(found.values()) <= 0:
         return Importance(why="The best trials are spread like all others: nothing stands out.")
-    few = len(whole) < 10 * len(paths)
-    caveat = f"From {len(whole)} trials" + (": a rough estimate." if few else ".")
+    few = len(complete) < 10 * len(paths)
+    caveat = f"From {len(complete)} trials" + (": a rough estimate." if few else ".")
     return Importance(dict(sorted(found.items(), key=lambda item: -item[1])), caveat=caveat)

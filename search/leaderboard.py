@@ -29,7 +29,7 @@ def counts(entries: Sequence[Entry]) -> str:
 
 def cause(entry: Entry) -> str:
     """Why a trial failed, in one line."""
-    return ((entry.reason or "").strip().splitlines() or ["unknown"])[0]
+    return next(iter((entry.reason or "").strip().splitlines()), "no reason was recorded")
 
 
 def columns(best: Sequence[Entry], objective: ObjectiveConfig) -> list[str]:

@@ -141,7 +141,7 @@ def _run(setup: "Setup") -> int:
             if reporter is not None:
                 wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
                 reporter.close(0 if unpublished else wait)
-        console.print(summary(table.entries(), objective), crop=False)
+        console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
     if unpublished:
         progress.note(
             f"\n{unpublished} runs are not published yet: python -m search.publish does it later."

@@ -121,7 +121,9 @@ class TrialTable:
         frozen = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
             params=dict(suggestion.params),
-            distributions=distributions(space),
+            distributions={
+                path: _distribution(space.dimensions[path]) for path in suggestion.params
+            },
             user_attrs={
                 _PLAN: {"epochs": suggestion.epochs, "continues": suggestion.continues},
                 _NOTES: dict(suggestion.notes),

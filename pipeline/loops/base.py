@@ -27,6 +27,7 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
     "mse": keras.losses.MeanSquaredError,
 }
 
@@ -80,8 +81,12 @@ def make_loss(run: RunConfig) -> keras.losses.Loss:
 def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
     """The optimizer that `run` names, at its learning rate or Keras's default."""
     optimizer = _OPTIMIZERS[run.train.optimizer]
-    rate = run.train.learning_rate
-    return optimizer() if rate is None else optimizer(learning_rate=rate)
+    settings: dict[str, float] = {}
+    if run.train.learning_rate is not None:
+        settings["learning_rate"] = run.train.learning_rate
+    if run.train.momentum:
+        settings["momentum"] = run.train.momentum
+    return optimizer(**settings)
 
 
 class CompiledLoop:

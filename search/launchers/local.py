@@ -165,6 +165,7 @@ class LocalLauncher:
         each.pipe.close()
         each.log.unlink(missing_ok=True)
         self._workers.remove(each)
+        each.deadline = float("inf")  # its trial is told of once, dead and late as it may be
 
 
 def _cause(exitcode: int | None) -> str:

@@ -94,10 +94,10 @@ def slices(facts: Facts) -> go.Figure:
 
 def parallel(facts: Facts) -> go.Figure:
     """Every complete trial as a line; drag along an axis to keep only the trials in that range."""
-    whole = [e for e in facts.ranked if all(axis.path in e.params for axis in facts.axes)]
+    whole = [e for e in facts.ranked if all(axis.path in e.params for axis in facts.steady)]
     values = [entry.value or 0.0 for entry in whole]
     dimensions = []
-    for axis in facts.axes:
+    for axis in facts.steady:
         places = [axis.at(entry.params[axis.path]) for entry in whole]
         dimension = {"label": axis.path, "values": places, "range": [axis.low, axis.high]}
         if axis.labels:

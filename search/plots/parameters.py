@@ -137,10 +137,10 @@ def parallel(facts: Facts) -> Figure:
     figure = blank(
         "Parallel coordinates",
         "A line is a trial: the darker, the better; the best three in bold",
-        max(9.0, 1.7 * (len(facts.axes) + 1)),
+        max(9.0, 1.7 * (len(facts.steady) + 1)),
     )
     axes = figure.add_subplot()
-    whole = [e for e in facts.ranked if all(axis.path in e.params for axis in facts.axes)]
+    whole = [e for e in facts.ranked if all(axis.path in e.params for axis in facts.steady)]
     if not whole:
         say(axes, "No trial is complete yet.")
         return figure
@@ -148,7 +148,7 @@ def parallel(facts: Facts) -> Figure:
     norm, colours = Normalize(scale.low, scale.high), mpl.colormaps[value_map(facts)]
     for place, entry in reversed(list(enumerate(whole))):
         value = scale.clip(entry.value or 0.0)
-        heights = [axis.share(entry.params[axis.path]) for axis in facts.axes]
+        heights = [axis.share(entry.params[axis.path]) for axis in facts.steady]
         axes.plot(
             range(len(heights) + 1),
             [*heights, norm(value)],
@@ -157,11 +157,13 @@ def parallel(facts: Facts) -> Figure:
             alpha=1.0 if place < 3 else 0.65,
             zorder=3 + (place < 3),
         )
-    for index, axis in enumerate(facts.axes):
+    for index, axis in enumerate(facts.steady):
         _upright(axes, index, [(axis.share(tick), text) for tick, text in _ticks(axis)])
     values = np.linspace(scale.low, scale.high, 5)
-    _upright(axes, len(facts.axes), [(float(norm(value)), f"{value:.4g}") for value in values])
-    names = [axis.path.replace(".", ".\n") + ("\n(log)" if axis.log else "") for axis in facts.axes]
+    _upright(axes, len(facts.steady), [(float(norm(value)), f"{value:.4g}") for value in values])
+    names = [
+        axis.path.replace(".", ".\n") + ("\n(log)" if axis.log else "") for axis in facts.steady
+    ]
     axes.set_xticks(range(len(names) + 1), [*names, facts.metric.replace(" ", "\n")])
     axes.tick_params(axis="x", length=0, labelcolor=INK)
     axes.set_yticks([])

@@ -86,7 +86,18 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
         11,
         1.0 + 1.75 * rows,
     )
-    grid = figure.add_gridspec(rows, 2 * _COLUMNS, width_ratios=[1, 1.15] * _COLUMNS)
+    figure.set_layout_engine("none")  # so many axes would take it seconds
+    grid = figure.add_gridspec(
+        rows,
+        2 * _COLUMNS,
+        width_ratios=[1, 1.15] * _COLUMNS,
+        left=0.015,
+        right=0.985,
+        bottom=0.04,
+        top=1 - 1.0 / figure.get_figheight(),
+        hspace=0.35,
+        wspace=0.18,
+    )
     for index, example in enumerate(examples):
         row, column = divmod(index, _COLUMNS)
         axes = figure.add_subplot(grid[row, 2 * column])
