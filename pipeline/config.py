@@ -210,10 +210,16 @@ class RunConfig(Section):
 
 
 class TrackingConfig(Section):
-    """Where runs are published. `uri`: an MLflow tracking URI."""
+    """Where runs are published. `uri`: an MLflow tracking URI.
+
+    `report_seconds`: how often a running study's report is made anew; None: at its end only.
+    `keep_models`: of how many of the best trials the weights are kept.
+    """
 
     name: Literal["mlflow", "none"]
     uri: Annotated[str, Field(min_length=1)] | None
+    report_seconds: Annotated[float, Field(gt=0)] | None
+    keep_models: PositiveInt
 
     @model_validator(mode="after")
     def _mlflow_has_a_uri(self) -> "TrackingConfig":

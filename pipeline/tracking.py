@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from pipeline.record import DatasetInfo, RunRecord
@@ -61,6 +62,22 @@ class MlflowTracker:
             self._experiments.clear()
             self._runs.clear()
             raise
+
+    def log_files(self, experiment: str, uid: str, folder: Path, under: str | None) -> bool:
+        """Make the files in `folder` artifacts of the run of `uid`, `under` that path, over older ones.
+
+        False where the run is not published. Nothing else of it changes.
+        """
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            return False
+        runs = self._client.search_runs(
+            [found.experiment_id], f"tags.{UID} = '{uid}'", max_results=1
+        )
+        if not runs:
+            return False
+        self._client.log_artifacts(runs[0].info.run_id, str(folder), under)
+        return True
 
     def _publish(self, record: RunRecord) -> bool:
         runs = self._known_runs(record.experiment)

@@ -34,6 +34,12 @@ class StorageConfig(Section):
     weights: Annotated[str, Field(min_length=1)]
 
 
+class ReportConfig(Section):
+    """`path`: the file that `python -m search.report` writes."""
+
+    path: Annotated[str, Field(min_length=1)]
+
+
 @dataclass(frozen=True)
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.

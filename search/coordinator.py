@@ -22,6 +22,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.leaderboard import ranked
 from search.stopping import Stopper
 from search.study import Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
@@ -122,6 +123,7 @@ class Coordinator:
         attempts: int,
         watcher: Watcher,
         stopper: Stopper,
+        keep: int = 3,
     ) -> None:
         self._study = study
         self._table = table
@@ -131,6 +133,7 @@ class Coordinator:
         self._attempts = attempts
         self._watcher = watcher
         self._stopper = stopper
+        self._keep = keep
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
         self._durations = [
@@ -151,6 +154,7 @@ class Coordinator:
         Raises PlumblineError when no worker can train, the same exception ends trial after trial, or
         the engine waits for trials although none runs.
         """
+        self._retain()
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
         while True:
@@ -223,18 +227,26 @@ class Coordinator:
             prune = self._engine.report(trial.number, event.metrics.epoch, value)
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
-            self._failures.clear()
-            self._durations.append(event.result.timings["seconds_total"])
-            if event.state is not None:
-                self._weights.save_state(trial.number, event.state)
-            notes = self._engine.notes(trial.number)
-            self._ended(self._table.complete(trial, event.result, running.worker, notes))
+            self._finished(running, event)
         elif isinstance(event, Failed):
             self._fail(running, event.reason)
             if event.traceback is not None:
                 self._stop_at_a_bug(event.traceback)
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
+
+    def _finished(self, running: Running, event: Finished) -> None:
+        trial, result = running.trial, event.result
+        self._failures.clear()
+        self._durations.append(result.timings["seconds_total"])
+        # Arrays before the record: what the table counts on is there.
+        if event.state is not None:
+            self._weights.save_state(trial.number, event.state)
+        if result.stop != "pruned" and self._is_among_the_best(result.value):
+            self._weights.save(trial.number, event.weights)
+        notes = self._engine.notes(trial.number)
+        self._ended(self._table.complete(trial, result, running.worker, notes))
+        self._retain()
 
     def _lost(self, running: Running, reason: str) -> None:
         trial = dataclasses.replace(running.trial, losses=running.trial.losses + 1)
@@ -246,12 +258,24 @@ class Coordinator:
 
     def _fail(self, running: Running, reason: str) -> None:
         notes = self._engine.notes(running.trial.number)
-        self._ended(self._table.fail(running.trial, reason, running.history, notes))
+        self._ended(self._table.fail(running.trial, reason, running.history, notes, running.worker))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
         self._engine.tell(entry)
         self._watcher.ended(entry)
+
+    def _best(self) -> list[Entry]:
+        return ranked(self._table.entries(), self._study.base.objective)[: self._keep]
+
+    def _is_among_the_best(self, value: float) -> bool:
+        best = self._best()
+        objective = self._study.base.objective
+        return len(best) < self._keep or objective.better(value, best[-1].value)
+
+    def _retain(self) -> None:
+        """Keep the weights of the best trials, and no others."""
+        self._weights.keep_only([entry.number for entry in self._best()])
 
     def _stop_at_a_bug(self, traceback: str) -> None:
         self._failures.append(traceback.strip().splitlines()[-1])

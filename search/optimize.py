@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from search.coordinator import Running
     from search.progress import Progress
     from search.records import Records
+    from search.reporter import Reporter
     from search.study import Engine, Entry
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
 
+_REPORT_SECONDS = (
+    60.0  # how long it waits for the last report, or a sixth of that if it was stopped
+)
 _PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 
 
@@ -52,13 +56,14 @@ def _run(setup: "Setup") -> int:
 
     from pipeline.compose import to_yaml
     from pipeline.data import check_rows, load, locate
+    from pipeline.record import environment_tags
     from pipeline.train import dataset_info, open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
     from search.launchers.local import LocalLauncher, default_workers
+    from search.leaderboard import summary
     from search.progress import Progress
     from search.records import Records
-    from search.report import summary
     from search.stopping import Stopper
     from search.storage import errors_named
     from search.study import Study
@@ -75,7 +80,8 @@ def _run(setup: "Setup") -> int:
 
     with errors_named(setup.storage.url):
         table = TrialTable.open(setup.storage.url, study)
-        table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
+        about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
+        table.describe(about)
         entries = table.entries()
         engine = _engine(setup, entries)
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
@@ -87,7 +93,8 @@ def _run(setup: "Setup") -> int:
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
-        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, ended)
+        reporter = _reporter(setup) if missing > 0 else None
+        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, reporter, ended)
         stopper = Stopper(setup.launcher.grace_seconds, progress.note)
         status: Status = "KILLED"
         try:
@@ -108,6 +115,7 @@ def _run(setup: "Setup") -> int:
                             setup.launcher.attempts,
                             watcher,
                             stopper,
+                            setup.tracking.keep_models,
                         )
                         coordinator.run(target)
                         met = coordinator.met
@@ -122,6 +130,9 @@ def _run(setup: "Setup") -> int:
             status = "FINISHED" if met else "KILLED"
         finally:
             unpublished = watcher.close(status)
+            if reporter is not None:
+                wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
+                reporter.close(0 if unpublished else wait)
         console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
     if unpublished:
         progress.note(
@@ -162,11 +173,13 @@ class _Watcher:
         progress: "Progress",
         records: "Records",
         publisher: "Publisher | None",
+        reporter: "Reporter | None",
         ended: "list[Entry]",
     ) -> None:
         self._progress = progress
         self._records = records
         self._publisher = publisher
+        self._reporter = reporter
         self._ended = {entry.number: entry for entry in ended}
         self._running: dict[int, Entry] = {}
         self._publish_study("RUNNING")
@@ -176,6 +189,8 @@ class _Watcher:
     def running(self, trials: "Mapping[int, Running]") -> None:
         """Show and publish what is new of the running trials."""
         self._progress.update(trials)
+        if self._reporter is not None:
+            self._reporter.tick()
         for number, trial in trials.items():
             before, now = self._running.get(number), trial.entry
             if now.worker and now != before:
@@ -189,6 +204,8 @@ class _Watcher:
         self._progress.ended(entry)
         self._publish(entry)
         self._publish_study("RUNNING")
+        if self._reporter is not None:
+            self._reporter.trial_ended()
 
     def close(self, status: "Status") -> int:
         """End the study's own run, and those of trials given up; how many runs are not published."""
@@ -206,6 +223,17 @@ class _Watcher:
     def _publish_study(self, status: "Status") -> None:
         if self._publisher is not None:
             self._publisher.update(self._records.of_study(list(self._ended.values()), status))
+
+
+def _reporter(setup: "Setup") -> "Reporter | None":
+    from search.reporter import Reporter, Source
+
+    if setup.tracking.name == "none":
+        return None
+    source = Source(setup.storage.url, setup.study.name, setup.tracking)
+    return Reporter(
+        source, setup.tracking.report_seconds, lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _command() -> list[str]:

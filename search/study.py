@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, field_validator
@@ -55,7 +56,9 @@ class Study:
     dataset: DatasetInfo
     search: Mapping[str, str]
 
-    def about(self, config: str, command: str) -> "About":
+    def about(
+        self, config: str, command: str, versions: Mapping[str, str] = MappingProxyType({})
+    ) -> "About":
         """What people read of it, for the trial table."""
         return About(
             name=self.config.name,
@@ -67,6 +70,7 @@ class Study:
             dataset=self.dataset,
             config=redact(config),
             command=redact(command),
+            versions=dict(versions),
         )
 
 
@@ -75,7 +79,7 @@ class About:
     """What people read of a study. It stands in the trial table, so that reports need nothing else.
 
     `config`: the composed configuration as YAML; `command`: what to type to go on. Both without
-    passwords.
+    passwords. `versions`: of what computed the numbers.
     """
 
     name: str
@@ -87,6 +91,7 @@ class About:
     dataset: DatasetInfo
     config: str
     command: str
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As the trial table stores it."""

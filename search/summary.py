@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import ObjectiveConfig
-from search.report import ranked
+from search.leaderboard import ranked
 from search.study import Entry
 
 _HOOK_SECONDS = 60

@@ -162,10 +162,15 @@ class TrialTable:
         reason: str,
         history: Sequence[EpochMetrics],
         notes: Mapping[str, Any] | None = None,
+        worker: Mapping[str, str] | None = None,
     ) -> Entry:
         """Record a trial that failed, with the epochs that it got to. `notes`: as in `complete`."""
-        epochs = [asdict(epoch) for epoch in history]
-        facts = {"reason": redact(reason), "history": epochs, "notes": dict(notes or {})}
+        facts = {
+            "reason": redact(reason),
+            "history": [asdict(epoch) for epoch in history],
+            "notes": dict(notes or {}),
+            "worker": dict(worker or {}),
+        }
         return self._end(trial, "failed", facts)
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
@@ -236,11 +241,10 @@ def _started(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"ended_at": end["at"]}
+    facts: dict[str, Any] = {"ended_at": end["at"], "worker": end.get("worker", {})}
     if "result" in end:
         result = RunResult.from_json(end["result"])
         facts |= {"result": result, "value": result.value, "history": result.history}
-        facts |= {"worker": end["worker"]}
     else:
         history = tuple(EpochMetrics(**epoch) for epoch in end["history"])
         facts |= {"reason": end["reason"], "history": history}

@@ -57,6 +57,9 @@ class Loop(Protocol):
     def evaluate(self, rows: Arrays) -> Scores:
         """Scores of the present weights on `rows`."""
 
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        """N x classes: what the present weights make of N `rows`."""
+
     def weights(self) -> Weights:
         """A copy of the trainable weights."""
 
@@ -144,6 +147,15 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             put(rows.targets),
         )  # rows: keeps the address taken
     return _on_device[key][1:]
+
+
+def probabilities(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
+    """What `model` makes of `inputs`, once through: for that, tracing it would cost more than it saves."""
+    parts = [
+        keras.ops.convert_to_numpy(model(inputs[start : start + EVALUATION_ROWS], training=False))
+        for start in range(0, len(inputs), EVALUATION_ROWS)
+    ]
+    return np.concatenate(parts)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays
-from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device, probabilities
 
 
 class JaxLoop(CompiledLoop):
@@ -36,6 +36,9 @@ class JaxLoop(CompiledLoop):
     def evaluate(self, rows: Arrays) -> Scores:
         weights = [variable.value for variable in self._model.trainable_variables]
         return _scores(self._score(weights, self._knob_values(), *on_device(rows, jnp.asarray)))
+
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        return probabilities(self._model, on_device(rows, jnp.asarray)[0])
 
     def _knob_values(self) -> list[jax.Array]:
         return [knob.value for knob in self._knobs.variables]

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -121,6 +121,10 @@ class LocalLauncher:
         try:
             while each.pipe.poll():
                 event = each.pipe.recv()
+                if isinstance(
+                    event, Started
+                ):  # a place is on the timeline what a thread is in a trace
+                    event = replace(event, worker={**event.worker, "worker": str(each.slot)})
                 events.append(event)
                 self._follow(each, event)
         except (EOFError, OSError):  # OSError: it died in the middle of a message

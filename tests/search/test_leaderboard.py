@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import ObjectiveConfig
-from search.report import leaderboard, ranked, summary
+from search.leaderboard import leaderboard, ranked, summary
 from tests.search.fakes import run_result
 from tests.search.test_records import entry, failed
 
