@@ -1,10 +1,13 @@
 """MLflow's only door: brings a run in MLflow to the state of a record, as often as it is asked to."""
 
+import glob
 import json
 import logging
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from pipeline.record import DatasetInfo, RunRecord
@@ -15,6 +18,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 import mlflow.entities as entities
+from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
 for _name in ("alembic", "mlflow"):
@@ -23,6 +27,7 @@ for _name in ("alembic", "mlflow"):
 T = TypeVar("T")
 UID = "uid"
 ATTEMPT = "attempt"
+_SQLITE = "sqlite:///"
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _PARAMS_PER_BATCH = 100
 
@@ -44,6 +49,8 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str) -> None:
+        if uri.startswith(_SQLITE):
+            _create_database(Path(uri.removeprefix(_SQLITE).partition("?")[0]))
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
@@ -160,6 +167,26 @@ class MlflowTracker:
         ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
         self._client.set_terminated(run.run_id, record.status, ended_at)
         run.ended = True  # the last step: an ended run is a whole one
+
+
+def _create_database(file: Path) -> None:
+    """Make MLflow's database where there is none. It appears whole, whoever asks or is killed.
+
+    MLflow takes seconds to make one, and can't open what a killed process or two at once left of it.
+    """
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f"{file.name}.lock")
+    with FileLock(lock):
+        for leftover in file.parent.glob(f"{glob.escape(file.name)}.*.partial*"):
+            leftover.unlink(missing_ok=True)
+        # MLflow keeps connections by name: each attempt gets one of its own.
+        partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+        if not file.exists():
+            MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
+            partial.replace(file)
+        lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
 
 
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
