@@ -13,8 +13,9 @@ from typing import TypeVar
 from pipeline.record import DatasetInfo, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# MLflow's client would try for minutes; the publisher above has its own patience.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# The publisher above has its own patience, and looks before it tries again: a request repeated blindly
+# after an answer of 500 makes a run twice.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 import mlflow.entities as entities
@@ -36,10 +37,20 @@ _PARAMS_PER_BATCH = 100
 class _Run:
     run_id: str
     attempt: int
-    ended: bool
+    status: str
+    ended_at: int | None  # milliseconds
     deleted: bool
     points: int = 0  # how many points of the record are known to be there
     described: bool = False  # whether its parameters and its data set are known to be there
+
+    @property
+    def ended(self) -> bool:
+        return self.status != "RUNNING"
+
+    def shows(self, record: RunRecord) -> bool:
+        """Whether it ended as `record` did: its end is written last, so it is a whole one."""
+        ended_at = self.ended_at if record.ended_at is None else _milliseconds(record.ended_at)
+        return record.ended and (self.status, self.ended_at) == (record.status, ended_at)
 
 
 class MlflowTracker:
@@ -77,11 +88,11 @@ class MlflowTracker:
             run = None
         if run is None:
             run = runs[record.uid] = self._create(record)
-        elif run.deleted or (run.ended and record.ended):
+        elif run.deleted or run.shows(record):
             return False
-        elif run.ended:
+        elif run.ended and not record.ended:
             self._client.update_run(run.run_id, status="RUNNING")
-            run.ended = False
+            run.status = "RUNNING"
         if not run.described:
             self._describe(run, record)
         self._log_points(run, record)
@@ -104,19 +115,32 @@ class MlflowTracker:
                     page_token=token,
                 )
                 for run in page:
-                    uid, attempt = run.data.tags.get(UID), int(run.data.tags.get(ATTEMPT, 1))
-                    if uid is None or (uid in found and found[uid].attempt > attempt):
+                    if (uid := run.data.tags.get(UID)) is None:
                         continue
-                    found[uid] = _Run(
+                    this = _Run(
                         run.info.run_id,
-                        attempt,
-                        ended=run.info.status != "RUNNING",
+                        attempt=int(run.data.tags.get(ATTEMPT, 1)),
+                        status=run.info.status,
+                        ended_at=run.info.end_time,
                         deleted=run.info.lifecycle_stage == "deleted",
                     )
+                    found[uid] = self._only(found[uid], this) if uid in found else this
                 token = page.token
                 if not token:
                     break
         return self._runs[experiment]
+
+    def _only(self, first: _Run, second: _Run) -> _Run:
+        """The one of two runs of one uid that counts; the other goes to MLflow's trash.
+
+        A slow server may have made a run long after it was given up, and so after another was made.
+        """
+        other, kept = sorted(
+            (second, first), key=lambda run: (run.attempt, not run.deleted, run.ended)
+        )
+        if not other.deleted:
+            self._client.delete_run(other.run_id)
+        return kept
 
     def _experiment_id(self, name: str) -> str:
         if name not in self._experiments:
@@ -139,7 +163,7 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        return _Run(run_id, record.attempt, ended=False, deleted=False)
+        return _Run(run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False)
 
     def _describe(self, run: _Run, record: RunRecord) -> None:
         """Log what is known from the start; the same again changes nothing."""
@@ -166,7 +190,7 @@ class MlflowTracker:
             self._client.log_text(run.run_id, text, path)
         ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
         self._client.set_terminated(run.run_id, record.status, ended_at)
-        run.ended = True  # the last step: an ended run is a whole one
+        run.status, run.ended_at = record.status, ended_at
 
 
 def _create_database(file: Path) -> None:
