@@ -190,8 +190,8 @@ class Coordinator:
             self._engine.tell(entry)
             self._watcher.ended(entry)
             return
-        self._table.start(trial, run)
-        self._running[trial.number] = Running(trial, run, time.time())
+        started_at = self._table.start(trial, run)
+        self._running[trial.number] = Running(trial, run, started_at)
         start = None if trial.continues is None else self._weights.state(trial.continues)
         self._launcher.submit(Task(trial.number, run, start, self._engine.continues))
 
