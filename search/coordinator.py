@@ -155,8 +155,9 @@ class Coordinator:
                 return
             if self._stopper.expired:
                 return
-            for event in self._launcher.poll(_POLL_SECONDS):
-                self._handle(event)
+            events = self._launcher.poll(_POLL_SECONDS)
+            for event in sorted(events, key=lambda event: isinstance(event, Broken)):
+                self._handle(event)  # the end of everything last: other trials may have finished
             self._watcher.running(self._running)
 
     def usage(self) -> str:
@@ -218,8 +219,10 @@ class Coordinator:
             self._ended(self._table.complete(trial, event.result, running.worker, notes))
         elif isinstance(event, Failed):
             self._ended(self._table.fail(trial, event.reason, running.history))
-            if event.traceback is not None:
-                self._stop_at_a_bug(event.traceback)
+            if event.traceback is None:
+                self._failures.clear()
+            else:
+                self._stop_at_a_bug(event.reason, event.traceback)
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
 
@@ -237,8 +240,10 @@ class Coordinator:
         self._engine.tell(entry)
         self._watcher.ended(entry)
 
-    def _stop_at_a_bug(self, traceback: str) -> None:
-        self._failures.append(traceback.strip().splitlines()[-1])
+    def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
+        # Its class and place: the message may name parameters, which differ from trial to trial.
+        places = [line for line in traceback.splitlines() if line.startswith('  File "')]
+        self._failures.append(f"{reason.partition(':')[0]} {places[-1:]}")
         if len(self._failures) == _SAME_FAILURES and len(set(self._failures)) == 1:
             raise PlumblineError(
                 f"{_SAME_FAILURES} trials in a row failed alike; this is a bug, not bad trials:\n"
