@@ -101,7 +101,7 @@ def _run(setup: "Setup") -> int:
         stopper = Stopper(setup.launcher.grace_seconds, progress.note)
         status: Status = "KILLED"
         try:
-            if missing > 0:
+            if missing > 0 or table.interrupted():
                 progress.note(
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
