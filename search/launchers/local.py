@@ -60,9 +60,7 @@ class LocalLauncher:
         if free is None:
             free = self._spawn()
         free.task = task
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # it died idle: poll finds it, and the task in it
+        with contextlib.suppress(ConnectionError):  # it died idle: poll finds it, and the task in it
             free.pipe.send(task)
 
     def poll(self, timeout: float) -> list[Event]:
@@ -80,7 +78,7 @@ class LocalLauncher:
     def reply(self, number: int, prune: bool) -> None:
         for each in self._workers:
             if each.task is not None and each.task.number == number:
-                with contextlib.suppress(BrokenPipeError):  # it died meanwhile: poll says so
+                with contextlib.suppress(ConnectionError):  # it died meanwhile: poll says so
                     each.pipe.send(prune)
 
     def close(self) -> None:
