@@ -6,9 +6,9 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,12 @@ class LocalLauncher:
         self._spawned = 0
         self._size = workers
         self._workers: list[_Worker] = []
-        for _ in range(workers):
-            self._spawn()
+        try:
+            for _ in range(workers):
+                self._spawn()
+        except BaseException:
+            self.close()
+            raise
 
     def free(self) -> int:
         return self._size - sum(worker.task is not None for worker in self._workers)
@@ -60,7 +64,9 @@ class LocalLauncher:
         if free is None:
             free = self._spawn()
         free.task = task
-        with contextlib.suppress(ConnectionError):  # it died idle: poll finds it, and the task in it
+        with contextlib.suppress(
+            ConnectionError
+        ):  # it died idle: poll finds it, and the task in it
             free.pipe.send(task)
 
     def poll(self, timeout: float) -> list[Event]:
@@ -107,7 +113,8 @@ class LocalLauncher:
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
         )
-        process.start()
+        with _signals_held():
+            process.start()
         theirs.close()  # so that the pipe ends when the worker does
         started = _Worker(slot, process, ours, log)
         self._workers.append(started)
@@ -159,6 +166,24 @@ class LocalLauncher:
         each.pipe.close()
         each.log.unlink(missing_ok=True)
         self._workers.remove(each)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
+
+    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
+    handle: its workers, which may still be starting, have trials to finish.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it lets them through again while it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(exitcode: int | None) -> str:
