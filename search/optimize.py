@@ -31,11 +31,12 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
+    from search.stopping import stopping_at_once
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
     try:
-        with study_lock(setup.storage.url, name, wait=lock == "wait"):
+        with stopping_at_once(), study_lock(setup.storage.url, name, wait=lock == "wait"):
             return _run(setup)
     except LockedError:
         if lock == "skip":
@@ -106,9 +107,9 @@ def _run(setup: "Setup") -> int:
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
-                launcher = LocalLauncher(setup.launcher, data, workers, gpus)
-                try:
-                    with progress, stopper.listening():
+                with progress, stopper.listening():
+                    launcher = LocalLauncher(setup.launcher, data, workers, gpus)
+                    try:
                         coordinator = Coordinator(
                             study,
                             table,
@@ -122,8 +123,8 @@ def _run(setup: "Setup") -> int:
                         coordinator.run(target)
                         met = coordinator.met
                         progress.note(coordinator.usage())
-                finally:
-                    launcher.close()
+                    finally:
+                        launcher.close()
             else:
                 progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
                 met = True
