@@ -29,7 +29,7 @@ def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite URL, or None for a server."""
     try:
         parsed = make_url(url)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
         raise ConfigError(f"storage.url: expected a database URL, got {redact(url)}") from None
     if parsed.get_backend_name() != "sqlite":
         return None
@@ -136,4 +136,4 @@ def _create_sqlite(url: str, file: Path) -> None:
 
 def _set_pragmas(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")  # readers don't stop the writer
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")  # a finished trial survives a power cut
