@@ -88,8 +88,8 @@ class Usage:
 
     def __str__(self) -> str:
         wall = self._last - self._began
-        if wall <= 0:
-            return "No trial ended."
+        if wall <= 0 or not self.workers:
+            return "No trial was trained."
         busy = self._busy / (wall * self.workers)
         cpu = (time.process_time() - self._cpu) / wall
         return f"{wall:.1f} s: workers busy {busy:.0%} of it, coordinator {cpu:.1%} of a core."

@@ -16,7 +16,16 @@ from typing import Any
 from pipeline.config import DataConfig
 from search import worker
 from search.devices import Gpu
-from search.launchers.base import Event, Failed, Finished, LauncherConfig, Lost, Started, Task
+from search.launchers.base import (
+    Broken,
+    Event,
+    Failed,
+    Finished,
+    LauncherConfig,
+    Lost,
+    Started,
+    Task,
+)
 
 _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
 
@@ -28,6 +37,7 @@ class _Worker:
     pipe: "connection.Connection[Any, Any]"
     log: Path
     task: Task | None = None
+    able: bool = False  # it has taken a trial up, so it can train
     trials: int = 0
     deadline: float = field(default=float("inf"))
 
@@ -44,6 +54,7 @@ class LocalLauncher:
         self._context = multiprocessing.get_context("spawn")
         self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
+        self._unable = 0  # workers in a row that died before they took a trial up
         self._size = workers
         self._workers: list[_Worker] = []
         try:
@@ -133,8 +144,11 @@ class LocalLauncher:
         return events
 
     def _follow(self, each: _Worker, event: Event) -> None:
-        if isinstance(event, Started) and self._config.trial_seconds is not None:
-            each.deadline = time.monotonic() + self._config.trial_seconds
+        if isinstance(event, Started):
+            each.able = True
+            self._unable = 0
+            if self._config.trial_seconds is not None:
+                each.deadline = time.monotonic() + self._config.trial_seconds
         elif isinstance(event, Finished | Failed):
             each.task = None
             each.trials += 1
@@ -151,6 +165,9 @@ class LocalLauncher:
         if tail:
             reason += f"; its last output:\n{tail}"
         self._remove(each)
+        self._unable += not each.able
+        if self._unable >= self._config.attempts:  # no trial is to blame
+            return [Broken(f"{self._unable} workers died while they started: {reason}")]
         return [] if each.task is None else [Lost(each.task.number, reason)]
 
     def _overdue(self, each: _Worker) -> list[Event]:
