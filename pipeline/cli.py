@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.compose import CONF, compose, to_yaml
-from pipeline.errors import ConfigError, PlumblineError, StorageError
+from pipeline.errors import ConfigError, PlumblineError, StoppedError, StorageError
 from pipeline.redact import redact
 
 
@@ -46,6 +46,9 @@ def command(
         if isinstance(error, ConfigError):
             print(f"(python -m {prog} --help shows what there is)", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return StoppedError.exit_code
     except OSError as error:
         print(f"error: {redact(str(error))}", file=sys.stderr)
         return StorageError.exit_code

@@ -48,11 +48,16 @@ class Publisher:
         with self._lock:
             self._pending[record.uid] = record
 
-    def close(self, patience: float) -> int:
-        """Publish what is left, trying for `patience` seconds; the number of runs that are still not."""
+    def close(self, patience: float, hurry: bool = True) -> int:
+        """Publish what is left; the number of runs that are still not.
+
+        It gives up at the first problem after `patience` seconds and, in a `hurry`, half a minute later
+        even if all goes well: what is left can be published another time.
+        """
         self._give_up_at = time.monotonic() + patience
         self._closing.set()
-        self._thread.join(patience + 30)  # a call that hangs ends with the client's own time-out
+        # A call that hangs ends with the client's own time-out.
+        self._thread.join(patience + 30 if hurry else None)
         return len(self._pending)
 
     def _run(self) -> None:

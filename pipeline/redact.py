@@ -2,8 +2,9 @@
 
 import re
 
+# To the last @: a password that should have been encoded may hold one.
 _URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]*(?:@[^\s@/]*)*@")
-_NAMED_PASSWORD = re.compile(r"(?i)\b(password|passwd|pwd|token|secret)=[^\s&'\"]+")
+_NAMED_PASSWORD = re.compile(r"(?i)(password|passwd|pwd|token|secret)=[^\s&'\"]+")
 
 
 def redact(text: str) -> str:

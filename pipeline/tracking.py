@@ -1,8 +1,10 @@
 """MLflow's only door: brings a run in MLflow to the state of a record, as often as it is asked to."""
 
+import glob
 import json
 import logging
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import TypeVar
 from pipeline.record import DatasetInfo, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# MLflow's client would try for minutes; the publisher above has its own patience.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# The publisher above has its own patience, and looks before it tries again: a request repeated blindly
+# after an answer of 500 makes a run twice.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 import mlflow.entities as entities
+from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
 for _name in ("alembic", "mlflow"):
@@ -24,6 +28,7 @@ for _name in ("alembic", "mlflow"):
 T = TypeVar("T")
 UID = "uid"
 ATTEMPT = "attempt"
+_SQLITE = "sqlite:///"
 _METRICS_PER_BATCH = 1000  # MLflow's limits
 _PARAMS_PER_BATCH = 100
 
@@ -32,11 +37,20 @@ _PARAMS_PER_BATCH = 100
 class _Run:
     run_id: str
     attempt: int
-    ended: bool
+    status: str
+    ended_at: int | None  # milliseconds
     deleted: bool
-    ended_at: int | None = None  # in milliseconds
     points: int = 0  # how many points of the record are known to be there
     described: bool = False  # whether its parameters and its data set are known to be there
+
+    @property
+    def ended(self) -> bool:
+        return self.status != "RUNNING"
+
+    def shows(self, record: RunRecord) -> bool:
+        """Whether it ended as `record` did: its end is written last, so it is a whole one."""
+        ended_at = self.ended_at if record.ended_at is None else _milliseconds(record.ended_at)
+        return record.ended and (self.status, self.ended_at) == (record.status, ended_at)
 
 
 class MlflowTracker:
@@ -46,6 +60,8 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str) -> None:
+        if uri.startswith(_SQLITE):
+            _create_database(Path(uri.removeprefix(_SQLITE).partition("?")[0]))
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
@@ -88,11 +104,11 @@ class MlflowTracker:
             run = None
         if run is None:
             run = runs[record.uid] = self._create(record)
-        elif run.deleted or (record.ended and run.ended and run.ended_at == _end_of(record)):
+        elif run.deleted or run.shows(record):
             return False
-        elif run.ended:
+        elif run.ended and not record.ended:
             self._client.update_run(run.run_id, status="RUNNING")
-            run.ended = False
+            run.status = "RUNNING"
         if not run.described:
             self._describe(run, record)
         self._log_points(run, record)
@@ -115,20 +131,32 @@ class MlflowTracker:
                     page_token=token,
                 )
                 for run in page:
-                    uid, attempt = run.data.tags.get(UID), int(run.data.tags.get(ATTEMPT, 1))
-                    if uid is None or (uid in found and found[uid].attempt > attempt):
+                    if (uid := run.data.tags.get(UID)) is None:
                         continue
-                    found[uid] = _Run(
+                    this = _Run(
                         run.info.run_id,
-                        attempt,
-                        ended=run.info.status != "RUNNING",
-                        deleted=run.info.lifecycle_stage == "deleted",
+                        attempt=int(run.data.tags.get(ATTEMPT, 1)),
+                        status=run.info.status,
                         ended_at=run.info.end_time,
+                        deleted=run.info.lifecycle_stage == "deleted",
                     )
+                    found[uid] = self._only(found[uid], this) if uid in found else this
                 token = page.token
                 if not token:
                     break
         return self._runs[experiment]
+
+    def _only(self, first: _Run, second: _Run) -> _Run:
+        """The one of two runs of one uid that counts; the other goes to MLflow's trash.
+
+        A slow server may have made a run long after it was given up, and so after another was made.
+        """
+        other, kept = sorted(
+            (second, first), key=lambda run: (run.attempt, not run.deleted, run.ended)
+        )
+        if not other.deleted:
+            self._client.delete_run(other.run_id)
+        return kept
 
     def _experiment_id(self, name: str) -> str:
         if name not in self._experiments:
@@ -151,7 +179,7 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        return _Run(run_id, record.attempt, ended=False, deleted=False)
+        return _Run(run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False)
 
     def _describe(self, run: _Run, record: RunRecord) -> None:
         """Log what is known from the start; the same again changes nothing."""
@@ -176,9 +204,29 @@ class MlflowTracker:
         self._client.log_batch(run.run_id, tags=tags)
         for path, text in record.texts.items():
             self._client.log_text(run.run_id, text, path)
-        run.ended_at = _end_of(record)
-        self._client.set_terminated(run.run_id, record.status, run.ended_at)
-        run.ended = True  # the last step: an ended run is a whole one
+        ended_at = _end_of(record)
+        self._client.set_terminated(run.run_id, record.status, ended_at)
+        run.status, run.ended_at = record.status, ended_at
+
+
+def _create_database(file: Path) -> None:
+    """Make MLflow's database where there is none. It appears whole, whoever asks or is killed.
+
+    MLflow takes seconds to make one, and can't open what a killed process or two at once left of it.
+    """
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f"{file.name}.lock")
+    with FileLock(lock):
+        for leftover in file.parent.glob(f"{glob.escape(file.name)}.*.partial*"):
+            leftover.unlink(missing_ok=True)
+        # MLflow keeps connections by name: each attempt gets one of its own.
+        partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+        if not file.exists():
+            MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
+            partial.replace(file)
+        lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
 
 
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:

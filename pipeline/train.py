@@ -17,6 +17,7 @@ from pipeline.data import Dataset, check_rows, load
 from pipeline.device import device_name, limit_threads, quietly
 from pipeline.publisher import Publisher
 from pipeline.record import DatasetInfo, RunRecord, environment_tags, epoch_points, final_points
+from pipeline.redact import redact
 from pipeline.result import DivergedError, EpochMetrics
 
 EXPERIMENT = "runs"
@@ -131,7 +132,8 @@ def main(values: dict[str, Any]) -> int:
     print(f"epoch {result.best_epoch}: {run.objective.metric} {result.value:.4f}")
     print("  ".join(f"{name} {value:.4f}" for name, value in result.test.items()))
     if waiting:
-        print(f"tracking: the run could not be published to {tracking.uri}", file=sys.stderr)
+        uri = redact(str(tracking.uri))
+        print(f"tracking: the run could not be published to {uri}", file=sys.stderr)
     elif publisher is not None:
         print(f"Tracked in the experiment {EXPERIMENT!r}: make ui")
     return 0

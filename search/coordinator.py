@@ -90,8 +90,8 @@ class Usage:
 
     def __str__(self) -> str:
         wall = self._last - self._began
-        if wall <= 0:
-            return "No trial ended."
+        if wall <= 0 or not self.workers:
+            return "No trial was trained."
         busy = self._busy / (wall * self.workers)
         cpu = (time.process_time() - self._cpu) / wall
         return f"{wall:.1f} s: workers busy {busy:.0%} of it, coordinator {cpu:.1%} of a core."
@@ -169,8 +169,9 @@ class Coordinator:
                 return
             if self._stopper.expired:
                 return
-            for event in self._launcher.poll(_POLL_SECONDS):
-                self._handle(event)
+            events = self._launcher.poll(_POLL_SECONDS)
+            for event in sorted(events, key=lambda event: isinstance(event, Broken)):
+                self._handle(event)  # the end of everything last: other trials may have finished
             self._watcher.running(self._running)
 
     def usage(self) -> str:
@@ -206,8 +207,8 @@ class Coordinator:
             self._engine.tell(entry)
             self._watcher.ended(entry)
             return
-        self._table.start(trial, run)
-        self._running[trial.number] = Running(trial, run, time.time())
+        started_at = self._table.start(trial, run)
+        self._running[trial.number] = Running(trial, run, started_at)
         start = None if trial.continues is None else self._weights.state(trial.continues)
         self._launcher.submit(Task(trial.number, run, start, self._engine.continues))
 
@@ -230,8 +231,10 @@ class Coordinator:
             self._finished(running, event)
         elif isinstance(event, Failed):
             self._fail(running, event.reason)
-            if event.traceback is not None:
-                self._stop_at_a_bug(event.traceback)
+            if event.traceback is None:
+                self._failures.clear()
+            else:
+                self._stop_at_a_bug(event.reason, event.traceback)
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
 
@@ -277,8 +280,10 @@ class Coordinator:
         """Keep the weights of the best trials, and no others."""
         self._weights.keep_only([entry.number for entry in self._best()])
 
-    def _stop_at_a_bug(self, traceback: str) -> None:
-        self._failures.append(traceback.strip().splitlines()[-1])
+    def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
+        # Its class and place: the message may name parameters, which differ from trial to trial.
+        places = [line for line in traceback.splitlines() if line.startswith('  File "')]
+        self._failures.append(f"{reason.partition(':')[0]} {places[-1:]}")
         if len(self._failures) == _SAME_FAILURES and len(set(self._failures)) == 1:
             raise PlumblineError(
                 f"{_SAME_FAILURES} trials in a row failed alike; this is a bug, not bad trials:\n"

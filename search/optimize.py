@@ -35,11 +35,12 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
+    from search.stopping import stopping_at_once
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
     try:
-        with study_lock(setup.storage.url, name, wait=lock == "wait"):
+        with stopping_at_once(), study_lock(setup.storage.url, name, wait=lock == "wait"):
             return _run(setup)
     except LockedError:
         if lock == "skip":
@@ -98,14 +99,14 @@ def _run(setup: "Setup") -> int:
         stopper = Stopper(setup.launcher.grace_seconds, progress.note)
         status: Status = "KILLED"
         try:
-            if missing > 0:
+            if missing > 0 or table.interrupted():
                 progress.note(
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
-                launcher = LocalLauncher(setup.launcher, data, workers, gpus)
-                try:
-                    with progress, stopper.listening():
+                with progress, stopper.listening():
+                    launcher = LocalLauncher(setup.launcher, data, workers, gpus)
+                    try:
                         coordinator = Coordinator(
                             study,
                             table,
@@ -122,8 +123,8 @@ def _run(setup: "Setup") -> int:
                         if met and len(table.entries()) < target:
                             progress.note("The engine has nothing more to suggest.")
                         progress.note(coordinator.usage())
-                finally:
-                    launcher.close()
+                    finally:
+                        launcher.close()
             else:
                 progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
                 met = True

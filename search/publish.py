@@ -10,6 +10,8 @@ from typing import Any
 
 from pipeline.cli import command
 
+_PATIENCE_SECONDS = 5.0  # how long a tracker that does not answer is tried again
+
 
 def main(values: dict[str, Any]) -> int:
     """Publish every study in the storage, or the one that is named. 69: the tracker is still away."""
@@ -42,7 +44,7 @@ def main(values: dict[str, Any]) -> int:
                     publisher.update(records.of_study(entries, "FINISHED" if met else "KILLED"))
                     for entry in entries:
                         publisher.update(records.of_trial(entry))
-                    waiting = publisher.close(patience=0)
+                    waiting = publisher.close(_PATIENCE_SECONDS, hurry=False)
             except LockedError:
                 print(f"{study}: is running, and publishes by itself")
                 continue

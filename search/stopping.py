@@ -3,8 +3,10 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from pipeline.errors import StoppedError
 
 
 class Stopper:
@@ -63,11 +65,30 @@ class Stopper:
     def _interrupted(self, _: int, __: FrameType | None) -> None:
         if self.draining:
             self.drain(0)
-            self._note("Stopping at once.")
+            self._say("Stopping at once.")
         else:
             self.drain(float("inf"))
-            self._note("Finishing the running trials; Ctrl-C again stops at once.")
+            self._say("Finishing the running trials; Ctrl-C again stops at once.")
 
     def _terminated(self, _: int, __: FrameType | None) -> None:
-        self._note(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
         self.drain(self._grace_seconds)
+        self._say(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
+
+    def _say(self, text: str) -> None:
+        with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
+            self._note(text)
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Within the block Ctrl-C and SIGTERM raise StoppedError: there is nothing to drain yet, or any more."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise StoppedError(f"stopped by {signal.Signals(number).name}; the same command goes on")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

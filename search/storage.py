@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite URL, or None for a server."""
     try:
         parsed = make_url(url)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
         raise ConfigError(f"storage.url: expected a database URL, got {redact(url)}") from None
     if parsed.get_backend_name() != "sqlite":
         return None
@@ -51,6 +52,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         # Several processes that create the tables at once would break each other.
         with FileLock(f"{file}.lock", timeout=LOCKED_SECONDS):
             _check_sqlite(file)
+            _create_sqlite(url, file)
             storage = optuna.storages.RDBStorage(
                 url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}
             )
@@ -63,9 +65,8 @@ def check_writable(folder: Path) -> None:
     """Create `folder` if need be, and raise StorageError where it can't take what a study writes."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".plumbline-probe"
-        probe.write_bytes(b"x")
-        probe.unlink()
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".plumbline-") as probe:
+            probe.write(b"x")
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise StorageError(f"{folder.absolute()}: can't be written: {error.strerror}") from None
@@ -121,6 +122,18 @@ def _check_sqlite(file: Path) -> None:
         raise StorageError(f"{name}: is a database of something else (left as it is)")
 
 
+def _create_sqlite(url: str, file: Path) -> None:
+    """Make a study database where there is none. It appears whole, whenever this process is killed."""
+    if file.exists() and file.stat().st_size > 0:
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    for leftover in (partial, file.with_name(f"{partial.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    made = make_url(url).set(database=str(partial))
+    optuna.storages.RDBStorage(made.render_as_string(hide_password=False)).engine.dispose()
+    partial.replace(file)
+
+
 def _set_pragmas(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")  # readers don't stop the writer
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")  # a finished trial survives a power cut

@@ -133,17 +133,19 @@ class TrialTable:
         entry = self._entries[number] = self._entry(frozen)
         return _trial(entry)
 
-    def start(self, trial: Trial, run: RunConfig) -> None:
-        """Record that an attempt at `trial` begins now, with this `run`."""
+    def start(self, trial: Trial, run: RunConfig) -> float:
+        """Record that an attempt at `trial` begins now, with this `run`; when that is."""
+        now = time.time()
         start = {
             "attempt": trial.attempt,
             "losses": trial.losses,
-            "at": time.time(),
+            "at": now,
             "run": run.parameters(),
         }
         self._storage.set_trial_user_attr(self._ids[trial.number], _START, start)
         entry = self._entries[trial.number]
         self._entries[trial.number] = replace(entry, **_started(start))
+        return now
 
     def complete(
         self,

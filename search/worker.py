@@ -1,7 +1,9 @@
 """What runs inside a worker process: trials, one after the other, until it is told to leave."""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from typing import Any
 from pipeline.config import DataConfig, RunConfig
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
 from search.launchers.base import Broken, Epoch, Event, Failed, Finished, Started, Task
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
 
@@ -66,8 +70,8 @@ def main(
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     _leave_with_the_coordinator()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
+        signal.signal(number, signal.SIG_IGN)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -106,6 +110,8 @@ def _leave_with_the_coordinator() -> None:
     parent = parent_process()
     if parent is None:
         raise RuntimeError("a worker runs in a process of its own")
+    if sys.platform == "linux":  # even while C code keeps the lock that the thread below needs
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:
         connection.wait([parent.sentinel])

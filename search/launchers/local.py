@@ -6,9 +6,9 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,16 @@ from typing import Any
 from pipeline.config import DataConfig
 from search import worker
 from search.devices import Gpu
-from search.launchers.base import Event, Failed, Finished, LauncherConfig, Lost, Started, Task
+from search.launchers.base import (
+    Broken,
+    Event,
+    Failed,
+    Finished,
+    LauncherConfig,
+    Lost,
+    Started,
+    Task,
+)
 
 _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
 
@@ -28,6 +37,7 @@ class _Worker:
     pipe: "connection.Connection[Any, Any]"
     log: Path
     task: Task | None = None
+    able: bool = False  # it has taken a trial up, so it can train
     trials: int = 0
     deadline: float = field(default=float("inf"))
 
@@ -44,10 +54,15 @@ class LocalLauncher:
         self._context = multiprocessing.get_context("spawn")
         self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
+        self._unable = 0  # workers in a row that died before they took a trial up
         self._size = workers
         self._workers: list[_Worker] = []
-        for _ in range(workers):
-            self._spawn()
+        try:
+            for _ in range(workers):
+                self._spawn()
+        except BaseException:
+            self.close()
+            raise
 
     def free(self) -> int:
         return self._size - sum(worker.task is not None for worker in self._workers)
@@ -61,7 +76,7 @@ class LocalLauncher:
             free = self._spawn()
         free.task = task
         with contextlib.suppress(
-            BrokenPipeError
+            ConnectionError
         ):  # it died idle: poll finds it, and the task in it
             free.pipe.send(task)
 
@@ -80,7 +95,7 @@ class LocalLauncher:
     def reply(self, number: int, prune: bool) -> None:
         for each in self._workers:
             if each.task is not None and each.task.number == number:
-                with contextlib.suppress(BrokenPipeError):  # it died meanwhile: poll says so
+                with contextlib.suppress(ConnectionError):  # it died meanwhile: poll says so
                     each.pipe.send(prune)
 
     def close(self) -> None:
@@ -109,7 +124,8 @@ class LocalLauncher:
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
         )
-        process.start()
+        with _signals_held():
+            process.start()
         theirs.close()  # so that the pipe ends when the worker does
         started = _Worker(slot, process, ours, log)
         self._workers.append(started)
@@ -132,8 +148,11 @@ class LocalLauncher:
         return events
 
     def _follow(self, each: _Worker, event: Event) -> None:
-        if isinstance(event, Started) and self._config.trial_seconds is not None:
-            each.deadline = time.monotonic() + self._config.trial_seconds
+        if isinstance(event, Started):
+            each.able = True
+            self._unable = 0
+            if self._config.trial_seconds is not None:
+                each.deadline = time.monotonic() + self._config.trial_seconds
         elif isinstance(event, Finished | Failed):
             each.task = None
             each.trials += 1
@@ -150,6 +169,9 @@ class LocalLauncher:
         if tail:
             reason += f"; its last output:\n{tail}"
         self._remove(each)
+        self._unable += not each.able
+        if self._unable >= self._config.attempts:  # no trial is to blame
+            return [Broken(f"{self._unable} workers died while they started: {reason}")]
         return [] if each.task is None else [Lost(each.task.number, reason)]
 
     def _overdue(self, each: _Worker) -> list[Event]:
@@ -166,6 +188,24 @@ class LocalLauncher:
         each.log.unlink(missing_ok=True)
         self._workers.remove(each)
         each.deadline = float("inf")  # its trial is told of once, dead and late as it may be
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
+
+    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
+    handle: its workers, which may still be starting, have trials to finish.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it lets them through again while it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(exitcode: int | None) -> str:

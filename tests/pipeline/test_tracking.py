@@ -185,11 +185,42 @@ def test_an_ended_run_is_not_touched_again(store: Store, record: RunRecord, fres
     store.client.set_tag(run_id, "device", "edited by hand")
     if fresh:
         tracker = store.tracker()
-    tracker.publish(finished(record, status="FAILED", ended_at=9999.0))
+    tracker.publish(finished(record, name="another", points=points(9)))
     run = store.run()
     assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
     assert run.data.tags["device"] == "edited by hand"
     assert run.data.tags["mlflow.note.content"] == "mine"
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_an_ended_run_that_went_on_unseen_shows_its_later_end(
+    store: Store, record: RunRecord, fresh: bool
+) -> None:
+    """A study that was topped up while the tracker was away."""
+    tracker = store.tracker()
+    tracker.publish(finished(record, status="KILLED"))
+    if fresh:
+        tracker = store.tracker()
+    more = (*finished(record).points, Point("objective", 0.5, 1, 1020.0))
+    assert tracker.publish(finished(record, points=more, ended_at=1020.5))
+    run = store.run()
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_020_500)
+    assert pairs(store.curve("objective")) == [(0, 0.25, 1_010_000), (1, 0.5, 1_020_000)]
+    assert not tracker.publish(finished(record, points=more, ended_at=1020.5))
+
+
+def test_of_two_runs_of_one_record_one_stays(store: Store, record: RunRecord) -> None:
+    """A server can be so slow that a run, given up and made again, is there twice."""
+    store.tracker().publish(record)
+    experiment = store.client.get_experiment_by_name(store.experiment)
+    assert experiment is not None
+    store.client.create_run(
+        experiment.experiment_id, start_time=1_000_500, tags={"uid": "apple", "attempt": "1"}
+    )
+    store.tracker().publish(finished(record))
+    assert store.run().info.status == "FINISHED"
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
