@@ -24,6 +24,11 @@ class WeightStore:
         epoch, *arrays = self._load(self._folder / f"{number}-state.npz")
         return State(int(epoch), arrays)
 
+    def weights(self, number: int) -> Weights | None:
+        """Trained weights of trial `number` at its best epoch; None where they were not kept."""
+        file = self._folder / f"{number}.npz"
+        return self._load(file) if file.exists() else None
+
     def _save(self, file: Path, arrays: Weights) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")

@@ -30,7 +30,7 @@ MakeTrainer = Callable[[DataConfig, int], Trainer]
 
 def keras_trainer(data: DataConfig, threads: int) -> Trainer:
     """The real thing: Keras imported and the data loaded once for all trials of a worker."""
-    from pipeline.device import device_name, limit_threads
+    from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
     from pipeline.data import load
@@ -41,7 +41,8 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
         return execute(run, dataset, on_epoch, start)
 
-    return Trainer(train, {"device": device_name(), "threads": str(threads)})
+    about = {"device": device_name(), "threads": str(threads), **backend_versions()}
+    return Trainer(train, about)
 
 
 def main(
