@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study replicate ui test test-all lint types bench check clean lock
+.PHONY: help setup study export serve replicate ui test test-all lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ study: $(READY) ## run a study: STUDY=dropout DATA=mnist (without DATA: mnist if
 	@data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
 	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true); \
 	set -x; $(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
+
+export: $(READY) ## write the best model of STUDY=dropout to exports/, checked and registered in MLflow
+	$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)
+
+serve: $(READY) ## answer on http://127.0.0.1:5001/invocations with the champion of STUDY=dropout
+	PATH="$(CURDIR)/$(BIN):$$PATH" mlflow models serve -m models:/$(STUDY)@champion --env-manager local -p 5001
 
 replicate: $(READY) ## run the published networks and compare; LONG=1 for those of 200 epochs and more
 	$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)

@@ -55,6 +55,11 @@ class WeightStore:
         for file in self._folder.glob("*-state.*"):
             file.unlink()
 
+    def weights(self, number: int) -> Weights | None:
+        """Trained weights of trial `number` at its best epoch; None where they were not kept."""
+        file = self._folder / f"{number}.npz"
+        return self._load(file) if file.exists() else None
+
     def _save(self, file: Path, arrays: Weights) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")

@@ -38,7 +38,7 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
 
     `data`: where the coordinator found the data. A run's own settings (scaling, split) still count.
     """
-    from pipeline.device import device_name, limit_threads
+    from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
     from pipeline.data import load
@@ -51,7 +51,8 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
         return execute(run, dataset_of(found), on_epoch, start)
 
     dataset_of(data)  # before the first trial, so that its time is no trial's
-    return Trainer(train, {"device": device_name(), "threads": str(threads)})
+    about = {"device": device_name(), "threads": str(threads), **backend_versions()}
+    return Trainer(train, about)
 
 
 def main(
