@@ -1,5 +1,7 @@
 """Has a study's report made anew while the study runs, by a process that takes only idle time."""
 
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -130,16 +132,16 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    from search.rendering import (
-        render_and_publish,
-    )  # takes seconds, and the study goes on meanwhile
-
+    with contextlib.suppress(Exception):  # takes seconds; what fails here is told of below
+        importlib.import_module("search.rendering")
     while True:
         try:
             last = pipe.recv()
         except (EOFError, OSError):
             return
         try:
+            from search.rendering import render_and_publish
+
             problem = render_and_publish(source, last)
         except Exception as error:  # noqa: BLE001  # whatever it is, the study goes on
             problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
