@@ -177,7 +177,9 @@ class TrialTable:
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
         end = {"at": time.time(), **facts}
-        entry = replace(self._entries[trial.number], state=state, **_ended(end))
+        before = self._entries[trial.number]
+        notes = {**before.notes, **end["notes"]}
+        entry = replace(before, state=state, **(_ended(end) | {"notes": notes}))
         trial_id = self._ids[trial.number]
         # The facts before the state: a trial that shows as finished is recorded whole.
         self._storage.set_trial_user_attr(trial_id, _END, end)

@@ -1,26 +1,35 @@
 """The loop of a study, with a launcher that has no processes."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.errors import PlumblineError
+from pipeline.errors import PlumblineError, StorageError
 from search.config import Setup
 from search.coordinator import Coordinator
 from search.launchers.base import Broken, Epoch, Failed, Finished, Started, Task
 from search.space import Range, Space
-from search.study import Engine, Entry, Study, Trial
+from search.stopping import Stopper
+from search.study import Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
+from search.weights import WeightStore
 from tests.search.conftest import DROPOUT, Copies, RecordingWatcher, engine_of, setup_of, study_of
+from tests.search.engine_contract import Session
 from tests.search.fakes import (
     FakeLauncher,
     Script,
     dies,
     diverges,
     epoch_metrics,
+    finished,
     raises,
     run_result,
+    state,
     trains,
 )
 
@@ -31,16 +40,35 @@ class Launch:
     """One launch of a study of dropout: its coordinator, launcher, table and watcher."""
 
     def __init__(
-        self, url: str, script: Play = trains, *overrides: str, workers: int = 1, attempts: int = 3
+        self,
+        url: str,
+        script: Play = trains,
+        *overrides: str,
+        workers: int = 1,
+        attempts: int = 3,
+        engine: Engine | None = None,
+        wide: bool = False,
     ) -> None:
         self.setup: Setup = setup_of("pruner=none", *overrides, space=DROPOUT)
         study: Study = study_of(self.setup)
+        if wide:  # as only three fields can be that don't fit together: pairs are checked before
+            study = replace(study, space=Space({"model.dropout": Range(low=0.0, high=50.0)}))
+            self.setup = replace(self.setup, space=study.space)
         self.table = TrialTable.open(url, study)
-        self.engine: Engine = engine_of(self.setup, self.table)
+        self.engine = engine or engine_of(self.setup, self.table.entries())
         self.launcher = FakeLauncher(script, workers)
         self.watcher = RecordingWatcher()
+        self.weights = WeightStore(Path(url.removeprefix("sqlite:///")).parent / "weights")
+        self.stopper = Stopper(grace_seconds=0, note=str)
         self.coordinator = Coordinator(
-            study, self.table, self.engine, self.launcher, attempts, self.watcher
+            study,
+            self.table,
+            self.engine,
+            self.launcher,
+            self.weights,
+            attempts,
+            self.watcher,
+            self.stopper,
         )
 
     def run(self, target: int) -> list[Entry]:
@@ -67,13 +95,8 @@ def first(script: Play, number: int = 0, times: int = 1) -> Play:
 def interrupted(url: str, count: int) -> list[Trial]:
     """Trials that a coordinator before left running."""
     launch = Launch(url)
-    trials = []
-    for _ in range(count):
-        trial = launch.engine.ask()
-        assert trial is not None
-        launch.table.start(trial, launch.setup.space.apply(launch.setup.run, trial.params))
-        trials.append(trial)
-    return trials
+    session = Session(launch.setup, launch.table, launch.engine)
+    return [session.ask() for _ in range(count)]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
@@ -122,7 +145,7 @@ def test_the_result_of_the_worker_is_what_the_table_keeps(url: str) -> None:
 
     def script(task: Task) -> Script:
         yield Started(task.number, {"device": "abacus", "threads": "10"})
-        yield Finished(task.number, result)
+        yield Finished(task.number, result, [])
 
     (entry,) = Launch(url, script).run(1)
     assert entry.result == result
@@ -250,26 +273,15 @@ def test_no_worker_that_can_train_ends_the_study(url: str) -> None:
 
 
 def test_a_trial_that_the_configuration_refuses_fails_with_its_reason(url: str) -> None:
-    """Pairs of fields are checked before the study; three that don't fit are found here."""
-    launch = Launch(url)
-    wide = Space({"model.dropout": Range(low=0.0, high=50.0)})
-    study = study_of(launch.setup)
-    study = Study(study.config, study.base, wide, study.data_digest, study.search)
-    table = TrialTable.open(f"{url}.wide", study)
-    setup = Setup(**{**vars(launch.setup), "space": wide})
-    watcher = RecordingWatcher()
-    coordinator = Coordinator(
-        study, table, engine_of(setup, table), launch.launcher, attempts=3, watcher=watcher
-    )
-    coordinator.run(3)
-    entries = table.entries()
+    launch = Launch(url, wide=True)
+    entries = launch.run(3)
     assert [entry.state for entry in entries] == ["failed"] * 3
     assert all(
         (entry.reason or "").startswith("refused: model.dropout: expected 0 <= dropout < 1")
         for entry in entries
     )
     assert launch.submitted == []
-    assert watcher.entries == entries
+    assert launch.watcher.entries == entries
 
 
 # Pruning.
@@ -285,9 +297,9 @@ def test_pruning_is_decided_after_every_epoch_and_told_to_the_worker(url: str) -
         for epoch in range(1, 5):
             values.append(heights[task.number] * epoch / 4)
             if (yield Epoch(task.number, epoch_metrics(epoch, values[-1]))):
-                yield Finished(task.number, run_result(values, "pruned"))
+                yield finished(task, values, "pruned")
                 return
-        yield Finished(task.number, run_result(values))
+        yield finished(task, values)
 
     pruner = ("pruner=median", "pruner.n_startup_trials=2", "pruner.n_warmup_steps=2")
     launch = Launch(url, script, *pruner)
@@ -310,7 +322,7 @@ def test_pruning_looks_at_the_metric_of_the_objective(url: str) -> None:
         metrics = epoch_metrics(1, 0.99 if bad else 0.5)
         metrics.metrics["val_loss"] = 9.0 if bad else 0.1  # type: ignore[index]
         pruned = yield Epoch(task.number, metrics)
-        yield Finished(task.number, run_result([0.5], "pruned" if pruned else "completed"))
+        yield finished(task, [0.5], "pruned" if pruned else "completed")
 
     launch = Launch(
         url,
@@ -357,35 +369,6 @@ def test_a_study_that_was_interrupted_asks_for_the_same_trials(url: str, copies:
     assert [entry.params for entry in after] == [entry.params for entry in whole]
 
 
-def test_an_exhausted_engine_ends_the_study(url: str) -> None:
-    class Exhausted:
-        def __init__(self, engine: Engine) -> None:
-            self.left = 2
-            self.ask_engine = engine
-
-        def ask(self) -> Trial | None:
-            self.left -= 1
-            return self.ask_engine.ask() if self.left >= 0 else None
-
-        def resume(self, number: int) -> Trial:
-            return self.ask_engine.resume(number)
-
-        def report(self, trial: Trial, epoch: int, value: float) -> bool:
-            return self.ask_engine.report(trial, epoch, value)
-
-    launch = Launch(url)
-    coordinator = Coordinator(
-        study_of(launch.setup),
-        launch.table,
-        Exhausted(launch.engine),
-        launch.launcher,
-        3,
-        launch.watcher,
-    )
-    coordinator.run(10)
-    assert launch.submitted == [0, 1]
-
-
 def test_a_trial_with_a_deadline_passed_fails_and_the_study_goes_on(url: str) -> None:
     def late(task: Task) -> Script:
         yield Started(task.number, {})
@@ -396,3 +379,127 @@ def test_a_trial_with_a_deadline_passed_fails_and_the_study_goes_on(url: str) ->
         ("failed", "past its deadline of 1 s"),
         ("complete", None),
     ]
+
+
+# What an engine may answer. These suggest what a test says.
+
+
+class Scripted:
+    """Answers in turn, then is exhausted; hears what the coordinator tells it."""
+
+    def __init__(self, *answers: Suggestion | str, continues: bool = False) -> None:
+        self.answers = list(answers)
+        self.told: list[Entry] = []
+        self.continues = continues
+
+    def ask(self) -> Any:
+        return self.answers.pop(0) if self.answers else "exhausted"
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        return False
+
+    def notes(self, number: int) -> Mapping[str, Any]:
+        return {"reported": number}
+
+    def tell(self, entry: Entry) -> None:
+        self.told.append(entry)
+
+
+def suggest(dropout: float, **plan: Any) -> Suggestion:
+    return Suggestion({"model.dropout": dropout}, **plan)
+
+
+def test_an_exhausted_engine_ends_the_study(url: str) -> None:
+    launch = Launch(url, engine=Scripted(suggest(0.1), suggest(0.2)))
+    assert [entry.state for entry in launch.run(10)] == ["complete"] * 2
+    assert launch.coordinator.met
+
+
+def test_an_engine_that_waits_is_asked_again_when_something_happened(url: str) -> None:
+    engine = Scripted(suggest(0.1), "wait", "wait", suggest(0.2))
+    launch = Launch(url, workers=2, engine=engine)
+    assert [entry.state for entry in launch.run(2)] == ["complete"] * 2
+    assert launch.submitted == [0, 1]
+
+
+def test_the_engine_hears_how_each_trial_ended_as_the_table_has_it(url: str) -> None:
+    engine = Scripted(*map(suggest, (0.1, 0.2, 0.3)))
+    entries = Launch(url, first(diverges, number=1), engine=engine).run(3)
+    assert engine.told == entries
+    assert [entry.state for entry in engine.told] == ["complete", "failed", "complete"]
+
+
+def test_what_the_engine_notes_at_the_end_of_a_trial_is_kept_however_it_ends(url: str) -> None:
+    """Failed ones too: pruners compare with the rungs that those reached."""
+    engine = Scripted(suggest(0.1), suggest(0.2, notes={"asked": True}), suggest(0.3))
+    Launch(url, first(diverges, number=1), engine=engine).run(3)
+    notes = [entry.notes for entry in TrialTable.load(url, "test").entries()]
+    assert notes == [{"reported": 0}, {"asked": True, "reported": 1}, {"reported": 2}]
+
+
+def test_a_trial_goes_on_from_where_another_ended_over_launches_too(url: str) -> None:
+    """As far as the engine says, from the epoch, the weights and the optimizer of the other."""
+    before = Launch(url, engine=Scripted(suggest(0.1, epochs=2), continues=True))
+    assert [epoch.epoch for epoch in before.run(1)[0].history] == [1, 2]
+    longer = suggest(0.1, epochs=5, continues=0)
+    after = Launch(url, engine=Scripted(longer, continues=True))
+    entry = after.run(2)[1]
+    (task,) = after.launcher.tasks
+    assert (task.run.train.epochs, task.keep_state) == (5, True)
+    assert task.start is not None
+    assert task.start.epoch == 2
+    for ours, theirs in zip(task.start.arrays, state(2).arrays, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [number for number, _ in after.launcher.replies] == [1] * 3
+    assert (entry.epochs, entry.continues) == (5, 0)
+
+
+def test_no_state_is_kept_for_an_engine_whose_trials_start_afresh(url: str) -> None:
+    launch = Launch(url)
+    launch.run(1)
+    assert launch.launcher.tasks[0].keep_state is False
+    with pytest.raises(StorageError, match="0-state"):
+        launch.weights.state(0)
+
+
+# Being told to stop.
+
+
+def test_a_study_that_is_drained_ends_its_running_trials_and_starts_no_more(url: str) -> None:
+    def script(task: Task) -> Script:
+        if task.number == 1:
+            launch.stopper.drain(float("inf"))
+        return trains(task)
+
+    launch = Launch(url, script, workers=2)
+    assert [entry.state for entry in launch.run(5)] == ["complete"] * 2
+    assert not launch.coordinator.met
+    again = Launch(url)
+    assert [entry.number for entry in again.run(5)] == [0, 1, 2, 3, 4]
+    assert again.coordinator.met
+
+
+def test_a_study_that_is_stopped_leaves_its_trials_to_the_next_launch(url: str) -> None:
+    def script(task: Task) -> Script:
+        if task.number == 1:
+            launch.stopper.drain(0)
+        return trains(task)
+
+    launch = Launch(url, script)
+    before = launch.run(3)
+    assert [entry.state for entry in before] == ["complete", "running"]
+    assert not launch.coordinator.met
+    again = Launch(url)
+    after = again.run(3)
+    assert again.submitted == [1, 2]
+    assert after[1].params == before[1].params
+
+
+def test_a_drain_that_met_the_target_is_no_interruption(url: str) -> None:
+    def script(task: Task) -> Script:
+        launch.stopper.drain(float("inf"))
+        return trains(task)
+
+    launch = Launch(url, script)
+    launch.run(1)
+    assert launch.coordinator.met

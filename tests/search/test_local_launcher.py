@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.config import RunConfig, validated
+from search.devices import Gpu
 from search.launchers.base import (
     Broken,
     Epoch,
@@ -28,7 +29,7 @@ from search.launchers.base import (
 )
 from search.launchers.local import LocalLauncher, default_workers
 from tests.search.conftest import composed, environment, setup_of
-from tests.search.fakes import PORT, curve, run_result
+from tests.search.fakes import PORT, curve, run_result, state
 
 PATIENCE = 30.0  # seconds until a test gives up waiting for an event
 
@@ -51,8 +52,10 @@ def launch() -> Iterator[Launch]:
     """Makes launchers that are closed with the test."""
     with contextlib.ExitStack() as stack:
 
-        def make(trainer: str, workers: int = 1, **changes: Any) -> LocalLauncher:
-            launcher = LocalLauncher(config(trainer, **changes), run_of().data, workers)
+        def make(
+            trainer: str, workers: int = 1, gpus: Sequence[Gpu] = (), **changes: Any
+        ) -> LocalLauncher:
+            launcher = LocalLauncher(config(trainer, **changes), run_of().data, workers, gpus)
             stack.callback(launcher.close)
             return launcher
 
@@ -70,6 +73,14 @@ def until(launcher: LocalLauncher, *kinds: type[Event], answer: bool = True) -> 
                 launcher.reply(event.number, False)
             events.append(event)
     return events
+
+
+def all_of(launcher: LocalLauncher, kind: type[Event], count: int) -> list[Any]:
+    """`count` events of `kind`, and nothing that ends a trial before."""
+    found: list[Any] = []
+    while len(found) < count:
+        found += [event for event in until(launcher, kind) if isinstance(event, kind)]
+    return found
 
 
 def last(events: list[Event], kind: type[Event]) -> Any:
@@ -112,14 +123,23 @@ def test_trials_run_side_by_side_each_in_its_process(launch: Launch) -> None:
     for number, run in runs.items():
         launcher.submit(Task(number, run))
     assert launcher.free() == 0
-    events = until(launcher, Finished)
-    while len(finished := [event for event in events if isinstance(event, Finished)]) < 2:
-        events += until(launcher, Finished)
+    finished = all_of(launcher, Finished, 2)
     assert {event.number: event.result.value for event in finished} == {
         number: max(curve(run)) for number, run in runs.items()
     }
-    assert len({event.worker["pid"] for event in events if isinstance(event, Started)}) == 2
     assert launcher.free() == 2
+
+
+def test_a_trial_goes_on_from_a_state_and_gives_its_own_back_if_it_is_asked(
+    launch: Launch,
+) -> None:
+    launcher = launch("curve_trainer")
+    launcher.submit(Task(0, run_of(epochs=5), state(3), keep_state=True))
+    events = until(launcher, Finished)
+    assert [event.metrics.epoch for event in events if isinstance(event, Epoch)] == [4, 5]
+    assert last(events, Finished).state.epoch == 5
+    launcher.submit(Task(1, run_of()))
+    assert last(until(launcher, Finished), Finished).state is None
 
 
 def test_a_trial_waits_for_the_answer_to_its_epoch_and_ends_when_it_is_pruned(
@@ -249,9 +269,7 @@ def test_close_leaves_no_process_whatever_it_does(launch: Launch) -> None:
     launcher = launch("hanging_trainer", workers=2)
     for number in range(2):
         launcher.submit(Task(number, run_of()))
-    events = until(launcher, Epoch)
-    while len(started := [event for event in events if isinstance(event, Started)]) < 2:
-        events += until(launcher, Started)
+    started = all_of(launcher, Started, 2)
     launcher.close()
     assert [is_gone(event.worker["pid"]) for event in started] == [True, True]
 
@@ -291,6 +309,47 @@ def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
         assert line.recv(1) == b""
 
 
-def test_there_is_a_worker_for_every_core_that_may_be_used() -> None:
-    expected = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert default_workers() == expected
+# GPUs. None is needed: a worker says what it was given.
+
+
+def gpus(count: int) -> list[Gpu]:
+    return [Gpu(f"{number + 2}", "fake", 1000) for number in range(count)]
+
+
+def test_a_worker_sees_only_its_own_gpu(launch: Launch) -> None:
+    """Three workers on two GPUs: they are dealt out in turn."""
+    launcher = launch("hanging_trainer", workers=3, gpus=gpus(2))
+    for number in range(3):
+        launcher.submit(Task(number, run_of()))
+    seen = [event.worker["gpu"] for event in all_of(launcher, Started, 3)]
+    assert sorted(seen) == ["2", "2", "3"]
+
+
+def test_a_worker_without_gpus_is_left_with_the_environment(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    launcher = launch("curve_trainer")
+    launcher.submit(Task(0, run_of()))
+    assert last(until(launcher, Started), Started).worker["gpu"] == "-1"
+
+
+def test_the_gpu_of_a_dead_worker_goes_to_the_one_that_takes_its_place(launch: Launch) -> None:
+    launcher = launch("hanging_trainer", workers=2, gpus=gpus(2))
+    for number in range(2):
+        launcher.submit(Task(number, run_of()))
+    started = all_of(launcher, Started, 2)
+    for number, dead in enumerate(started, start=2):  # the one, then the other
+        os.kill(int(dead.worker["pid"]), signal.SIGKILL)
+        assert last(until(launcher, Lost), Lost).number == dead.number
+        launcher.submit(Task(number, run_of()))
+        again = last(until(launcher, Started), Started).worker
+        assert again["gpu"] == dead.worker["gpu"]
+        assert again["pid"] != dead.worker["pid"]
+
+
+def test_there_are_as_many_workers_as_gpus_take_or_else_cores_that_may_be_used() -> None:
+    assert default_workers(gpus(2), 1) == 2
+    assert default_workers(gpus(2), 3) == 6
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert default_workers([], 3) == cores

@@ -1,25 +1,33 @@
 """The trial table: what it keeps, what it shows when, and which study it lets go on."""
 
 import dataclasses
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 
-from pipeline.errors import ConfigError, PlumblineError
+from pipeline.errors import ConfigError
 from pipeline.result import RunResult
-from search.study import Study, Trial
-from search.trials import TrialTable, open_storage
-from tests.search.conftest import DROPOUT, engine_of, setup_of, study, study_of
+from search.storage import open_storage
+from search.study import Entry, Suggestion, Trial
+from search.trials import TrialTable
+from tests.search.conftest import DROPOUT, study
 from tests.search.fakes import epoch_metrics, run_result
 
+NOTES = {"trial": {"rung": 0.1 + 0.2}, "study": {"bytes": "00ff" * 1000}}
+SUGGESTION = Suggestion({"model.dropout": 0.1 + 0.2}, notes=NOTES)
+SPACE = study().space
 
-def asked(table: TrialTable, *overrides: str) -> Trial:
+
+def asked(table: TrialTable, suggestion: Suggestion = SUGGESTION) -> Trial:
     """A trial of a study of dropout, started."""
-    setup = setup_of(*overrides, space=DROPOUT)
-    trial = dataclasses.replace(engine_of(setup, table).ask(), attempt=1)
-    table.start(trial, setup.space.apply(setup.run, trial.params))
+    subject = study()
+    trial = dataclasses.replace(table.create(suggestion, SPACE), attempt=1)
+    table.start(trial, SPACE.apply(subject.base, trial.params, trial.epochs))
     return trial
 
 
@@ -27,100 +35,136 @@ def opened(url: str, *overrides: str, **identity: Any) -> TrialTable:
     return TrialTable.open(url, study(*overrides, **identity))
 
 
-def test_a_running_trial_is_shown_with_its_parameters(url: str) -> None:
-    table = opened(url)
-    trial = asked(table)
+def only(url: str) -> Entry:
+    """The one trial that the database gives back."""
     (entry,) = opened(url).entries()
+    return entry
+
+
+@pytest.mark.parametrize(
+    "suggestion",
+    [
+        SUGGESTION,
+        Suggestion({"model.dropout": 0.0}),
+        Suggestion({"model.dropout": 0.6}, epochs=9, continues=0),
+    ],
+)
+def test_a_trial_comes_back_as_it_was_suggested_and_started(
+    url: str, suggestion: Suggestion
+) -> None:
+    table = opened(url)
+    trial = asked(table, suggestion)
+    entry = only(url)
+    assert [entry] == table.entries()
     assert (entry.number, entry.uid, entry.state, entry.attempt) == (0, trial.uid, "running", 1)
-    assert entry.params == trial.params
+    assert (entry.params, entry.notes) == (suggestion.params, suggestion.notes)
+    assert (entry.epochs, entry.continues) == (suggestion.epochs, suggestion.continues)
     assert entry.run["model.dropout"] == str(trial.params["model.dropout"])
-    assert entry.run["train.epochs"] == "4"
+    assert entry.run["train.epochs"] == str(suggestion.epochs or 4)
     assert (entry.value, entry.result, entry.reason, entry.ended_at) == (None, None, None, None)
 
 
-def test_a_result_comes_back_from_the_table_exactly(url: str) -> None:
+@pytest.mark.parametrize(("stop", "state"), [("completed", "complete"), ("pruned", "pruned")])
+def test_a_result_comes_back_from_the_table_exactly(url: str, stop: Any, state: str) -> None:
     table = opened(url)
-    result = run_result([0.1 + 0.2, 1 / 3, 0.7])
-    told = table.complete(asked(table), result, {"device": "fake", "threads": "1"})
-    (entry,) = opened(url).entries()
-    assert entry == told
+    result = run_result([0.1 + 0.2, 1 / 3, 0.7], stop)
+    told = table.complete(asked(table), result, {"device": "fake", "threads": "1"}, {"more": 1})
+    entry = only(url)
+    assert [entry] == [told] == table.entries()
     assert entry.result == result
     assert isinstance(entry.result, RunResult)
-    assert (entry.state, entry.value) == ("complete", 0.7)
-    assert entry.history == result.history
+    assert (entry.state, entry.value, entry.history) == (state, 0.7, result.history)
     assert entry.worker == {"device": "fake", "threads": "1"}
+    assert entry.notes == {**NOTES, "more": 1}
     assert entry.ended_at is not None
     assert entry.ended_at >= entry.started_at
 
 
-def test_a_pruned_trial_keeps_its_result_and_is_no_complete_one(url: str) -> None:
-    table = opened(url)
-    result = run_result([0.2, 0.1], "pruned")
-    table.complete(asked(table), result, {})
-    (entry,) = opened(url).entries()
-    assert (entry.state, entry.result, entry.history) == ("pruned", result, result.history)
-    assert not table.optuna_study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
-
-
-def test_a_failed_trial_keeps_its_reason_and_the_epochs_that_it_got_to(url: str) -> None:
+def test_a_failed_trial_keeps_its_reason_its_notes_and_the_epochs_that_it_got_to(url: str) -> None:
     table = opened(url)
     history = (epoch_metrics(1, 0.3), epoch_metrics(2, 0.4))
-    table.fail(asked(table), "loss is nan at epoch 3", history)
-    (entry,) = opened(url).entries()
-    assert (entry.state, entry.reason) == ("failed", "loss is nan at epoch 3")
-    assert entry.history == history
+    reason = "OSError: postgresql://me:hidden@host/db is away"
+    told = table.fail(asked(table), reason, history, {"more": 1})
+    entry = only(url)
+    assert [entry] == [told] == table.entries()
+    assert (entry.state, entry.reason) == ("failed", reason.replace("hidden", "***"))
+    assert (entry.history, entry.notes) == (history, {**NOTES, "more": 1})
     assert (entry.value, entry.result) == (None, None)
 
 
-@pytest.mark.parametrize("step", ["set_user_attr", "tell"])
-def test_a_trial_shows_as_finished_only_with_its_result(
-    url: str, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whichever of the writes is the last before a crash, nobody sees a finished trial without result."""
+WRITES: dict[str, Callable[[TrialTable], object]] = {
+    "create": lambda table: table.create(SUGGESTION, SPACE),
+    "complete": lambda table: table.complete(table.interrupted()[0], run_result([0.5]), {}, {}),
+    "fail": lambda table: table.fail(table.interrupted()[0], "loss is nan", ()),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_trial_is_created_and_ended_whole_or_not_at_all(url: str, write: str) -> None:
+    """Whichever statement is the last before a crash, the database shows what was before."""
+    if write != "create":
+        asked(opened(url))
+    before = opened(url).entries()
+    done = 0
+    while True:
+        storage = open_storage(url)
+        table = TrialTable(storage, "test")
+        left = done
+
+        def crash(*arguments: Any) -> None:
+            nonlocal left
+            if arguments[2].split()[0] in ("INSERT", "UPDATE"):
+                if not left:
+                    raise OSError("the disk is full")
+                left -= 1
+
+        sqlalchemy.event.listen(storage.engine, "before_cursor_execute", crash)
+        try:
+            WRITES[write](table)
+        except OSError:
+            assert opened(url).entries() == before, f"after {done} statements"
+            done += 1
+        else:
+            break
+    assert done >= 2, "nothing was interrupted"
+    assert opened(url).entries() != before
+
+
+def test_an_interrupted_trial_is_given_back_as_it_was_last_started(url: str) -> None:
     table = opened(url)
-    trial = asked(table)
-
-    def crash(*_: object, **__: object) -> None:
-        raise OSError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(optuna.Trial if step == "set_user_attr" else optuna.Study, step, crash)
-        with pytest.raises((OSError, PlumblineError)):
-            table.complete(trial, run_result([0.5]), {})
-    after = opened(url)
-    (entry,) = after.entries()
-    assert (entry.state, entry.value, entry.result) == ("running", None, None)
-    assert after.interrupted() == [0]
+    table.complete(asked(table), run_result([0.5]), {}, {})
+    left = asked(table, Suggestion({"model.dropout": 0.5}, epochs=3, continues=0))
+    assert opened(url).interrupted() == [left]
+    again = dataclasses.replace(left, attempt=2, losses=1)
+    table.start(again, study().base)
+    assert opened(url).interrupted() == table.interrupted() == [again]
 
 
-def test_an_interrupted_trial_keeps_number_parameters_and_attempt(url: str) -> None:
-    table = opened(url)
-    finished = asked(table)
-    table.complete(finished, run_result([0.5]), {})
-    left = asked(table)
-    after = opened(url)
-    assert after.interrupted() == [1]
-    again = engine_of(setup_of(space=DROPOUT), after).resume(1)
-    assert again == left
-    assert again.attempt == 1
+def test_what_people_read_of_a_study_comes_back_from_the_table(url: str) -> None:
+    subject = study("study.question=Why?")
+    about = subject.about("uri: postgresql://me:hidden@host/db\n", "python -m x password=hidden")
+    table = TrialTable.open(url, subject)
+    assert TrialTable.names(url) == []
+    table.describe(about)
+    loaded = TrialTable.load(url, "test")
+    assert loaded.about() == table.about() == about
+    assert "hidden" not in repr(loaded.about())
+    assert (loaded.uid, about.objective, about.dataset) == (
+        table.uid,
+        subject.base.objective,
+        subject.dataset,
+    )
+    later = dataclasses.replace(about, trials=99)
+    table.describe(later)
+    assert TrialTable.load(url, "test").about() == later
 
 
-def test_losses_of_a_trial_are_remembered_over_launches(url: str) -> None:
-    table = opened(url)
-    trial = dataclasses.replace(asked(table), attempt=2, losses=1)
-    table.start(trial, study().base)
-    again = engine_of(setup_of(space=DROPOUT), opened(url)).resume(0)
-    assert (again.attempt, again.losses) == (2, 1)
-
-
-def test_an_attempt_records_what_it_runs(url: str) -> None:
-    setup = setup_of("sampler.seed=3", space=DROPOUT)
-    table = TrialTable.open(url, study_of(setup))
-    trial = engine_of(setup, table).ask()
-    run = setup.space.apply(setup.run, trial.params)
-    table.start(trial, run)
-    (entry,) = table.entries()
-    assert entry.run == run.parameters()
+def test_only_plumblines_own_studies_are_named(url: str) -> None:
+    optuna.create_study(study_name="theirs", storage=open_storage(url))
+    for name in ("two", "one"):
+        subject = study(f"study.name={name}")
+        TrialTable.open(url, subject).describe(subject.about("", ""))
+    assert TrialTable.names(url) == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +211,7 @@ def test_a_study_goes_on_only_with_the_settings_that_it_began_with(
     url: str, overrides: list[str], space: dict[str, Any], digest: str, difference: str
 ) -> None:
     table = opened(url)
-    table.complete(asked(table), run_result([0.5]), {})
+    table.complete(asked(table), run_result([0.5]), {}, {})
     with pytest.raises(ConfigError) as caught:
         opened(url, *overrides, space=space, digest=digest)
     message = str(caught.value)
@@ -192,7 +236,6 @@ def test_only_what_changed_is_shown(url: str) -> None:
         "launcher.workers=3",
         "sampler=random",
         "pruner=none",
-        "tracking.name=none",
     ],
 )
 def test_what_makes_trials_no_less_comparable_may_change(url: str, override: str) -> None:
@@ -220,28 +263,24 @@ def test_a_study_made_by_plain_optuna_is_refused(url: str) -> None:
 def test_studies_of_one_storage_are_kept_apart(url: str) -> None:
     one = opened(url)
     asked(one)
-    setup = setup_of("study.name=other", space=DROPOUT)
-    other = TrialTable.open(url, study_of(setup))
+    other = opened(url, "study.name=other")
     assert other.uid != one.uid
     assert other.entries() == []
 
 
 def test_a_storage_is_made_where_there_is_none(tmp_path: Path) -> None:
-    subject: Study = study()
     file = tmp_path / "new" / "folder" / "studies.db"
-    assert TrialTable.open(f"sqlite:///{file}", subject).entries() == []
+    assert opened(f"sqlite:///{file}").entries() == []
     assert file.is_file()
 
 
 def test_readers_are_not_locked_out_while_the_table_is_written(url: str) -> None:
     """SQLite's write-ahead log: a reader in the middle of its reading does not stop a writer."""
-    import sqlite3
-
     table = opened(url)
     reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=0)
     reader.execute("BEGIN")
     assert reader.execute("SELECT COUNT(*) FROM trials").fetchone() == (0,)
-    table.complete(asked(table), run_result([0.5]), {})
+    table.complete(asked(table), run_result([0.5]), {}, {})
     assert reader.execute("SELECT COUNT(*) FROM trials").fetchone() == (0,)
     reader.close()
-    assert opened(url).entries()[0].state == "complete"
+    assert only(url).state == "complete"
