@@ -84,6 +84,7 @@ def test_timings_and_counts_are_consistent(result: RunResult) -> None:
     assert result.parameters == (64 * 64 + 64) + (64 * 10 + 10)
     assert "hidden_1" in result.model_summary
     assert result.device
+    assert result.loop == keras.backend.backend()
 
 
 def test_the_weights_handed_out_are_those_that_the_test_metrics_are_of(
