@@ -49,6 +49,9 @@ def write(model: Any, kind: Format, folder: Path) -> Path:
         if kind == "keras":
             model.save(path)
         else:
+            model(
+                np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
+            )  # ONNX wants it used
             name = "tf_saved_model" if kind == "saved_model" else kind
             model.export(str(path), format=name, verbose=False)
     except Exception as error:  # converters raise whatever they like
@@ -103,7 +106,8 @@ def _read_keras(path: Path) -> Predict:
     except Exception as error:
         reason = "it would run code of its own" if "safe_mode" in str(error) else _last_line(error)
         raise UnavailableError(f"{path}: this model can't be loaded: {reason}") from error
-    return lambda inputs: np.asarray(model.predict(inputs, batch_size=_ROWS, verbose=0))
+    # Called, as `predict` would round 64-bit inputs to 32 bits.
+    return lambda inputs: keras.ops.convert_to_numpy(model(inputs, training=False))
 
 
 def _read_saved_model(path: Path) -> Predict:

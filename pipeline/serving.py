@@ -38,14 +38,18 @@ def network(
 def with_scaling(model: keras.Model, dataset: Dataset) -> keras.Model:
     """`model` with the scaling of `dataset` before it, in layers of Keras's own."""
     dtype = input_dtype(dataset)
-    layers = [keras.Input(dataset.shape, dtype=dtype, name="inputs")]
+    layers: list[keras.layers.Layer] = []
     low, span = dataset.low, dataset.high - dataset.low
     # Two steps, as in training: subtracting first keeps the digits of a column far from 0.
     if np.any(low != 0):
         layers.append(keras.layers.Rescaling(1.0, (-low).tolist(), dtype=dtype, name="shift"))
     if np.any(span != 1):
         layers.append(keras.layers.Rescaling((1 / span).tolist(), dtype=dtype, name="scale"))
-    return keras.Sequential([*layers, *model.layers], name="raw_mlp")
+    # Not as Sequential, which would round its inputs to 32 bits before the first layer.
+    outputs = inputs = keras.Input(dataset.shape, dtype=dtype, name="inputs")
+    for layer in [*layers, *model.layers]:
+        outputs = layer(outputs)
+    return keras.Model(inputs, outputs, name="raw_mlp")
 
 
 def input_dtype(dataset: Dataset) -> str:

@@ -27,7 +27,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
             "curl -H 'Content-Type: application/json' -d @example.json "
             "http://127.0.0.1:5001/invocations",
         ),
-        "```python\nkeras.saving.load_model('model.keras', safe_mode=True).predict(inputs)\n```",
+        "```python\nkeras.saving.load_model('model.keras', safe_mode=True)(inputs)\n```",
         "## Numbers",
         _table(["metric", "value"], [[name, f"{value:.6g}"] for name, value in rows.items()]),
         f"Chosen by {standing.metric} ({standing.direction}), at epoch {manifest.epoch}. The test set was "

@@ -51,6 +51,10 @@ class Registry:
 
     def _register(self, folder: Path, manifest: Manifest, force: bool) -> str:
         name = manifest.study
+        if manifest.inputs.dtype != "float32":
+            return (
+                f"Not registered: MLflow would round the {manifest.inputs.dtype} inputs to 32 bits."
+            )
         versions = self._versions(name)
         champion = next((v for v in versions if CHAMPION in v.aliases), None)
         own = next((v for v in versions if _is_of(v, manifest)), None)
