@@ -40,8 +40,8 @@ def study_lock(url: str, name: str, wait: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _advisory_lock(url: str, name: str, wait: bool) -> Iterator[None]:
-    check_server(url)
     with errors_named(url):
+        check_server(url)
         engine = sqlalchemy.create_engine(url)
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
