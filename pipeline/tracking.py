@@ -13,6 +13,8 @@ from typing import TypeVar
 from pipeline.record import DatasetInfo, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Links to runs on the screen would show the password of the server.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # The publisher above has its own patience, and looks before it tries again: a request repeated blindly
 # after an answer of 500 makes a run twice.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

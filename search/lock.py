@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import sqlalchemy
 from filelock import FileLock, Timeout
-from sqlalchemy.engine import make_url
 
-from pipeline.errors import ConfigError
-from pipeline.redact import redact
-from search.storage import check_writable, errors_named, sqlite_file
+from search.storage import check_server, check_writable, errors_named, sqlite_file
 
 
 class LockedError(Exception):
@@ -43,16 +40,9 @@ def study_lock(url: str, name: str, wait: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _advisory_lock(url: str, name: str, wait: bool) -> Iterator[None]:
-    if make_url(url).get_backend_name() != "postgresql":
-        raise ConfigError(f"storage.url: expected sqlite or postgresql, got {redact(url)}")
     with errors_named(url):
-        try:
-            engine = sqlalchemy.create_engine(url)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"storage.url: there is no {error.name} here "
-                "(install plumbline[postgres] and write postgresql+psycopg://...)"
-            ) from None
+        check_server(url)
+        engine = sqlalchemy.create_engine(url)
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
         key = zlib.crc32(f"plumbline {name}".encode())

@@ -47,6 +47,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     file = sqlite_file(url)
     with errors_named(url):
         if file is None:
+            check_server(url)
             return optuna.storages.RDBStorage(url)
         check_writable(file.parent)
         # Several processes that create the tables at once would break each other.
@@ -59,6 +60,20 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
         storage.engine.dispose()
         return storage
+
+
+def check_server(url: str) -> None:
+    """Raise ConfigError where the server that `url` names is of no kind that can hold studies here."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise ConfigError(f"storage.url: expected sqlite or postgresql, got {redact(url)}")
+    try:
+        parsed.get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"storage.url: there is no {error.name} here "
+            "(install plumbline[postgres] and write postgresql+psycopg://...)"
+        ) from None
 
 
 def check_writable(folder: Path) -> None:

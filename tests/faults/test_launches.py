@@ -1,0 +1,89 @@
+"""Two launches of one study never write at once; two studies don't get in each other's way."""
+
+import pytest
+
+from tests.faults.world import World, assert_tracked, eventually, outcomes
+
+TARGET = 6
+
+
+@pytest.mark.parametrize(
+    ("lock", "status", "words"),
+    [("fail", 75, "another launch of this study is running"), ("skip", 0, "skipped")],
+)
+def test_a_second_launch_leaves(world: World, lock: str, status: int, words: str) -> None:
+    hang = world.fault("hang", epoch=2)
+    first = world.start(f"study.trials={TARGET}")
+    eventually(lambda: world.happened() == 2)
+    second = world.run(f"study.trials={TARGET}", f"study.lock={lock}")
+    assert second.status == status
+    assert words in second.output
+    assert "trial 0" not in second.output
+    hang.unlink()
+    assert first.wait() == 0, first.output
+    world.assert_whole(TARGET)
+
+
+def test_a_second_launch_waits_for_its_turn(world: World) -> None:
+    hang = world.fault("hang", epoch=2)
+    first = world.start(f"study.trials={TARGET}")
+    eventually(lambda: world.happened() == 2)
+    second = world.start(f"study.trials={TARGET}", "study.lock=wait")
+    assert not second.ended.wait(0.3)  # it may not end; passing sooner would prove nothing
+    hang.unlink()
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert "Nothing left to do" in second.stdout
+    world.assert_whole(TARGET)
+
+
+def test_a_launch_that_waited_goes_on_where_a_killed_one_was(world: World) -> None:
+    hang = world.fault("hang", epoch=2)
+    first = world.start(f"study.trials={TARGET}")
+    eventually(lambda: world.happened() == 2)
+    second = world.start(f"study.trials={TARGET}", "study.lock=wait")
+    first.signal(9)
+    hang.unlink()
+    assert second.wait() == 0, second.output
+    world.assert_whole(TARGET)
+
+
+@pytest.mark.parametrize("lock", ["wait", "fail"])
+def test_two_launches_at_the_same_instant_in_an_empty_folder_meet_the_target(
+    world: World, lock: str
+) -> None:
+    launches = [world.start(f"study.trials={TARGET}", f"study.lock={lock}") for _ in range(3)]
+    statuses = sorted(launch.wait() for launch in launches)
+    assert statuses in ([[0, 0, 0]] if lock == "wait" else [[0, 75, 75], [0, 0, 75], [0, 0, 0]]), [
+        launch.output for launch in launches
+    ]
+    world.assert_whole(TARGET)
+
+
+def test_two_studies_started_at_the_same_instant_in_an_empty_folder_both_complete(
+    world: World,
+) -> None:
+    world.overrides.remove("tracking=none")
+    names = ["apples", "pears"]
+    launches = [world.start(f"study.trials={TARGET}", f"study.name={name}") for name in names]
+    for launch in launches:
+        assert launch.wait() == 0, launch.output
+        assert "not published" not in launch.output
+    for name in names:
+        table = world.table(name)
+        assert [entry.number for entry in table.entries()] == list(range(TARGET))
+        assert_tracked(world.folder / "mlflow.db", table.entries(), table.uid, name)
+    apples, pears = (outcomes(world.entries(name)) for name in names)
+    assert apples == pears
+
+
+def test_search_publish_leaves_a_running_study_alone(tracked_world: World) -> None:
+    world = tracked_world
+    hang = world.fault("hang", epoch=2)
+    launch = world.start(f"study.trials={TARGET}")
+    eventually(lambda: world.happened() == 2)
+    publish = world.run(module="search.publish")
+    assert publish.status == 0
+    assert "smoke: is running, and publishes by itself" in publish.stdout
+    hang.unlink()
+    assert launch.wait() == 0
+    assert_tracked(world.folder / "mlflow.db", world.entries(), world.table().uid, "smoke")

@@ -1,0 +1,170 @@
+"""Ctrl-C and SIGTERM: drain, then stop; 75, and the same command goes on."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.world import LONG, ROOT, Launch, World, assert_tracked, eventually, tracked
+
+TARGET = 6
+
+
+def hanging(world: World, *overrides: str) -> tuple[Launch, Path]:
+    """A launch whose two workers are in the second epoch of a trial, until the file is removed."""
+    hang = world.fault("hang", epoch=2)
+    launch = world.start(f"study.trials={TARGET}", *overrides)
+    eventually(lambda: world.happened() >= 2)
+    return launch, hang
+
+
+def assert_resumable(world: World) -> None:
+    launch = world.run(f"study.trials={TARGET}")
+    assert launch.status == 0, launch.output
+    world.assert_whole(TARGET)
+
+
+def test_ctrl_c_drains_the_running_trials(world: World) -> None:
+    """As a terminal sends it: to the workers too."""
+    launch, hang = hanging(world)
+    launch.signal_all(signal.SIGINT)
+    eventually(lambda: "Finishing the running trials" in launch.stdout)
+    assert not launch.ended.is_set()
+    hang.unlink()
+    assert launch.wait() == 75, launch.output
+    assert world.count("COMPLETE") == 2
+    assert world.count("RUNNING") == 0
+    assert "the same command goes on" in launch.stdout
+    assert "Traceback" not in launch.output
+    assert_resumable(world)
+
+
+def test_ctrl_c_twice_stops_at_once(world: World) -> None:
+    launch, hang = hanging(world)
+    launch.signal_all(signal.SIGINT)
+    eventually(lambda: "Finishing the running trials" in launch.stdout)
+    asked = time.monotonic()
+    launch.signal_all(signal.SIGINT)
+    assert launch.wait() == 75, launch.output
+    assert time.monotonic() - asked < 10
+    assert "Stopping at once" in launch.stdout
+    assert "Traceback" not in launch.output
+    assert world.count("COMPLETE") == 0
+    eventually(lambda: not world.workers(), within=10)
+    hang.unlink()
+    assert_resumable(world)
+
+
+def test_sigterm_lets_running_trials_finish_within_the_grace_period(world: World) -> None:
+    """As systemd and Slurm send it: to the workers too."""
+    launch, hang = hanging(world, "launcher.grace_seconds=60")
+    launch.signal_all(signal.SIGTERM)
+    eventually(lambda: "60 s to finish" in launch.stdout)
+    hang.unlink()
+    assert launch.wait() == 75, launch.output
+    assert world.count("COMPLETE") == 2
+    assert world.count("RUNNING") == 0
+    assert_resumable(world)
+
+
+def test_sigterm_stops_trials_that_outlast_the_grace_period(world: World) -> None:
+    launch, hang = hanging(world, "launcher.grace_seconds=0.2")
+    launch.signal(signal.SIGTERM)
+    assert launch.wait() == 75, launch.output
+    assert world.count("COMPLETE") == 0
+    eventually(lambda: not world.workers(), within=10)
+    hang.unlink()
+    assert_resumable(world)
+
+
+def test_a_signal_after_the_last_trial_began_still_meets_the_target(world: World) -> None:
+    hang = world.fault("hang", epoch=2)
+    launch = world.start("study.trials=2")
+    eventually(lambda: world.happened() >= 2)
+    launch.signal_all(signal.SIGINT)
+    eventually(lambda: "Finishing" in launch.stdout)
+    hang.unlink()
+    assert launch.wait() == 0, launch.output
+    world.assert_whole(2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_workers_start_is_heard(world: World, number: signal.Signals) -> None:
+    cause = world.fault("hang", epoch=1)
+    launch = world.start(f"study.trials={TARGET}", "launcher.grace_seconds=0")
+    eventually(lambda: "trials done" in launch.stdout)
+    launch.signal_all(number)
+    if number == signal.SIGINT:
+        eventually(lambda: "Finishing" in launch.stdout)
+        launch.signal_all(number)
+    assert launch.wait() == 75, launch.output
+    assert "Traceback" not in launch.output
+    cause.unlink()
+    assert_resumable(world)
+
+
+def test_a_stopped_study_leaves_no_run_running(tracked_world: World) -> None:
+    world = tracked_world
+    launch, hang = hanging(world, "launcher.grace_seconds=0")
+    database = world.folder / "mlflow.db"
+    eventually(lambda: len(tracked(database, "smoke")) == 3)
+    launch.signal(signal.SIGTERM)
+    assert launch.wait() == 75, launch.output
+    runs = tracked(database, "smoke")
+    assert {run.status for run in runs} == {"KILLED"}
+    assert sorted(run.tags.get("trial.state", "study") for run in runs) == [
+        "interrupted",
+        "interrupted",
+        "study",
+    ]
+    hang.unlink()
+    assert_resumable(world)
+    assert_tracked(database, world.entries(), world.table().uid, "smoke")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_trial_stops_at_once(
+    world: World, number: signal.Signals
+) -> None:
+    """While it waits for another launch, for instance."""
+    first, hang = hanging(world)
+    waiting = world.start("study.lock=wait")
+    eventually(lambda: _waits(waiting))
+    waiting.signal(number)
+    assert waiting.wait() == 75
+    assert "Traceback" not in waiting.output
+    assert "the same command goes on" in waiting.stderr
+    hang.unlink()
+    assert first.wait() == 0
+
+
+def _waits(launch: Launch) -> bool:
+    """Whether the process has opened the lock of its study, as its table of open files shows."""
+    files = Path(f"/proc/{launch.pid}/fd")
+    return any(
+        "smoke.lock" in str(each.readlink()) for each in files.iterdir() if each.is_symlink()
+    )
+
+
+@pytest.mark.slow
+def test_the_real_command_is_stopped_and_goes_on(tmp_path: Path) -> None:
+    """Without any of the other tests' machinery: python -m search.optimize, Keras, MLflow."""
+    command = [sys.executable, "-m", "search.optimize", "+study=smoke", "study.trials=4"]
+    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("trial 0"):
+            process.send_signal(signal.SIGTERM)
+            break
+    process.stdout.read()
+    assert process.wait(LONG) == 75
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 trials" in done.stdout
+    assert {run.status for run in tracked(tmp_path / "mlflow.db", "smoke")} == {"FINISHED"}
