@@ -51,7 +51,6 @@ class BayesianOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):  #
         study has it too.
         """
         self._random_state = np.random.RandomState(self.seed)
-        self.gpr = self._make_gpr()
         every = self.trials
         ended = {key: trial for key, trial in every.items() if trial.status == "COMPLETED"}
         if self.ongoing_trials and len(ended) >= (self.num_initial_points or 0):

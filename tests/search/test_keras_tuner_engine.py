@@ -209,7 +209,9 @@ def test_bayesian_search_stays_within_logarithmic_bounds() -> None:
         assert isinstance(size, int)
         assert 16 <= size <= 128
         session.end(entry.number, float(size))
-    assert 128 in {entry.params["train.batch_size"] for entry in session.entries}
+    sizes = [entry.params["train.batch_size"] for entry in session.entries]
+    assert 128 in sizes
+    assert len(set(sizes)) == 8
 
 
 def test_bayesian_search_learns_from_what_it_is_told() -> None:
@@ -223,6 +225,30 @@ def test_bayesian_search_learns_from_what_it_is_told() -> None:
     params = [[entry.params for entry in session.entries] for session in (one, other)]
     assert params[0][:4] == params[1][:4]
     assert params[0][4:] != params[1][4:]
+
+
+def test_running_trials_count_as_the_process_expects_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the search would repeat them, or flee from them."""
+    from search.oracles.bayesian import BayesianOracle
+
+    costs: list[Any] = []
+    original = BayesianOracle._vectorize_trials
+
+    def spy(oracle: Any) -> Any:
+        points, values = original(oracle)
+        costs.append(values)
+        return points, values
+
+    monkeypatch.setattr(BayesianOracle, "_vectorize_trials", spy)
+    session = Session(setup_of("bayesian", DROPOUT, "oracle.num_initial_points=4"))
+    for _ in range(4):
+        entry = session.ask()
+        assert isinstance(entry, Entry)
+        session.end(entry.number, 100 + height(entry.params))
+    session.ask()
+    session.ask()
+    assert len(costs[-1]) == 5
+    assert all(-102 < cost < -99 for cost in costs[-1])
 
 
 # Seeds and launches.
@@ -316,6 +342,25 @@ def test_every_point_of_a_conditional_space_is_tried_once(oracle: str) -> None:
     until_the_end(session, workers=2)
     points = sorted(tuple(entry.params.values()) for entry in session.entries)
     assert points == [(1, 8), (1, 16), (2, 8, 8), (2, 8, 16), (2, 16, 8), (2, 16, 16)]
+
+
+def test_the_last_points_of_a_space_are_found() -> None:
+    space = {"model": {"hidden_units": {"low": 1, "high": 300}}}
+    session = Session(setup_of("random", space))
+    until_the_end(session, workers=1)
+    assert sorted(entry.params["model.hidden_units"] for entry in session.entries) == [
+        *range(1, 301)
+    ]
+
+
+def test_the_only_branch_with_points_left_is_found() -> None:
+    space = {
+        "train": {
+            "optimizer": ["adam", "sgd", "adamw", "nadam", "adagrad", "rmsprop"],
+            "momentum": {"low": 0.0, "high": 0.9, "when": {"train.optimizer": "sgd"}},
+        }
+    }
+    assert len(Session(setup_of("random", space)).trials(300)) == 300
 
 
 def test_a_grid_keeps_all_workers_busy() -> None:
@@ -444,6 +489,18 @@ def test_a_failed_trial_is_made_up_for() -> None:
     promoted = session.trial()
     assert promoted.notes["tuner/round"] == 1
     assert promoted.continues not in (2, 5, 7)
+
+
+def test_a_promoted_trial_that_failed_is_made_up_for_by_another() -> None:
+    session = Session(setup_of("hyperband"))
+    session.trials(9)
+    promoted = session.ask()
+    assert isinstance(promoted, Entry)
+    session.fail(promoted.number)
+    assert session.trial().notes["tuner/round"] == 0
+    later = [session.trial() for _ in range(3)]
+    assert [entry.notes["tuner/round"] for entry in later] == [1, 1, 1]
+    assert promoted.continues not in [entry.continues for entry in later]
 
 
 def test_other_brackets_than_before_are_refused() -> None:
