@@ -8,7 +8,8 @@ import pytest
 from pipeline.compose import compose
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
-from search.space import Choices, Range, Space, encode, fixed, parse
+from search.parse import parse
+from search.space import Choices, Range, Space, encode, fixed
 
 BASE = run_config(compose(["data=digits"]))
 
