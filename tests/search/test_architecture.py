@@ -9,7 +9,7 @@ import pytest
 from tests.search.conftest import ROOT
 
 DOORS = {
-    "optuna": {"search/engines/optuna.py", "search/trials.py"},
+    "optuna": {"search/engines/optuna.py", "search/importance.py", "search/trials.py"},
     "sqlalchemy": {"search/trials.py"},
     "mlflow": {"pipeline/tracking.py"},
     "hydra": {"pipeline/compose.py"},
