@@ -130,13 +130,16 @@ class Records:
         about = self.about
         states = [entry.state for entry in ended]
         counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
-        lines = [f"**{about.question or about.name}**", "", "Space:", ""]
-        lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
+        lines = [
+            f"**{about.question or about.name}**"
+        ]  # MLflow shows three lines, and the rest on a click
         if best is not None and best.value is not None and best.result is not None:
             metric, test = about.objective.metric, best.result.test["test_accuracy"]
             lines += ["", f"Best: trial {best.number}, {metric} **{best.value:.4f}**, with", ""]
             lines += ["```", pasted(best.params), "```", ""]
             lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
+        lines += ["", "Space:", ""]
+        lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
         lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
         lines += [f"{_EXIT[status]} {len(ended)} of {about.trials} trials: {counts}."]
         return "\n".join(lines)
