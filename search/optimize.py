@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.config import DataConfig
     from pipeline.publisher import Publisher
     from pipeline.record import Status
     from search.config import Setup
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from search.progress import Progress
     from search.records import Records
     from search.reporter import Reporter
-    from search.study import Engine, Entry
+    from search.study import Engine, Entry, Study
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -32,6 +33,7 @@ def main(values: dict[str, Any]) -> int:
     """Bring the study to its target. 0: met; 75: stopped before, the same command goes on."""
     from pipeline.cli import listing
     from pipeline.compose import CONF
+    from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
@@ -39,9 +41,11 @@ def main(values: dict[str, Any]) -> int:
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
+    data = locate(setup.run.data)
+    study = _study(setup, data)  # before the lock, which is the first thing that is created
     try:
         with stopping_at_once(), study_lock(setup.storage.url, name, wait=lock == "wait"):
-            return _run(setup)
+            return _run(setup, data, study)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -52,13 +56,22 @@ def main(values: dict[str, Any]) -> int:
         ) from None
 
 
-def _run(setup: "Setup") -> int:
+def _study(setup: "Setup", data: "DataConfig") -> "Study":
+    from pipeline.data import check_rows, load
+    from pipeline.train import dataset_info
+    from search.study import Study
+
+    dataset = load(data)  # to be checked: workers load their own
+    check_rows(dataset, setup.run.train.validation_split)
+    return Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
+
+
+def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
-    from pipeline.data import check_rows, load, locate
     from pipeline.record import environment_tags
-    from pipeline.train import dataset_info, open_publisher
+    from pipeline.train import open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
     from search.launchers.local import LocalLauncher, default_workers
@@ -67,18 +80,11 @@ def _run(setup: "Setup") -> int:
     from search.records import Records
     from search.stopping import Stopper
     from search.storage import errors_named
-    from search.study import Study
     from search.trials import TrialTable
     from search.weights import WeightStore
 
     console = Console(highlight=False)
     objective = setup.run.objective
-    data = locate(setup.run.data)
-    dataset = load(data)
-    check_rows(dataset, setup.run.train.validation_split)
-    study = Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
-    del dataset  # workers load their own
-
     with errors_named(setup.storage.url):
         table = TrialTable.open(setup.storage.url, study)
         about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
