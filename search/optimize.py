@@ -5,18 +5,14 @@ python -m search.optimize +study=dropout
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.config import DataConfig
-    from pipeline.publisher import Publisher
     from pipeline.record import Status
     from search.config import Setup
-    from search.coordinator import Running
-    from search.progress import Progress
-    from search.records import Records
     from search.reporter import Reporter
     from search.study import Engine, Entry, Study
 
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
 _REPORT_SECONDS = (
     60.0  # how long it waits for the last report, or a sixth of that if it was stopped
 )
-_PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 
 
 def main(values: dict[str, Any]) -> int:
@@ -80,7 +75,9 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     from search.records import Records
     from search.stopping import Stopper
     from search.storage import errors_named
+    from search.summary import SummaryFile
     from search.trials import TrialTable
+    from search.watcher import StudyWatcher
     from search.weights import WeightStore
 
     console = Console(highlight=False)
@@ -101,8 +98,10 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
         reporter = _reporter(setup) if missing > 0 else None
-        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, reporter, ended)
-        stopper = Stopper(setup.launcher.grace_seconds, progress.note)
+        glance = SummaryFile(Path(setup.study.summary), setup.study.name, target, objective)
+        records = Records(table.about(), table.uid)
+        watcher = StudyWatcher(progress, records, publisher, reporter, glance, ended)
+        stopper = Stopper(setup.launcher.grace_seconds, progress.note, setup.study.max_seconds)
         status: Status = "KILLED"
         try:
             if missing > 0 or table.interrupted():
@@ -147,6 +146,8 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
         )
     elif publisher is not None:
         progress.note(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
+    if setup.study.on_end is not None and (problem := glance.call(setup.study.on_end)):
+        progress.note(problem)
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
@@ -170,66 +171,6 @@ def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
         setup.pruner,
         entries,
     )
-
-
-class _Watcher:
-    """Passes on what happens in a study to the screen and to the publisher."""
-
-    def __init__(
-        self,
-        progress: "Progress",
-        records: "Records",
-        publisher: "Publisher | None",
-        reporter: "Reporter | None",
-        ended: "list[Entry]",
-    ) -> None:
-        self._progress = progress
-        self._records = records
-        self._publisher = publisher
-        self._reporter = reporter
-        self._ended = {entry.number: entry for entry in ended}
-        self._running: dict[int, Entry] = {}
-        self._publish_study("RUNNING")
-        for entry in ended:  # what an earlier launch recorded but could not publish
-            self._publish(entry)
-
-    def running(self, trials: "Mapping[int, Running]") -> None:
-        """Show and publish what is new of the running trials."""
-        self._progress.update(trials)
-        if self._reporter is not None:
-            self._reporter.tick()
-        for number, trial in trials.items():
-            before, now = self._running.get(number), trial.entry
-            if now.worker and now != before:
-                self._running[number] = now
-                self._publish(now)
-
-    def ended(self, entry: "Entry") -> None:
-        """Show and publish a trial that ended."""
-        self._running.pop(entry.number, None)
-        self._ended[entry.number] = entry
-        self._progress.ended(entry)
-        self._publish(entry)
-        self._publish_study("RUNNING")
-        if self._reporter is not None:
-            self._reporter.trial_ended()
-
-    def close(self, status: "Status") -> int:
-        """End the study's own run, and those of trials given up; how many runs are not published."""
-        if self._publisher is None:
-            return 0
-        for entry in self._running.values():
-            self._publisher.update(self._records.given_up(entry))
-        self._publish_study(status)
-        return self._publisher.close(_PUBLISH_SECONDS)
-
-    def _publish(self, entry: "Entry") -> None:
-        if self._publisher is not None:
-            self._publisher.update(self._records.of_trial(entry))
-
-    def _publish_study(self, status: "Status") -> None:
-        if self._publisher is not None:
-            self._publisher.update(self._records.of_study(list(self._ended.values()), status))
 
 
 def _reporter(setup: "Setup") -> "Reporter | None":
