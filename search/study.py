@@ -28,10 +28,10 @@ class StudyConfig(Section):
     question: str | None
     trials: Annotated[int, Field(ge=1)]
     lock: Literal["fail", "wait", "skip"]
-    max_seconds: Annotated[float, Field(gt=0)] | None
-    summary: Annotated[str, Field(min_length=1)]
-    on_end: Annotated[str, Field(min_length=1)] | None
     space: Mapping[str, Any]
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
+    on_end: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("name")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import PlumblineError, StorageError
+from pipeline.errors import PlumblineError
 from search.config import Setup
 from search.coordinator import Coordinator
 from search.launchers.base import Broken, Epoch, Failed, Finished, Started, Task
@@ -247,7 +247,7 @@ def test_the_same_exception_five_times_in_a_row_ends_the_study_with_its_tracebac
 
 def test_different_exceptions_do_not_end_the_study(url: str) -> None:
     def script(task: Task) -> Script:
-        return raises(f"ValueError: dropout {task.number}")(task)
+        return raises(f"{['ValueError', 'KeyError'][task.number % 2]}: a reason")(task)
 
     entries = Launch(url, script).run(7)
     assert [entry.state for entry in entries] == ["failed"] * 7
@@ -441,6 +441,7 @@ def test_a_trial_goes_on_from_where_another_ended_over_launches_too(url: str) ->
     """As far as the engine says, from the epoch, the weights and the optimizer of the other."""
     before = Launch(url, engine=Scripted(suggest(0.1, epochs=2), continues=True))
     assert [epoch.epoch for epoch in before.run(1)[0].history] == [1, 2]
+    before.weights.save_state(0, state(2))  # a study that is met has removed it
     longer = suggest(0.1, epochs=5, continues=0)
     after = Launch(url, engine=Scripted(longer, continues=True))
     entry = after.run(2)[1]
@@ -458,8 +459,7 @@ def test_no_state_is_kept_for_an_engine_whose_trials_start_afresh(url: str) -> N
     launch = Launch(url)
     launch.run(1)
     assert launch.launcher.tasks[0].keep_state is False
-    with pytest.raises(StorageError, match="0-state"):
-        launch.weights.state(0)
+    assert launch.weights.state(0) is None
 
 
 # Being told to stop.
