@@ -1,6 +1,5 @@
 """The command: what it says without doing anything, what it refuses, and what it never imports."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -166,24 +165,3 @@ def test_a_composed_configuration_can_be_looked_at(
     assert "  l2: 0.5\n" in printed
     assert "  name: smoke\n" in printed
     assert list(here.iterdir()) == []
-
-
-MAIN = """
-import json, sys
-from pipeline.cli import command
-from search.optimize import main
-
-code = command(sys.argv[1:], main, "search.optimize", "", lambda _: "")
-print(json.dumps({"code": code, "modules": sorted({name.split(".")[0] for name in sys.modules})}))
-"""
-
-
-def test_the_coordinator_never_imports_tensorflow(python: Run) -> None:
-    """A whole study, tracked in MLflow, whose workers don't import it either."""
-    trainer = "launcher.trainer=tests.search.fakes.curve_trainer"
-    done = python("-c", MAIN, "+study=smoke", "study.trials=3", "launcher.workers=1", trainer)
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["code"] == 0, done.stderr
-    assert "3 trials: 3 complete" in done.stdout
-    assert {"optuna", "mlflow"} <= set(told["modules"])
-    assert {"tensorflow", "keras", "jax"}.isdisjoint(told["modules"])

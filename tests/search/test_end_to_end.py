@@ -1,6 +1,6 @@
 """Whole studies with the real command, real workers and Keras, checked in what they leave behind."""
 
-import os
+import json
 import re
 import shlex
 import sqlite3
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 
 from pipeline.compose import compose
@@ -19,14 +18,13 @@ from pipeline.config import DataConfig
 from pipeline.data import load
 from pipeline.train import run_config
 from search.study import Entry
-from search.trials import TrialTable, open_storage
+from search.trials import TrialTable
 from tests.search.conftest import environment, run_python
 
 
 def entries_of(folder: Path, study: str) -> list[Entry]:
     """The trial table of a study that ran in `folder`."""
-    storage = open_storage(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
-    return TrialTable(optuna.load_study(study_name=study, storage=storage)).entries()
+    return TrialTable.load(f"sqlite:///{folder / 'mlruns' / 'studies.db'}", study).entries()
 
 
 @dataclass(frozen=True)
@@ -73,75 +71,91 @@ class Launch:
 
     stdout: str
     stderr: str
-    code: int
     entries: list[Entry]
     runs: list[MlflowRun]
 
 
 SMOKE = (
-    *("-m", "search.optimize", "+study=smoke", "launcher.workers=1", "train.epochs=3"),
-    *("pruner.n_startup_trials=1", "pruner.n_warmup_steps=1"),
+    *("+study=smoke", "launcher.workers=1", "train.epochs=3", "study.trials=5"),
+    *("study.space.train.learning_rate.high=0.1", "pruner.n_startup_trials=1"),
+    "pruner.n_warmup_steps=1",
 )
+COMMAND = ("-m", "search.optimize", *SMOKE)
+
+MAIN = """
+import json, sys
+from pipeline.cli import command
+from search.optimize import main
+
+code = command(sys.argv[1:], main, "search.optimize", "", lambda _: "")
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+sys.exit(code)
+"""
+"""The command, and what it imported."""
 
 
 @pytest.fixture(scope="module")
-def twins(
+def twin(
     tmp_path_factory: pytest.TempPathFactory,
-) -> "Iterator[dict[Path, subprocess.Popen[str]]]":
-    """Two studies that differ in the order of the test labels only, running, by their folders."""
+) -> "Iterator[tuple[Path, subprocess.Popen[str]]]":
+    """The smoke study on the digits with other test labels, running, and its folder."""
     digits = load(DataConfig(name="digits", path=None, scale=True))
-    overrides = ["data=npz", "data.path=digits.npz", "tracking=none", "study.trials=5"]
-    overrides += ["study.space.train.learning_rate.high=0.1"]
-    labels = digits.test.labels
-    running = {}
-    for y_test in (labels, np.random.default_rng(0).permutation(labels)):
-        folder = tmp_path_factory.mktemp("twin")
-        np.savez(
-            folder / "digits.npz",
-            x_train=digits.train.features,
-            y_train=digits.train.labels,
-            x_test=digits.test.features,
-            y_test=y_test,
-        )
-        running[folder] = subprocess.Popen(
-            [sys.executable, *SMOKE, *overrides],
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    yield running
-    for process in running.values():
-        process.kill()
-        process.communicate()
+    folder = tmp_path_factory.mktemp("twin")
+    np.savez(
+        folder / "digits.npz",
+        x_train=digits.train.features.astype(np.float32),  # bytes would be scaled by 255
+        y_train=digits.train.labels,
+        x_test=digits.test.features.astype(np.float32),
+        y_test=np.random.default_rng(0).permutation(digits.test.labels),
+    )
+    running = subprocess.Popen(
+        [sys.executable, *COMMAND, "data=npz", "data.path=digits.npz", "tracking=none"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield folder, running
+    running.kill()
+    running.communicate()
 
 
 @pytest.fixture(scope="module")
-def launches(tmp_path_factory: pytest.TempPathFactory, twins: object) -> list[Launch]:
-    """The smoke study with 3 trials, the same command again, and then topped up to 4.
-
+def launches(tmp_path_factory: pytest.TempPathFactory, twin: object) -> list[Launch]:
+    """The smoke study with 5 trials, the same command again, and then topped up to 6.
 
     The last trial needs no Keras: where trials run is no part of what a study is.
     """
-    del twins  # they only run meanwhile, so that no core is idle
+    del twin  # it only runs meanwhile, so that no core is idle
     folder = tmp_path_factory.mktemp("smoke")
 
-    def launch(trials: int, *more: str) -> Launch:
-        done = run_python([*SMOKE, f"study.trials={trials}", *more], folder)
-        state = (entries_of(folder, "smoke"), mlflow_runs(folder)) if not done.returncode else ()
-        return Launch(done.stdout, done.stderr, done.returncode, *(state or ([], [])))
+    def launch(*arguments: str) -> Launch:
+        done = run_python(arguments, folder)
+        assert done.returncode == 0, done.stderr
+        return Launch(done.stdout, done.stderr, entries_of(folder, "smoke"), mlflow_runs(folder))
 
-    return [launch(3), launch(3), launch(4, "launcher.trainer=tests.search.fakes.curve_trainer")]
+    without_keras = "launcher.trainer=tests.search.fakes.curve_trainer"
+    return [
+        launch(*COMMAND),
+        launch(*COMMAND),
+        launch("-c", MAIN, *SMOKE, "study.trials=6", without_keras),
+    ]
 
 
 def test_a_study_runs_from_one_command_without_a_word_on_stderr(launches: list[Launch]) -> None:
-    assert [(launch.code, launch.stderr) for launch in launches] == [(0, "")] * 3
+    assert [launch.stderr for launch in launches] == [""] * 3
+
+
+def test_the_coordinator_never_imports_what_trains(launches: list[Launch]) -> None:
+    imported = set(json.loads(launches[2].stdout.splitlines()[-1]))
+    assert {"optuna", "mlflow"} <= imported
+    assert imported.isdisjoint({"tensorflow", "keras", "jax"})
 
 
 def test_the_trial_table_has_every_trial_of_the_study(launches: list[Launch]) -> None:
     entries = launches[0].entries
-    assert [entry.number for entry in entries] == [0, 1, 2]
+    assert [entry.number for entry in entries] == list(range(5))
     for entry in entries:
         assert entry.state in ("complete", "pruned")
         assert entry.result is not None
@@ -161,7 +175,7 @@ def test_mlflow_has_one_parent_and_a_nested_run_for_each_trial(launches: list[La
     assert parent.params["model.dropout"] == "0.0 .. 0.5"
     assert "Does everything work?" in parent.tags["mlflow.note.content"]
     assert {run.tags["mlflow.parentRunId"] for run in trials} == {parent.tags["run"]}
-    assert [run.tags["trial.number"] for run in trials] == ["0", "1", "2"]
+    assert [run.tags["trial.number"] for run in trials] == list("01234")
 
 
 def test_mlflow_shows_of_a_trial_what_the_table_has(launches: list[Launch]) -> None:
@@ -211,17 +225,17 @@ def test_the_parent_ends_with_the_best_value_so_far(launches: list[Launch]) -> N
 
 def test_the_same_command_again_finds_nothing_left_to_do(launches: list[Launch]) -> None:
     first, again, _ = launches
-    assert "Nothing left to do: smoke has its 3 trials." in again.stdout
+    assert "Nothing left to do: smoke has its 5 trials." in again.stdout
     assert again.entries == first.entries
     assert again.runs == first.runs
 
 
 def test_a_higher_target_tops_the_study_up(launches: list[Launch]) -> None:
     first, _, topped_up = launches
-    assert topped_up.entries[:3] == first.entries
-    assert [entry.number for entry in topped_up.entries] == [0, 1, 2, 3]
-    assert topped_up.runs[1:4] == first.runs[1:]
-    assert len(topped_up.runs) == 5
+    assert topped_up.entries[:5] == first.entries
+    assert [entry.number for entry in topped_up.entries] == list(range(6))
+    assert topped_up.runs[1:6] == first.runs[1:]
+    assert len(topped_up.runs) == 7
 
 
 def test_the_best_parameters_that_are_printed_can_be_pasted(launches: list[Launch]) -> None:
@@ -232,7 +246,7 @@ def test_the_best_parameters_that_are_printed_can_be_pasted(launches: list[Launc
     assert best.value == max(
         entry.value or 0.0 for entry in launches[0].entries if entry.state == "complete"
     )
-    run = run_config(compose(["+study=smoke", "train.epochs=3", *shlex.split(lines[place + 1])]))
+    run = run_config(compose([*SMOKE, *shlex.split(lines[place + 1])]))
     assert run.parameters() == best.run
 
 
@@ -240,13 +254,13 @@ def test_the_best_parameters_that_are_printed_can_be_pasted(launches: list[Launc
 
 
 def test_the_test_set_never_steers_the_search(
-    twins: "dict[Path, subprocess.Popen[str]]",
+    launches: list[Launch], twin: "tuple[Path, subprocess.Popen[str]]"
 ) -> None:
     """The same study, with the test labels permuted, makes the same trials, prunings and winner."""
-    for running in twins.values():
-        _, problems = running.communicate(timeout=300)
-        assert running.returncode == 0, problems
-    one, other = (entries_of(folder, "smoke") for folder in twins)
+    folder, running = twin
+    _, problems = running.communicate(timeout=300)
+    assert running.returncode == 0, problems
+    one, other = launches[0].entries, entries_of(folder, "smoke")
 
     def steered_by(entries: list[Entry]) -> list[object]:
         return [
@@ -268,10 +282,9 @@ def test_the_test_set_never_steers_the_search(
 # MNIST.
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("MNIST_PATH"), reason="MNIST_PATH does not name MNIST")
-def test_a_study_of_mnist_learns(tmp_path: Path) -> None:
+def test_a_study_of_mnist_learns(tmp_path: Path, mnist_path: Path) -> None:
     overrides = ["study.trials=2", "train.epochs=1", "model.hidden_units=32", "tracking=none"]
+    overrides.append(f"data.path={mnist_path}")
     done = run_python(["-m", "search.optimize", "+study=dropout", *overrides], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     entries = entries_of(tmp_path, "dropout")

@@ -11,6 +11,7 @@ from pipeline.compose import CONF
 from pipeline.errors import ConfigError
 from search.config import Setup, read
 from search.engines.optuna import OptunaEngine
+from search.storage import open_storage
 from search.study import Engine, Entry
 from search.trials import TrialTable
 from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of, study_of
@@ -162,9 +163,10 @@ def test_a_pruner_decides_after_a_restart_as_if_there_had_been_none(url: str, pr
     )
     table = TrialTable.open(url, study_of(setup))
     whole = Session(setup, table, engine_of(setup, ()))
+    storage = open_storage(url)
     values = [0.5, 0.6, 0.2, 0.7, 0.1, 0.65, 0.3, 0.61, 0.05, 0.66, 0.62, 0.69]
     for number, value in enumerate(values):
-        anew = engine_of(setup, TrialTable.load(url, setup.study.name).entries())
+        anew = engine_of(setup, TrialTable(storage, table.name).entries())
         anew.ask()
         decisions = [anew.report(number, epoch, value * (1 - 0.5**epoch)) for epoch in range(1, 10)]
         fails = number % 4 == 3  # after two rungs
@@ -189,7 +191,7 @@ OTHERS: dict[str, Any] = {
     "multivariate": False,
     "group": True,
     "constant_liar": False,
-    "x0": "{model.dropout: 0.2}",
+    "x0": {"model.dropout": 0.2},
     "sigma0": 0.1,
     "warn_independent_sampling": True,
     "consider_pruned_trials": True,
@@ -228,7 +230,8 @@ def test_an_argument_reaches_the_constructor(
     group: str, option: str, argument: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Optuna keeps its arguments to itself, so the constructor is listened to."""
-    values = composed(f"{group}={option}", f"{group}.{argument}={OTHERS[argument]}")
+    values = composed(f"{group}={option}")
+    values[group][argument] = OTHERS[argument]
     module, _, name = values[group]["_target_"].rpartition(".")
     cls = getattr(importlib.import_module(module), name)
     constructor = cls.__init__
