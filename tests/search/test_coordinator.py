@@ -439,9 +439,13 @@ def test_what_the_engine_notes_at_the_end_of_a_trial_is_kept_however_it_ends(url
 
 def test_a_trial_goes_on_from_where_another_ended_over_launches_too(url: str) -> None:
     """As far as the engine says, from the epoch, the weights and the optimizer of the other."""
-    before = Launch(url, engine=Scripted(suggest(0.1, epochs=2), continues=True))
-    assert [epoch.epoch for epoch in before.run(1)[0].history] == [1, 2]
-    before.weights.save_state(0, state(2))  # a study that is met has removed it
+
+    def script(task: Task) -> Script:
+        before.stopper.drain(float("inf"))  # a study that is met removes its states
+        return trains(task)
+
+    before = Launch(url, script, engine=Scripted(suggest(0.1, epochs=2), continues=True))
+    assert [epoch.epoch for epoch in before.run(2)[0].history] == [1, 2]
     longer = suggest(0.1, epochs=5, continues=0)
     after = Launch(url, engine=Scripted(longer, continues=True))
     entry = after.run(2)[1]
