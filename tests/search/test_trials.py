@@ -210,38 +210,22 @@ def test_only_plumblines_own_studies_are_named(url: str) -> None:
 def test_a_study_goes_on_only_with_the_settings_that_it_began_with(
     url: str, overrides: list[str], space: dict[str, Any], digest: str, difference: str
 ) -> None:
-    table = opened(url)
-    table.complete(asked(table), run_result([0.5]), {}, {})
+    """The error shows all that changed, and nothing else."""
+    opened(url)
     with pytest.raises(ConfigError) as caught:
         opened(url, *overrides, space=space, digest=digest)
     message = str(caught.value)
     assert message.startswith("study.name: 'test' exists with other settings:\n")
     assert difference in message
     assert "study.name=" in message.splitlines()[-1]
-    assert len(opened(url).entries()) == 1
+    assert len(message.splitlines()) <= 4
 
 
-def test_only_what_changed_is_shown(url: str) -> None:
-    opened(url)
-    with pytest.raises(ConfigError) as caught:
-        opened(url, "train.epochs=5")
-    assert len(str(caught.value).splitlines()) == 3
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "study.trials=99",
-        "study.question=Why?",
-        "launcher.workers=3",
-        "sampler=random",
-        "pruner=none",
-    ],
-)
-def test_what_makes_trials_no_less_comparable_may_change(url: str, override: str) -> None:
+def test_what_makes_trials_no_less_comparable_may_change(url: str) -> None:
     table = opened(url)
     asked(table)
-    again = opened(url, override)
+    workers = ("launcher.workers=3", "sampler=random", "pruner=none")
+    again = opened(url, "study.trials=99", "study.question=Why?", *workers)
     assert again.uid == table.uid
     assert len(again.entries()) == 1
 
