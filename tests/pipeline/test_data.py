@@ -85,17 +85,15 @@ def test_mnist_is_recognized_by_its_digest(real: Dataset) -> None:
     assert real.shape == (28, 28)
 
 
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzipped"])
-def test_mnist_is_the_same_from_npz_and_from_idx(
-    real: Dataset, tmp_path: Path, zipped: bool
-) -> None:
+def test_mnist_is_the_same_from_npz_and_from_idx(real: Dataset, tmp_path: Path) -> None:
+    """Gzipped, as it is published; smaller files below are tried both ways."""
     arrays = {
         "x_train": real.train.features,
         "y_train": real.train.labels.astype(np.uint8),
         "x_test": real.test.features,
         "y_test": real.test.labels.astype(np.uint8),
     }
-    again = load(mnist(save_idx(tmp_path / "idx", arrays, zipped)))
+    again = load(mnist(save_idx(tmp_path / "idx", arrays, zipped=True)))
     assert again.digest == real.digest
     np.testing.assert_array_equal(again.train.features, real.train.features)
     np.testing.assert_array_equal(again.test.labels, real.test.labels)

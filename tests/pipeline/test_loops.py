@@ -151,8 +151,10 @@ def test_the_optimizer_is_the_named_one_at_the_given_or_its_own_rate(
         "nadam": keras.optimizers.Nadam,
         "adagrad": keras.optimizers.Adagrad,
     }.items():
-        own = base.make_optimizer(run_config(f"train.optimizer={name}", "train.learning_rate=null"))
-        given = base.make_optimizer(run_config(f"train.optimizer={name}", "train.learning_rate=3"))
+        own, given = (
+            base.make_optimizer(with_train(run_config(), optimizer=name, learning_rate=rate))
+            for rate in (None, 3.0)
+        )
         assert type(own) is type(given) is kind
         assert (float(own.learning_rate), float(given.learning_rate)) == (
             float(kind().learning_rate),
@@ -163,7 +165,7 @@ def test_the_optimizer_is_the_named_one_at_the_given_or_its_own_rate(
 def test_dropout_has_the_effect_that_it_has_in_model_fit(
     run_config: MakeRunConfig, rows: Arrays
 ) -> None:
-    """Over 20 seeds the losses after an epoch have the same mean within four standard errors.
+    """Over 12 seeds the losses after an epoch have the same mean within four standard errors.
 
     On TensorFlow even the units dropped are the same.
     """
@@ -178,15 +180,15 @@ def test_dropout_has_the_effect_that_it_has_in_model_fit(
         start = loop.state()
         (place,) = (n for n, array in enumerate(start) if array.shape == (2,))  # the dropout seed
         found = losses[f"{name} {rate}"] = []
-        for seed in range(20):
+        for seed in range(12):
             start[place] = np.array([seed, 0], start[place].dtype)
             loop.load_state(start)
             found.append(loop.epoch(rows, order).loss)
     compiled, plain, more = (np.array(values) for values in losses.values())
-    error = np.sqrt((compiled.var() + plain.var()) / 20)
+    error = np.sqrt((compiled.var() + plain.var()) / 12)
     assert abs(compiled.mean() - plain.mean()) < 4 * error
     assert more.mean() - compiled.mean() > 8 * error, "or the tolerance is too wide"
-    assert len(set(compiled)) == 20, "every seed drops units of its own"
+    assert len(set(compiled)) == 12, "every seed drops units of its own"
     if BACKEND == "tensorflow":
         np.testing.assert_allclose(compiled, plain, rtol=1e-5)
 
