@@ -24,7 +24,6 @@ DOORS = {
     "jax": ["pipeline/device.py", "pipeline/loops/"],
     "keras": ["pipeline/"],
     "sklearn": ["pipeline/data.py"],
-    "keras_tuner": ["search/oracles/library.py"],
 }
 """Third-party tool -> the files and folders that may import it, anywhere in them. All of them do."""
 
