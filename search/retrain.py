@@ -41,7 +41,9 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
     while step is not None:
         pruned = step.result is not None and step.result.stop == "pruned"
         legs.insert(0, Leg(recorded_run(step), len(step.history) if pruned else None))
-        step = None if step.continues is None else entries[step.continues]
+        # One whose predecessor's state was gone has trained from its first epoch.
+        alone = step.continues is None or any(epoch.epoch == 1 for epoch in step.history)
+        step = None if alone or step.continues is None else entries[step.continues]
     threads = int(entry.worker.get("threads", 1))
     before = os.environ.get("KERAS_BACKEND")
     os.environ["KERAS_BACKEND"] = entry.worker.get("backend", before or "tensorflow")
