@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study ui test test-all lint types check clean lock
+.PHONY: help setup study export serve replicate ui test test-all lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,15 @@ study: $(READY) ## run a study: STUDY=dropout DATA=mnist (without DATA: mnist if
 	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true); \
 	set -x; $(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
 
+export: $(READY) ## write the best model of STUDY=dropout to exports/, checked and registered in MLflow
+	$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)
+
+serve: $(READY) ## answer on http://127.0.0.1:5001/invocations with the champion of STUDY=dropout
+	PATH="$(CURDIR)/$(BIN):$$PATH" mlflow models serve -m models:/$(STUDY)@champion --env-manager local -p 5001
+
+replicate: $(READY) ## run the published networks and compare; LONG=1 for those of 200 epochs and more
+	$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)
+
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/python -m mlflow ui --workers 1
 
@@ -49,6 +58,10 @@ lint: $(READY) ## ruff: style and formatting
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
+
+bench: ## measure against hand-written loops on MNIST: DATA=mnist.npz (default: MNIST_PATH)
+	$(MAKE) --no-print-directory setup EXTRAS=test,bench
+	$(BIN)/python benchmarks/compare.py "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
 
 check: test lint types ## everything before a commit
 

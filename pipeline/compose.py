@@ -70,6 +70,13 @@ def to_yaml(values: Mapping[str, Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dict(values)))
 
 
+def from_yaml(text: str) -> dict[str, Any]:
+    """What `to_yaml` made `text` of."""
+    values = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
 def _defaults() -> dict[str, Any]:
     return OmegaConf.to_container(hydra_compose("config"), resolve=False)  # type: ignore[return-value]
 

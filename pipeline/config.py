@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad"]
-Loss = Literal["categorical_crossentropy", "mse"]
+Loss = Literal["categorical_crossentropy", "binary_crossentropy", "mse"]
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 
 METRICS: tuple[str, ...] = get_args(Metric)
@@ -51,12 +51,15 @@ class DataConfig(Section):
     """Which data set, and where.
 
     `path`: a Keras-layout `.npz`, or for `mnist` also a folder of the four IDX files; None looks in
-    the usual places (see `pipeline.data`). `scale`: bring features to [0, 1].
+    the usual places (see `pipeline.data`). `scale`: bring features to [0, 1]. `test_split`: None takes
+    the data set's own test set; a fraction in (0, 1) splits the training rows at random instead, and
+    that part is the test set.
     """
 
     name: Literal["mnist", "digits", "npz"]
     path: Annotated[str, Field(min_length=1)] | None
     scale: bool
+    test_split: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _path_fits(self) -> "DataConfig":
@@ -104,7 +107,8 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How the network is trained.
 
-    `learning_rate`: > 0; None is Keras's own default for the optimizer. `validation_split`: the last
+    `learning_rate`: > 0; None is Keras's own default for the optimizer. `momentum`: in [0, 1), for
+    sgd and rmsprop. `validation_split`: the last
     fraction of the training rows, in [0, 1), held out before any shuffling, as Keras does.
     `patience`: epochs without an improvement of more than `min_delta` in the objective's metric
     before training stops; None never stops early. `seed`: initial weights, shuffling and dropout.
@@ -114,6 +118,7 @@ class TrainConfig(Section):
 
     optimizer: OptimizerName
     learning_rate: Annotated[float, Field(gt=0)] | None
+    momentum: Annotated[float, Field(ge=0, lt=1)]
     batch_size: PositiveInt
     epochs: PositiveInt
     validation_split: Annotated[float, Field(ge=0, lt=1)]
@@ -123,6 +128,15 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     precision: Literal["float32", "mixed_bfloat16"]
     loop: Literal["auto", "keras"]
+
+    @model_validator(mode="after")
+    def _momentum_fits(self) -> "TrainConfig":
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise ValueError(
+                f"train.momentum: only sgd and rmsprop take one, got {self.momentum} with "
+                f"train.optimizer={self.optimizer} (set train.momentum=0.0)"
+            )
+        return self
 
 
 class ObjectiveConfig(Section):
@@ -196,10 +210,16 @@ class RunConfig(Section):
 
 
 class TrackingConfig(Section):
-    """Where runs are published. `uri`: an MLflow tracking URI."""
+    """Where runs are published. `uri`: an MLflow tracking URI.
+
+    `report_seconds`: how often a running study's report is made anew; None: at its end only.
+    `keep_models`: of how many of the best trials the weights are kept.
+    """
 
     name: Literal["mlflow", "none"]
     uri: Annotated[str, Field(min_length=1)] | None
+    report_seconds: Annotated[float, Field(gt=0)] | None
+    keep_models: PositiveInt
 
     @model_validator(mode="after")
     def _mlflow_has_a_uri(self) -> "TrackingConfig":

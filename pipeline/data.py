@@ -167,9 +167,22 @@ def load(config: DataConfig) -> Dataset:
         )
     train = Split(arrays["x_train"], arrays["y_train"].astype(np.int64))
     test = Split(arrays["x_test"], arrays["y_test"].astype(np.int64))
+    if config.test_split is not None:
+        train, test = _split_at_random(train, config.test_split)
     low, high = _range(config, train.features)
     classes = int(max(train.labels.max(), test.labels.max())) + 1
     return Dataset(config.name, source, train, test, classes, low, high)
+
+
+def _split_at_random(rows: Split, test_split: float) -> tuple[Split, Split]:
+    """`rows` in two, always the same two: the last `test_split` of one shuffle."""
+    order = np.random.default_rng(0).permutation(len(rows))
+    split_at = validation_start(len(rows), test_split)
+    train, test = order[:split_at], order[split_at:]
+    return (
+        Split(rows.features[train], rows.labels[train]),
+        Split(rows.features[test], rows.labels[test]),
+    )
 
 
 def _range(

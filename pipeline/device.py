@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 
 def limit_threads(threads: int) -> None:
@@ -60,3 +61,14 @@ def device_name() -> str:
         return "cpu"
     details = tf.config.experimental.get_device_details(gpus[0])
     return str(details.get("device_name", gpus[0].name))
+
+
+def backend_versions() -> dict[str, str]:
+    """The backend, and the versions of what computes the numbers of a run."""
+    import keras
+
+    backend = keras.backend.backend()
+    return {
+        "backend": backend,
+        **{f"version.{name}": version(name) for name in ("keras", backend, "numpy")},
+    }

@@ -1,10 +1,43 @@
 """Test metrics: the only code that scores the test set, called once a run is decided."""
 
-from pipeline.data import Arrays
-from pipeline.loops import Loop
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data import Arrays, Split
+
+if TYPE_CHECKING:  # judging what somebody else computed needs no Keras
+    from pipeline.loops import Loop
+
+Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""From N inputs to N x classes probabilities."""
 
 
-def evaluate(loop: Loop, test: Arrays) -> dict[str, float]:
+def evaluate(loop: "Loop", test: Arrays) -> dict[str, float]:
     """`test_loss` and `test_accuracy` (fraction in [0, 1]) of the network in `loop`."""
     scores = loop.evaluate(test)
     return {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a predictor made of a test set: N x classes probabilities, and how many classes are right."""
+
+    probabilities: NDArray[np.float32]
+    right: int
+
+    def undecided(self, margin: float) -> int:
+        """Rows whose two most probable classes are less than `margin` apart."""
+        second, first = np.sort(self.probabilities, axis=1)[:, -2:].T
+        return int((first - second < margin).sum())
+
+
+def judge(predict: Predict, inputs: NDArray[Any], test: Split) -> Judged:
+    """Score the probabilities that `predict` gives for `inputs`, the features of `test`."""
+    probabilities = predict(inputs)
+    if probabilities.shape[:1] != test.labels.shape or not np.isfinite(probabilities).all():
+        raise ValueError(f"expected {len(test)} rows of numbers, got {probabilities.shape}")
+    return Judged(probabilities, int((probabilities.argmax(axis=1) == test.labels).sum()))

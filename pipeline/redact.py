@@ -3,7 +3,7 @@
 import re
 
 # To the last @: a password that should have been encoded may hold one.
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*):\S*@")
+_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@]*(?:@[^\s@/]*)*@")
 _NAMED_PASSWORD = re.compile(r"(?i)(password|passwd|pwd|token|secret)=[^\s&'\"]+")
 
 

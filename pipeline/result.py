@@ -11,6 +11,9 @@ Weights = list[NDArray[Any]]
 
 Stop = Literal["completed", "early_stopped", "pruned"]
 
+Confusion = tuple[tuple[int, ...], ...]
+"""How many validation rows of each true class (rows) were taken for each class (columns)."""
+
 
 @dataclass(frozen=True)
 class EpochMetrics:
@@ -27,11 +30,21 @@ OnEpoch = Callable[[EpochMetrics], bool]
 
 
 @dataclass(frozen=True)
+class Example:
+    """A training row, its true class, and the probabilities that a network gives the classes."""
+
+    row: int
+    label: int
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class RunResult:
     """A finished run. Everything about the test set was measured after `value` was fixed.
 
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
-    by phase. `parameters`: trainable weights. `loop`: the training loop it took.
+    by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
+    `hardest` are of the validation rows; empty where there are none, or too many classes to show.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -45,6 +58,8 @@ class RunResult:
     model_summary: str
     device: str
     loop: str
+    confusion: Confusion = ()
+    hardest: tuple[Example, ...] = ()
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
@@ -61,7 +76,12 @@ class RunResult:
     def from_json(cls, tree: Mapping[str, Any]) -> "RunResult":
         """The result that `dataclasses.asdict` and JSON made `tree` of."""
         history = tuple(EpochMetrics(**epoch) for epoch in tree["history"])
-        return cls(**{**tree, "history": history})
+        confusion = tuple(tuple(row) for row in tree.get("confusion", ()))
+        hardest = tuple(
+            Example(each["row"], each["label"], tuple(each["probabilities"]))
+            for each in tree.get("hardest", ())
+        )
+        return cls(**{**tree, "history": history, "confusion": confusion, "hardest": hardest})
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import time
 from pipeline.config import RunConfig
 from pipeline.data import Dataset
 from pipeline.device import device_name
+from pipeline.diagnosis import MOST_CLASSES, confusion, hardest
 from pipeline.evaluate import evaluate
-from pipeline.result import OnEpoch, Outcome, RunResult, State
-from pipeline.training import train
+from pipeline.result import Confusion, Example, OnEpoch, Outcome, RunResult, State
+from pipeline.training import Trained, train
 
 
 def execute(
@@ -25,6 +26,7 @@ def execute(
     scoring = time.perf_counter()
     test = evaluate(trained.loop, dataset.test_arrays)
     ended = time.perf_counter()
+    matrix, examples = _diagnose(trained, dataset)
     seconds = [epoch.seconds for epoch in trained.history]
     result = RunResult(
         history=trained.history,
@@ -38,12 +40,27 @@ def execute(
             "compile_seconds": max(0.0, seconds[0] - statistics.median(seconds[1:] or seconds)),
             "train_seconds": trained.train_seconds,
             "test_seconds": ended - scoring,
-            "seconds_total": ended - started,
+            "seconds_total": time.perf_counter() - started,
         },
         examples_per_second=trained.examples * len(seconds) / trained.train_seconds,
         parameters=trained.parameters,
         model_summary=trained.model_summary,
         device=device_name(),
         loop=trained.loop.name,
+        confusion=matrix,
+        hardest=examples,
     )
     return Outcome(result, trained.loop.weights(), trained.state)
+
+
+def _diagnose(trained: Trained, dataset: Dataset) -> tuple[Confusion, tuple[Example, ...]]:
+    """What the best epoch's weights get wrong on the validation rows."""
+    rows = dataset.train_arrays
+    validation = rows.part(trained.examples, len(rows.inputs))
+    if not len(validation.inputs) or dataset.classes > MOST_CLASSES:
+        return (), ()
+    probabilities = trained.loop.probabilities(validation)
+    return (
+        confusion(probabilities, validation.targets),
+        hardest(probabilities, validation.targets, trained.examples),
+    )

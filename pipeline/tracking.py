@@ -81,6 +81,22 @@ class MlflowTracker:
             self._runs.clear()
             raise
 
+    def log_files(self, experiment: str, uid: str, folder: Path, under: str | None) -> bool:
+        """Make the files in `folder` artifacts of the run of `uid`, `under` that path, over older ones.
+
+        False where the run is not published. Nothing else of it changes.
+        """
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            return False
+        runs = self._client.search_runs(
+            [found.experiment_id], f"tags.{UID} = '{uid}'", max_results=1
+        )
+        if not runs:
+            return False
+        self._client.log_artifacts(runs[0].info.run_id, str(folder), under)
+        return True
+
     def _publish(self, record: RunRecord) -> bool:
         runs = self._known_runs(record.experiment)
         run = runs.get(record.uid)
@@ -197,7 +213,7 @@ class MlflowTracker:
     def _end(self, run: _Run, record: RunRecord) -> None:
         for path, text in record.texts.items():
             self._client.log_text(run.run_id, text, path)
-        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
+        ended_at = _end_of(record)
         self._client.set_terminated(run.run_id, record.status, ended_at)
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
@@ -233,6 +249,10 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     )
     context = entities.InputTag("mlflow.data.context", "training")
     return entities.DatasetInput(dataset=dataset, tags=[context])
+
+
+def _end_of(record: RunRecord) -> int | None:
+    return None if record.ended_at is None else _milliseconds(record.ended_at)
 
 
 def _milliseconds(seconds: float) -> int:

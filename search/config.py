@@ -13,16 +13,18 @@ from pipeline.config import RunConfig, Section, TrackingConfig, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
 from search.launchers.base import LauncherConfig
-from search.space import Space, parse
+from search.parse import parse
+from search.space import Space
 from search.study import StudyConfig
 
 _GRID = "search.engines.optuna.GridSampler"
+_DEFAULT_ORACLE = "search.oracles.random.RandomOracle"
 
 
 class EngineConfig(Section):
     """Which library suggests trials."""
 
-    name: Literal["optuna"]
+    name: Literal["optuna", "keras_tuner"]
 
 
 class StorageConfig(Section):
@@ -32,11 +34,17 @@ class StorageConfig(Section):
     weights: Annotated[str, Field(min_length=1)]
 
 
+class ReportConfig(Section):
+    """`path`: the file that `python -m search.report` writes."""
+
+    path: Annotated[str, Field(min_length=1)]
+
+
 @dataclass(frozen=True)
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `grid_size`: how many points a grid has; None for other samplers.
+    `grid_size`: how many points a grid has; None for other samplers. `make_oracle`: None for Optuna.
     """
 
     run: RunConfig
@@ -50,16 +58,15 @@ class Setup:
     sampler_seed: int | None
     grid_size: int | None
     pruner: Any
+    make_oracle: Callable[[], Any] | None
     values: Mapping[str, Any]
 
     @property
     def search(self) -> dict[str, str]:
-        """Engine, sampler and pruner by name."""
-        return {
-            "engine": self.engine.name,
-            "sampler": _class_name(self.values["sampler"]),
-            "pruner": _class_name(self.values["pruner"]),
-        }
+        """The engine and what of it suggests and prunes, by name."""
+        parts = ("sampler", "pruner") if self.make_oracle is None else ("oracle",)
+        names = {part: _class_name(self.values[part]) for part in parts}
+        return {"engine": self.engine.name, **names}
 
 
 def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
@@ -73,7 +80,13 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     study = validated(StudyConfig, values["study"], "study")
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
-    grid = space.grid() if values["sampler"].get("_target_") == _GRID else None
+    make_oracle = None
+    if engine.name == "keras_tuner":
+        make_oracle = _oracle(values["oracle"], run, space)
+    elif values["oracle"]["_target_"] != _DEFAULT_ORACLE:
+        raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
+    grids = make_oracle is None and values["sampler"].get("_target_") == _GRID
+    grid = space.grid() if grids else None
     arguments = {} if grid is None else {"search_space": grid}
     make_sampler = partial(build, values["sampler"], "sampler", **arguments)
     make_sampler()  # its own checks, before anything is created
@@ -90,8 +103,18 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         sampler_seed=seed,
         grid_size=None if grid is None else math.prod(map(len, grid.values())),
         pruner=build(values["pruner"], "pruner"),
+        make_oracle=make_oracle,
         values=values,
     )
+
+
+def _oracle(spec: Mapping[str, Any], run: RunConfig, space: Space) -> Callable[[], Any]:
+    # Only here, because KerasTuner takes two seconds to import.
+    from search.engines.keras_tuner import KerasTunerEngine
+
+    make_oracle = partial(build, spec, "oracle")
+    KerasTunerEngine(run.objective.direction, space, make_oracle, ())  # its own checks
+    return make_oracle
 
 
 def _class_name(spec: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
 
 import dataclasses
+import statistics
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.leaderboard import ranked
 from search.stopping import Stopper
 from search.study import Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
@@ -127,6 +129,7 @@ class Coordinator:
         attempts: int,
         watcher: Watcher,
         stopper: Stopper,
+        keep: int = 3,
     ) -> None:
         self._study = study
         self._table = table
@@ -136,10 +139,15 @@ class Coordinator:
         self._attempts = attempts
         self._watcher = watcher
         self._stopper = stopper
+        self._keep = keep
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
+        self._durations = [
+            entry.result.timings["seconds_total"] for entry in table.entries() if entry.result
+        ]
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
+        self._engine_waits = False
         self._usage = Usage()
         self.met = False
 
@@ -149,15 +157,21 @@ class Coordinator:
         Trials that an earlier coordinator left running go first, with their parameters. When the
         stopper says so, it returns earlier; trials given up then stay running in the table, which is
         how the next launch finds them.
-        Raises PlumblineError when no worker can train, or the same exception ends trial after trial.
+        Raises PlumblineError when no worker can train, the same exception ends trial after trial, or
+        the engine waits for trials although none runs.
         """
+        self._retain()
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
         while True:
             while self._launcher.free() and (trial := self._next(target)) is not None:
                 self._submit(trial)
             if not self._running:
+                if self._engine_waits and not self._stopper.draining:
+                    raise PlumblineError("the engine waits for trials to end, but none is running")
                 self.met = not self._stopper.draining or self._is_met(target)
+                if self.met:
+                    self._weights.remove_states()
                 return
             if self._stopper.expired:
                 return
@@ -174,6 +188,7 @@ class Coordinator:
         return not self._waiting and self._asked >= target
 
     def _next(self, target: int) -> Trial | None:
+        self._stopper.allow(statistics.median(self._durations) if self._durations else 0.0)
         if self._stopper.draining:
             return None
         if self._waiting:
@@ -181,6 +196,7 @@ class Coordinator:
         if self._asked >= target:
             return None
         suggestion = self._engine.ask()
+        self._engine_waits = suggestion == "wait"
         if not isinstance(suggestion, Suggestion):
             return None
         self._asked += 1
@@ -218,13 +234,9 @@ class Coordinator:
             prune = self._engine.report(trial.number, event.metrics.epoch, value)
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
-            self._failures.clear()
-            if event.state is not None:
-                self._weights.save_state(trial.number, event.state)
-            notes = self._engine.notes(trial.number)
-            self._ended(self._table.complete(trial, event.result, running.worker, notes))
+            self._finished(running, event)
         elif isinstance(event, Failed):
-            self._ended(self._table.fail(trial, event.reason, running.history))
+            self._fail(running, event.reason)
             if event.traceback is None:
                 self._failures.clear()
             else:
@@ -232,19 +244,47 @@ class Coordinator:
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
 
+    def _finished(self, running: Running, event: Finished) -> None:
+        trial, result = running.trial, event.result
+        self._failures.clear()
+        self._durations.append(result.timings["seconds_total"])
+        # Arrays before the record: what the table counts on is there.
+        if event.state is not None:
+            self._weights.save_state(trial.number, event.state)
+        if result.stop != "pruned" and self._is_among_the_best(result.value):
+            self._weights.save(trial.number, event.weights)
+        notes = self._engine.notes(trial.number)
+        self._ended(self._table.complete(trial, result, running.worker, notes))
+        self._retain()
+
     def _lost(self, running: Running, reason: str) -> None:
         trial = dataclasses.replace(running.trial, losses=running.trial.losses + 1)
         if trial.losses < self._attempts:
             del self._running[trial.number]
             self._waiting.appendleft(trial)
         else:
-            reason = f"{trial.losses} workers died of it: {reason}"
-            self._ended(self._table.fail(trial, reason, running.history))
+            self._fail(running, f"{trial.losses} workers died of it: {reason}")
+
+    def _fail(self, running: Running, reason: str) -> None:
+        notes = self._engine.notes(running.trial.number)
+        self._ended(self._table.fail(running.trial, reason, running.history, notes, running.worker))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
         self._engine.tell(entry)
         self._watcher.ended(entry)
+
+    def _best(self) -> list[Entry]:
+        return ranked(self._table.entries(), self._study.base.objective)[: self._keep]
+
+    def _is_among_the_best(self, value: float) -> bool:
+        best = self._best()
+        objective = self._study.base.objective
+        return len(best) < self._keep or objective.better(value, best[-1].value)
+
+    def _retain(self) -> None:
+        """Keep the weights of the best trials, and no others."""
+        self._weights.keep_only([entry.number for entry in self._best()])
 
     def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
         # Its class and place: the message may name parameters, which differ from trial to trial.

@@ -5,29 +5,30 @@ python -m search.optimize +study=dropout
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.publisher import Publisher
+    from pipeline.config import DataConfig
     from pipeline.record import Status
     from search.config import Setup
-    from search.coordinator import Running
-    from search.progress import Progress
-    from search.records import Records
-    from search.study import Entry
+    from search.reporter import Reporter
+    from search.study import Engine, Entry, Study
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
 
-_PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
+_REPORT_SECONDS = (
+    60.0  # how long it waits for the last report, or a sixth of that if it was stopped
+)
 
 
 def main(values: dict[str, Any]) -> int:
     """Bring the study to its target. 0: met; 75: stopped before, the same command goes on."""
     from pipeline.cli import listing
     from pipeline.compose import CONF
+    from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
@@ -35,9 +36,11 @@ def main(values: dict[str, Any]) -> int:
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
+    data = locate(setup.run.data)
+    study = _study(setup, data)  # before the lock, which is the first thing that is created
     try:
         with stopping_at_once(), study_lock(setup.storage.url, name, wait=lock == "wait"):
-            return _run(setup)
+            return _run(setup, data, study)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -48,47 +51,43 @@ def main(values: dict[str, Any]) -> int:
         ) from None
 
 
-def _run(setup: "Setup") -> int:
+def _study(setup: "Setup", data: "DataConfig") -> "Study":
+    from pipeline.data import check_rows, load
+    from pipeline.train import dataset_info
+    from search.study import Study
+
+    dataset = load(data)  # to be checked: workers load their own
+    check_rows(dataset, setup.run.train.validation_split)
+    return Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
+
+
+def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
-    from pipeline.data import check_rows, load, locate
-    from pipeline.train import dataset_info, open_publisher
+    from pipeline.record import environment_tags
+    from pipeline.train import open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
-    from search.engines.optuna import OptunaEngine
     from search.launchers.local import LocalLauncher, default_workers
+    from search.leaderboard import summary
     from search.progress import Progress
     from search.records import Records
-    from search.report import summary
     from search.stopping import Stopper
     from search.storage import errors_named
-    from search.study import Study
+    from search.summary import SummaryFile
     from search.trials import TrialTable
+    from search.watcher import StudyWatcher
     from search.weights import WeightStore
 
     console = Console(highlight=False)
     objective = setup.run.objective
-    data = locate(setup.run.data)
-    dataset = load(data)
-    check_rows(dataset, setup.run.train.validation_split)
-    study = Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
-    del dataset  # workers load their own
-
     with errors_named(setup.storage.url):
         table = TrialTable.open(setup.storage.url, study)
-        table.describe(study.about(to_yaml(setup.values), shlex.join(_command())))
+        about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
+        table.describe(about)
         entries = table.entries()
-        engine = OptunaEngine(
-            setup.study.name,
-            objective.direction,
-            objective.metric,
-            setup.space,
-            setup.make_sampler,
-            setup.sampler_seed,
-            setup.pruner,
-            entries,
-        )
+        engine = _engine(setup, entries)
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
@@ -98,8 +97,11 @@ def _run(setup: "Setup") -> int:
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
-        watcher = _Watcher(progress, Records(table.about(), table.uid), publisher, ended)
-        stopper = Stopper(setup.launcher.grace_seconds, progress.note)
+        reporter = _reporter(setup) if missing > 0 else None
+        glance = SummaryFile(Path(setup.study.summary), setup.study.name, target, objective)
+        records = Records(table.about(), table.uid)
+        watcher = StudyWatcher(progress, records, publisher, reporter, glance, ended)
+        stopper = Stopper(setup.launcher.grace_seconds, progress.note, setup.study.max_seconds)
         status: Status = "KILLED"
         try:
             if missing > 0 or table.interrupted():
@@ -119,9 +121,12 @@ def _run(setup: "Setup") -> int:
                             setup.launcher.attempts,
                             watcher,
                             stopper,
+                            setup.tracking.keep_models,
                         )
                         coordinator.run(target)
                         met = coordinator.met
+                        if met and len(table.entries()) < target:
+                            progress.note("The engine has nothing more to suggest.")
                         progress.note(coordinator.usage())
                     finally:
                         launcher.close()
@@ -131,70 +136,52 @@ def _run(setup: "Setup") -> int:
             status = "FINISHED" if met else "KILLED"
         finally:
             unpublished = watcher.close(status)
-        console.print(summary(table.entries(), objective))
+            if reporter is not None:
+                wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
+                reporter.close(0 if unpublished else wait)
+        console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
     if unpublished:
         progress.note(
             f"\n{unpublished} runs are not published yet: python -m search.publish does it later."
         )
     elif publisher is not None:
         progress.note(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
+    if setup.study.on_end is not None and (problem := glance.call(setup.study.on_end)):
+        progress.note(problem)
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
 
 
-class _Watcher:
-    """Passes on what happens in a study to the screen and to the publisher."""
+def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
+    objective = setup.run.objective
+    if setup.make_oracle is not None:
+        from search.engines.keras_tuner import KerasTunerEngine
 
-    def __init__(
-        self,
-        progress: "Progress",
-        records: "Records",
-        publisher: "Publisher | None",
-        ended: "list[Entry]",
-    ) -> None:
-        self._progress = progress
-        self._records = records
-        self._publisher = publisher
-        self._ended = {entry.number: entry for entry in ended}
-        self._running: dict[int, Entry] = {}
-        self._publish_study("RUNNING")
-        for entry in ended:  # what an earlier launch recorded but could not publish
-            self._publish(entry)
+        return KerasTunerEngine(objective.direction, setup.space, setup.make_oracle, entries)
+    from search.engines.optuna import OptunaEngine
 
-    def running(self, trials: "Mapping[int, Running]") -> None:
-        """Show and publish what is new of the running trials."""
-        self._progress.update(trials)
-        for number, trial in trials.items():
-            before, now = self._running.get(number), trial.entry
-            if now.worker and now != before:
-                self._running[number] = now
-                self._publish(now)
+    return OptunaEngine(
+        setup.study.name,
+        objective.direction,
+        objective.metric,
+        setup.space,
+        setup.make_sampler,
+        setup.sampler_seed,
+        setup.pruner,
+        entries,
+    )
 
-    def ended(self, entry: "Entry") -> None:
-        """Show and publish a trial that ended."""
-        self._running.pop(entry.number, None)
-        self._ended[entry.number] = entry
-        self._progress.ended(entry)
-        self._publish(entry)
-        self._publish_study("RUNNING")
 
-    def close(self, status: "Status") -> int:
-        """End the study's own run, and those of trials given up; how many runs are not published."""
-        if self._publisher is None:
-            return 0
-        for entry in self._running.values():
-            self._publisher.update(self._records.given_up(entry))
-        self._publish_study(status)
-        return self._publisher.close(_PUBLISH_SECONDS)
+def _reporter(setup: "Setup") -> "Reporter | None":
+    from search.reporter import Reporter, Source
 
-    def _publish(self, entry: "Entry") -> None:
-        if self._publisher is not None:
-            self._publisher.update(self._records.of_trial(entry))
-
-    def _publish_study(self, status: "Status") -> None:
-        if self._publisher is not None:
-            self._publisher.update(self._records.of_study(list(self._ended.values()), status))
+    if setup.tracking.name == "none":
+        return None
+    source = Source(setup.storage.url, setup.study.name, setup.tracking)
+    return Reporter(
+        source, setup.tracking.report_seconds, lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _command() -> list[str]:

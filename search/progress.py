@@ -114,15 +114,21 @@ class Progress:
             return "best -"
         return f"best {self._best.value:.4f} (trial {self._best.number})"
 
-    def _left(self) -> str:
-        """How long the rest takes if trials go on as they did."""
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if trials go on as they did; None before the first one ended."""
         if not self._seconds:
-            return "?"
+            return None
         now = time.time()
         usual = statistics.mean(self._seconds)
         begun = sum(min(now - trial.entry.started_at, usual) for trial in self._running)
-        left = (max(0, self._target - self._ended) * usual - begun) / self._workers
-        minutes, seconds = divmod(round(max(0.0, left)), 60)
+        left = max(0, self._target - self._ended) * usual - begun
+        return max(0.0, left / self._workers)
+
+    def _left(self) -> str:
+        left = self.seconds_left()
+        if left is None:
+            return "?"
+        minutes, seconds = divmod(round(left), 60)
         return f"{minutes}:{seconds:02d}"
 
     def _view(self) -> RenderableType:
@@ -144,7 +150,7 @@ class Progress:
             )
             table.add_row(
                 str(entry.number),
-                f"{len(entry.history)}/{trial.epochs}",
+                f"{entry.history[-1].epoch if entry.history else 0}/{trial.epochs}",
                 f"{last:.4f}" if last is not None else "-",
                 f"{now - entry.started_at:.0f}",
                 Text(params, overflow="ellipsis", no_wrap=True),

@@ -1,10 +1,12 @@
 """From the trial table to records: what the tracker is told of a study and its trials."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from pipeline.config import as_override
+from pipeline.diagnosis import per_class
 from pipeline.record import (
     Point,
     RunRecord,
@@ -14,6 +16,7 @@ from pipeline.record import (
     final_points,
 )
 from pipeline.redact import redact
+from pipeline.result import Confusion
 from search.study import About, Entry, TrialState
 
 _STATUS: dict[TrialState, Status] = {
@@ -21,6 +24,11 @@ _STATUS: dict[TrialState, Status] = {
     "complete": "FINISHED",
     "pruned": "FINISHED",  # it has results; the tag trial.state tells it from a complete one
     "failed": "FAILED",
+}
+_EXIT: dict[Status, str] = {
+    "RUNNING": "Running.",
+    "FINISHED": "Finished (exit code 0).",
+    "KILLED": "Stopped before its target (exit code 75); the command goes on.",
 }
 _NAME_LENGTH = 120
 
@@ -39,6 +47,8 @@ class Records:
         if entry.result is not None and entry.ended_at is not None:
             points += final_points(entry.result, entry.ended_at)
             texts["model_summary.txt"] = entry.result.model_summary
+            if entry.result.confusion:
+                texts["confusion.json"] = _confusion(entry.result.confusion)
         tags = {
             **environment_tags(),
             **self.about.search,
@@ -47,6 +57,8 @@ class Records:
             "trial.state": entry.state,
             "data.digest": self.about.dataset.digest,
         }
+        if entry.continues is not None:
+            tags["trial.continues"] = str(entry.continues)
         if entry.reason is not None:
             tags["trial.reason"] = redact(entry.reason)
         return RunRecord(
@@ -95,7 +107,7 @@ class Records:
             **environment_tags(),
             **self.about.search,
             "study.trials": str(self.about.trials),
-            "mlflow.note.content": self._note(best),
+            "mlflow.note.content": self._note(ended, best, status),
         }
         if best is not None:
             tags["study.best_trial"] = str(best.number)
@@ -114,14 +126,33 @@ class Records:
             dataset=self.about.dataset,
         )
 
-    def _note(self, best: Entry | None) -> str:
-        lines = [f"**{self.about.question or self.about.name}**", "", "Varied:", ""]
-        lines += [f"- `{path}`: {text}" for path, text in self.about.space.items()]
-        if best is not None and best.value is not None:
-            metric = self.about.objective.metric
-            lines += ["", f"Best so far: trial {best.number}, {metric} {best.value:.4f}", ""]
-            lines += ["```", pasted(best.params), "```"]
-        return "\n".join([*lines, "", "Go on, or top up:", "", "```", self.about.command, "```"])
+    def _note(self, ended: Sequence[Entry], best: Entry | None, status: Status) -> str:
+        about = self.about
+        states = [entry.state for entry in ended]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
+        lines = [
+            f"**{about.question or about.name}**"
+        ]  # MLflow shows three lines, and the rest on a click
+        if best is not None and best.value is not None and best.result is not None:
+            metric, test = about.objective.metric, best.result.test["test_accuracy"]
+            lines += ["", f"Best: trial {best.number}, {metric} **{best.value:.4f}**, with", ""]
+            lines += ["```", pasted(best.params), "```", ""]
+            lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
+        lines += ["", "Space:", ""]
+        lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
+        lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
+        lines += [f"{_EXIT[status]} {len(ended)} of {about.trials} trials: {counts}."]
+        return "\n".join(lines)
+
+
+def _confusion(matrix: Confusion) -> str:
+    """The confusion matrix of the validation rows, and what follows from it for each class."""
+    tree = {
+        "of": "validation rows; one line per true class, one column per predicted class",
+        "matrix": matrix,
+        "classes": [asdict(scores) for scores in per_class(matrix)],
+    }
+    return json.dumps(tree, indent=1).replace("\n   ", " ").replace("\n  ]", " ]")
 
 
 def objective_params(about: About) -> dict[str, str]:
@@ -141,12 +172,17 @@ def trial_name(entry: Entry) -> str:
 
 def shown(value: object) -> str:
     """A value short enough for a table: four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else as_override(value)
+    return f"{value:.4g}" if isinstance(value, float) else as_override(_decoded(value))
 
 
 def pasted(params: Mapping[str, object]) -> str:
     """`params` as they are typed on the command line."""
     return " ".join(
-        f"'{path}={text}'" if "[" in (text := as_override(value)) else f"{path}={text}"
+        f"'{path}={text}'" if "[" in (text := as_override(_decoded(value))) else f"{path}={text}"
         for path, value in params.items()
     )
+
+
+def _decoded(value: object) -> object:
+    """A stored value as it was chosen: no choice but a list begins with a bracket."""
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

@@ -1,72 +1,82 @@
-"""What a person reads at the end of a study: the leaderboard and the best parameters."""
+"""The report of a study as one HTML page that opens offline; its figures go to MLflow too.
 
-from collections.abc import Sequence
+python -m search.report study=dropout
+python -m search.report study.name=dropout report.path=dropout.html
+"""
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
-from pipeline.config import ObjectiveConfig
-from search.records import pasted, shown
-from search.study import Entry
-
-
-def ranked(entries: Sequence[Entry], objective: ObjectiveConfig) -> list[Entry]:
-    """The complete trials, best first; of equals the earlier one."""
-    sign = -1 if objective.maximizes else 1
-    complete = [entry for entry in entries if entry.state == "complete" and entry.value is not None]
-    return sorted(complete, key=lambda entry: (sign * (entry.value or 0.0), entry.number))
+from pipeline.cli import command
 
 
-def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int = 10) -> Table:
-    """The best `rows` trials with their parameters, objective, test metrics and seconds."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("trial", justify="right")
-    best = ranked(entries, objective)[:rows]
-    params = list(best[0].params) if best else []
-    for path in params:
-        table.add_column(_header(path.rpartition(".")[2]), justify="right")
-    for name in (objective.metric, "test_accuracy", "best_epoch", "seconds"):
-        table.add_column(_header(name), justify="right")
-    for entry in best:
-        result = entry.result
-        if result is None:
-            continue
-        table.add_row(
-            str(entry.number),
-            *(shown(entry.params.get(path)) for path in params),
-            f"{result.value:.4f}",
-            f"{result.test['test_accuracy']:.4f}",
-            str(result.best_epoch),
-            f"{result.timings['seconds_total']:.1f}",
+def main(values: dict[str, Any]) -> int:
+    """Write `report.path` and publish the report. 69: it is written, but the tracker is away."""
+    from pipeline.config import TrackingConfig, validated
+    from pipeline.errors import UnavailableError
+    from search.config import ReportConfig, StorageConfig
+    from search.rendering import publish, render
+    from search.reporter import Source
+    from search.storage import errors_named, sqlite_file
+
+    storage = validated(StorageConfig, values["storage"], "storage")
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    path = Path(validated(ReportConfig, values["report"], "report").path)
+    with errors_named(storage.url), tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
+        source = Source(storage.url, _chosen(values["study"]["name"], storage.url), tracking)
+        problem, folders = render(source, Path(name), pictures_of_trials=True)
+        if problem:
+            print(f"report: {problem}", file=sys.stderr)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(name) / "study" / "report.html", path)
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
+        database = (
+            sqlite_file(str(tracking.uri)) if str(tracking.uri).startswith("sqlite") else None
         )
-    return table
-
-
-def _header(name: str) -> str:
-    """`name` so that a narrow table can break it."""
-    return name.replace("_", " ")
-
-
-def summary(entries: Sequence[Entry], objective: ObjectiveConfig) -> RenderableType:
-    """The leaderboard, how the trials ended, and the best parameters to paste back."""
-    states = [entry.state for entry in entries]
-    counts = ", ".join(
-        f"{states.count(state)} {state}"
-        for state in ("complete", "pruned", "failed", "running")
-        if state in states
+        if tracking.name == "none" or (database is not None and not database.exists()):
+            return 0  # nothing is published here
+        try:
+            published = publish(source, folders, Path(name) / "study")
+        except Exception as error:
+            raise UnavailableError(
+                f"{path} is written, but it can't be published to {tracking.uri}: "
+                f"{(str(error).splitlines() or [''])[0]}"
+            ) from error
+    print(
+        f"Published with the study's run in {tracking.uri}"
+        if published
+        else "Not all of its runs are published yet: python -m search.publish, then this again."
     )
-    best = ranked(entries, objective)
-    parts: list[RenderableType] = [Text(f"{len(entries)} trials: {counts}")]
-    for entry in entries:
-        if entry.state == "failed":
-            first_line = (entry.reason or "").splitlines()[0]
-            parts.append(Text(f"  trial {entry.number} failed: {first_line}", style="red"))
-    if best:
-        parts += [
-            Text(),
-            leaderboard(entries, objective),
-            Text(f"\nBest parameters (trial {best[0].number}):"),
-            Text(f"  {pasted(best[0].params)}", style="bold", no_wrap=True, overflow="ignore"),
-        ]
-    return Group(*parts)
+    return 0
+
+
+def _chosen(name: str | None, url: str) -> str:
+    from pipeline.errors import ConfigError
+    from search.storage import sqlite_file
+    from search.trials import TrialTable
+
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise ConfigError(f"storage.url: there is no study database {file.absolute()}")
+    names = TrialTable.names(url)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name not in names:
+        given = "is missing" if name is None else f"no study {name!r} here"
+        raise ConfigError(f"study.name: {given}, there are: {', '.join(names)}")
+    return str(name)
+
+
+def _help(_: Path) -> str:
+    return (
+        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write.\n"
+        "exit codes: 0 written, 2 no such study, 69 written, but the tracker can't be reached"
+    )
+
+
+if __name__ == "__main__":
+    description = "Write a study's report as one HTML page, and publish its figures."
+    sys.exit(command(sys.argv[1:], main, "search.report", description, _help))

@@ -1,27 +1,22 @@
-"""The search space: which fields of a RunConfig vary, and over what.
+"""The search space: which fields of a RunConfig vary, over what, and under which condition."""
 
-In YAML it is a tree that mirrors the configuration. A leaf is a list of choices, or a range
-`{low: 0.0, high: 0.6}` with `step` or `log: true` if wanted.
-"""
-
-import itertools
 import json
-import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pipeline.config import RunConfig, Section, as_override, did_you_mean, flatten, validated
+from pipeline.config import RunConfig, Section, as_override, flatten, validated
 from pipeline.errors import ConfigError
 
 Number = int | float
 Stored = str | int | float | bool | None
 """A value as the trial table stores it: lists become JSON text."""
 
-_SEARCHABLE = ("model", "train")
-_RANGE_KEYS = {"low", "high", "step", "log"}
+LAYER = re.compile(r"model\.hidden_units\.layer([1-9]\d*)")
+"""A dimension for the width of one hidden layer, counted from 1; it counts up to `model.depth`."""
 
 
 class Range(Section):
@@ -96,10 +91,29 @@ def encode(value: Any) -> Stored:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A dimension counts only where `path` has one of `values` (as stored)."""
+
+    path: str
+    values: tuple[Stored, ...]
+
+    def __str__(self) -> str:
+        return f"when {self.path} is " + " or ".join(as_override(value) for value in self.values)
+
+
+@dataclass(frozen=True)
 class Space:
-    """Dimensions by override path, in the order of the configuration."""
+    """Dimensions by override path; those with a condition come after what it depends on."""
 
     dimensions: Mapping[str, Dimension]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+    def is_active(self, path: str, params: Mapping[str, Stored]) -> bool:
+        """Whether the dimension `path` counts, given the `params` that come before it."""
+        condition = self.conditions.get(path)
+        if condition is None:
+            return True
+        return any(same(params.get(condition.path), value) for value in condition.values)
 
     def apply(
         self, base: RunConfig, params: Mapping[str, Stored], epochs: int | None = None
@@ -111,24 +125,36 @@ class Space:
         values = {path: self.decode(path, value) for path, value in params.items()}
         if epochs is not None:
             values["train.epochs"] = epochs
-        return _replaced(base, values)
+        return replaced(base, values)
 
     def decode(self, path: str, value: Stored) -> Any:
         """The configuration's value for a stored one."""
         dimension = self.dimensions[path]
         if isinstance(dimension, Choices):
-            return next(option for option in dimension.options if _same(encode(option), value))
+            return next(option for option in dimension.options if same(encode(option), value))
         return value
 
     def describe(self) -> dict[str, str]:
         """Every dimension as one line of text."""
-        return {path: str(dimension) for path, dimension in self.dimensions.items()}
+        return {
+            path: " ".join(map(str, filter(None, (dimension, self.conditions.get(path)))))
+            for path, dimension in self.dimensions.items()
+        }
+
+    def fields(self) -> set[str]:
+        """Override paths of the settings that vary."""
+        return {"model.hidden_units" if LAYER.fullmatch(path) else path for path in self.dimensions}
 
     def grid(self) -> dict[str, list[Stored]]:
         """All values of every dimension.
 
-        Raises ConfigError where there are infinitely many.
+        Raises ConfigError where there are infinitely many, or a condition.
         """
+        if self.conditions:
+            path = next(iter(self.conditions))
+            raise ConfigError(
+                f"study.space.{path}: a grid takes no conditions (take another sampler)"
+            )
         values: dict[str, list[Stored]] = {}
         for path, dimension in self.dimensions.items():
             if (points := dimension.grid()) is None:
@@ -140,131 +166,32 @@ class Space:
         return values
 
 
-def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
-    """The space that `tree` describes around `base`, wholly checked.
+def replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """`base` with `values` by override path in place; widths of single layers make up a list.
 
-    Every bound and every choice is tried on its field, alone and in pairs, so that no trial can be
-    asked for that the configuration refuses. Raises ConfigError with one line for each fault.
+    Raises ConfigError where the result breaks a rule.
     """
-    faults: list[str] = []
-    dimensions: dict[str, Dimension] = {}
-    fields = _fields(base)
-    for path, leaf in _leaves(tree):
-        try:
-            dimensions[path] = _dimension(path, leaf, fields)
-        except ConfigError as error:
-            faults.append(str(error))
-    if not dimensions and not faults:
-        faults.append("study.space: is empty; name what varies, for example model.dropout")
-    faults += _refused(dimensions, base) if not faults else []
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return Space(dimensions)
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and not (set(value) & _RANGE_KEYS):
-            yield from _leaves(value, f"{path}.")
-        else:
-            yield path, value
-
-
-def _fields(base: RunConfig) -> dict[str, Any]:
-    """The type of every field that can be searched, by override path."""
-    return {
-        f"{section}.{name}": field.annotation
-        for section in _SEARCHABLE
-        for name, field in type(getattr(base, section)).model_fields.items()
-    }
-
-
-def _dimension(path: str, leaf: Any, fields: Mapping[str, Any]) -> Dimension:
-    place = f"study.space.{path}"
-    if path not in fields:
-        raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, fields))
-    if isinstance(leaf, list):
-        if not leaf:
-            raise ConfigError(f"{place}: expected at least one choice, got an empty list")
-        options = tuple(tuple(item) if isinstance(item, list) else item for item in leaf)
-        stored = [(type(item), item) for item in map(encode, options)]
-        if len(set(stored)) < len(stored):
-            raise ConfigError(f"{place}: expected different choices, got {as_override(leaf)}")
-        return Choices(options)
-    if not isinstance(leaf, Mapping):
-        raise ConfigError(
-            f"{place}: expected a list of choices or {{low: ..., high: ...}}, got {as_override(leaf)}"
-        )
-    kinds = _members(fields[path])
-    if not kinds & {int, float}:
-        raise ConfigError(f"{place}: takes a list of choices, not a range")
-    try:
-        return validated(Range, {**leaf, "integer": float not in kinds}, place)
-    except ConfigError as error:
-        # A rule between two keys names no key of its own.
-        raise ConfigError(
-            "\n".join(
-                line if line.startswith(place) else f"{place}: {line}"
-                for line in str(error).splitlines()
-            )
-        ) from None
-
-
-def _members(annotation: Any) -> set[Any]:
-    """The plain types in a union, without what annotates them."""
-    if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return set().union(*(_members(member) for member in get_args(annotation)))
-    return {annotation}
-
-
-def _refused(dimensions: Mapping[str, Dimension], base: RunConfig) -> list[str]:
-    """One line for each bound or choice that the configuration refuses, alone or beside another."""
-    start = {path: dimension.probes()[0] for path, dimension in dimensions.items()}
-    faults: list[str] = []
-    for path, dimension in dimensions.items():
-        for value in dimension.probes():
-            fault = _fault(base, {**start, path: value})
-            if fault is not None and fault.startswith(f"{path}:"):
-                faults.append(f"study.space.{fault}")
-    if faults:
-        return list(dict.fromkeys(faults))
-    for one, other in itertools.combinations_with_replacement(dimensions, 2):
-        for first in dimensions[one].probes():
-            for second in dimensions[other].probes():
-                values = {one: first, other: second}
-                if fault := _fault(base, {**start, **values}):
-                    shown = " with ".join(f"{k}={as_override(v)}" for k, v in values.items())
-                    return [f"study.space: {shown} is refused: {fault}"]
-    return []
-
-
-def _fault(base: RunConfig, values: Mapping[str, Any]) -> str | None:
-    try:
-        _replaced(base, values)
-    except ConfigError as error:
-        return str(error)
-    return None
-
-
-def _replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     tree = base.model_dump()
+    widths: dict[int, Any] = {}
     for path, value in values.items():
-        section, name = path.split(".")
-        tree[section][name] = value
+        if layer := LAYER.fullmatch(path):
+            widths[int(layer[1])] = value
+        else:
+            section, name = path.split(".")
+            tree[section][name] = value
+    if widths:
+        tree["model"]["hidden_units"] = [widths[layer] for layer in sorted(widths)]
     return validated(RunConfig, tree)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Equality that tells 1 from True, as a choice does."""
     return type(one) is type(other) and bool(one == other)
 
 
 def fixed(base: RunConfig, space: Space) -> dict[str, str]:
     """The parameters of `base` that do not vary, as override text."""
-    varied = space.dimensions
+    varied = space.fields()
     return {
         path: as_override(value) for path, value in flatten(base.model_dump()) if path not in varied
     }

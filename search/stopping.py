@@ -12,11 +12,30 @@ from pipeline.errors import StoppedError
 class Stopper:
     """Whether new trials may start (`draining`), and whether running ones are given up (`expired`)."""
 
-    def __init__(self, grace_seconds: float, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        grace_seconds: float,
+        note: Callable[[str], None],
+        max_seconds: float | None = None,
+    ) -> None:
         self._grace_seconds = grace_seconds
         self._note = note
-        self._deadline = float("inf")
+        self._deadline = float("inf") if max_seconds is None else time.monotonic() + max_seconds
         self.draining = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Until running trials are given up; infinite while nothing says so."""
+        return self._deadline - time.monotonic()
+
+    def allow(self, usual_seconds: float) -> None:
+        """Start no more trials where the time that is left is less than a trial usually takes."""
+        if not self.draining and usual_seconds > self.seconds_left:
+            self._note(
+                f"study.max_seconds: {max(0.0, self.seconds_left):.0f} s are left, a trial takes "
+                f"{usual_seconds:.0f} s: no more trials."
+            )
+            self.drain(float("inf"))
 
     @property
     def expired(self) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, field_validator
@@ -20,6 +21,7 @@ class StudyConfig(Section):
     """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
 
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
+    `max_seconds`: budget of one launch. `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -27,6 +29,9 @@ class StudyConfig(Section):
     trials: Annotated[int, Field(ge=1)]
     lock: Literal["fail", "wait", "skip"]
     space: Mapping[str, Any]
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
+    on_end: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -51,7 +56,9 @@ class Study:
     dataset: DatasetInfo
     search: Mapping[str, str]
 
-    def about(self, config: str, command: str) -> "About":
+    def about(
+        self, config: str, command: str, versions: Mapping[str, str] = MappingProxyType({})
+    ) -> "About":
         """What people read of it, for the trial table."""
         return About(
             name=self.config.name,
@@ -63,6 +70,7 @@ class Study:
             dataset=self.dataset,
             config=redact(config),
             command=redact(command),
+            versions=dict(versions),
         )
 
 
@@ -71,7 +79,7 @@ class About:
     """What people read of a study. It stands in the trial table, so that reports need nothing else.
 
     `config`: the composed configuration as YAML; `command`: what to type to go on. Both without
-    passwords.
+    passwords. `versions`: of what computed the numbers.
     """
 
     name: str
@@ -83,6 +91,7 @@ class About:
     dataset: DatasetInfo
     config: str
     command: str
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As the trial table stores it."""

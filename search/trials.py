@@ -120,7 +120,9 @@ class TrialTable:
         frozen = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
             params=dict(suggestion.params),
-            distributions=distributions(space),
+            distributions={
+                path: _distribution(space.dimensions[path]) for path in suggestion.params
+            },
             user_attrs={
                 _PLAN: {"epochs": suggestion.epochs, "continues": suggestion.continues},
                 _NOTES: dict(suggestion.notes),
@@ -156,14 +158,28 @@ class TrialTable:
         facts = {"result": asdict(result), "worker": dict(worker), "notes": dict(notes)}
         return self._end(trial, "pruned" if result.stop == "pruned" else "complete", facts)
 
-    def fail(self, trial: Trial, reason: str, history: Sequence[EpochMetrics]) -> Entry:
-        """Record a trial that failed, with the epochs that it got to."""
-        epochs = [asdict(epoch) for epoch in history]
-        return self._end(trial, "failed", {"reason": redact(reason), "history": epochs})
+    def fail(
+        self,
+        trial: Trial,
+        reason: str,
+        history: Sequence[EpochMetrics],
+        notes: Mapping[str, Any] | None = None,
+        worker: Mapping[str, str] | None = None,
+    ) -> Entry:
+        """Record a trial that failed, with the epochs that it got to. `notes`: as in `complete`."""
+        facts = {
+            "reason": redact(reason),
+            "history": [asdict(epoch) for epoch in history],
+            "notes": dict(notes or {}),
+            "worker": dict(worker or {}),
+        }
+        return self._end(trial, "failed", facts)
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
         end = {"at": time.time(), **facts}
-        entry = replace(self._entries[trial.number], state=state, **_ended(end))
+        before = self._entries[trial.number]
+        notes = {**before.notes, **end["notes"]}
+        entry = replace(before, state=state, **(_ended(end) | {"notes": notes}))
         trial_id = self._ids[trial.number]
         # The facts before the state: a trial that shows as finished is recorded whole.
         self._storage.set_trial_user_attr(trial_id, _END, end)
@@ -229,16 +245,15 @@ def _started(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"ended_at": end["at"]}
+    facts: dict[str, Any] = {"ended_at": end["at"], "worker": end.get("worker", {})}
     if "result" in end:
         result = RunResult.from_json(end["result"])
         facts |= {"result": result, "value": result.value, "history": result.history}
-        facts |= {"worker": end["worker"]}
-        if end["notes"]:
-            facts |= {"notes": end["notes"]}
     else:
         history = tuple(EpochMetrics(**epoch) for epoch in end["history"])
         facts |= {"reason": end["reason"], "history": history}
+    if end.get("notes"):
+        facts |= {"notes": end["notes"]}
     return facts
 
 

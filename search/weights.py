@@ -1,7 +1,9 @@
 """Arrays of trials on disk: the weights of the best ones, and states that others go on from."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,10 +21,44 @@ class WeightStore:
         """Keep where trial `number` ended, for another to go on from."""
         self._save(self._folder / f"{number}-state.npz", [np.array(state.epoch), *state.arrays])
 
-    def state(self, number: int) -> State:
-        """Where trial `number` ended. Raises StorageError where that was not kept."""
-        epoch, *arrays = self._load(self._folder / f"{number}-state.npz")
+    def state(self, number: int) -> State | None:
+        """Where trial `number` ended, or None where that was not kept.
+
+        Then its successor trains from the start: longer, to the same numbers, because the order of
+        the rows and the units dropped depend only on the seed and the epoch.
+        """
+        file = self._folder / f"{number}-state.npz"
+        if not file.exists():
+            return None
+        epoch, *arrays = self._load(file)
         return State(int(epoch), arrays)
+
+    def save(self, number: int, weights: Weights) -> None:
+        """Keep the weights that trial `number` ended with."""
+        self._save(self._folder / f"{number}.npz", weights)
+
+    def load(self, number: int) -> Weights:
+        """The weights of trial `number`. Raises StorageError where they were not kept."""
+        return self._load(self._folder / f"{number}.npz")
+
+    def kept(self) -> set[int]:
+        """The trials whose weights are here."""
+        return {int(file.stem) for file in self._folder.glob("*.npz") if file.stem.isdecimal()}
+
+    def keep_only(self, numbers: Collection[int]) -> None:
+        """Delete the weights of all trials but `numbers`. States are left alone."""
+        for number in self.kept().difference(numbers):
+            (self._folder / f"{number}.npz").unlink(missing_ok=True)
+
+    def remove_states(self) -> None:
+        """Remove all states: no trial goes on from another any more."""
+        for file in self._folder.glob("*-state.*"):
+            file.unlink()
+
+    def weights(self, number: int) -> Weights | None:
+        """Trained weights of trial `number` at its best epoch; None where they were not kept."""
+        file = self._folder / f"{number}.npz"
+        return self._load(file) if file.exists() else None
 
     def _save(self, file: Path, arrays: Weights) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -37,5 +73,5 @@ class WeightStore:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise StorageError(f"{file}: the weights can't be read: {error}") from None

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import connection, parent_process
 from pkgutil import resolve_name
 from typing import Any
@@ -33,19 +34,25 @@ MakeTrainer = Callable[[DataConfig, int], Trainer]
 
 
 def keras_trainer(data: DataConfig, threads: int) -> Trainer:
-    """The real thing: Keras imported and the data loaded once for all trials of a worker."""
-    from pipeline.device import device_name, limit_threads
+    """The real thing: Keras imported, and the data loaded once for all trials of a worker.
+
+    `data`: where the coordinator found the data. A run's own settings (scaling, split) still count.
+    """
+    from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
     from pipeline.data import load
     from pipeline.run import execute
 
-    dataset = load(data)
+    dataset_of = cache(load)
 
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
-        return execute(run, dataset, on_epoch, start)
+        found = run.data.model_copy(update={"path": data.path})
+        return execute(run, dataset_of(found), on_epoch, start)
 
-    return Trainer(train, {"device": device_name(), "threads": str(threads)})
+    dataset_of(data)  # before the first trial, so that its time is no trial's
+    about = {"device": device_name(), "threads": str(threads), **backend_versions()}
+    return Trainer(train, about)
 
 
 def main(

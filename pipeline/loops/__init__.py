@@ -27,7 +27,15 @@ def loop_for(run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
     model, train = run.model, run.train
     key = (
         *(model.layers, model.activation, model.dropout > 0, model.l1 > 0, model.l2 > 0),
-        *(train.optimizer, train.loss, train.batch_size, train.precision, shape, classes),
+        *(
+            train.optimizer,
+            train.momentum,
+            train.loss,
+            train.batch_size,
+            train.precision,
+            shape,
+            classes,
+        ),
     )
     if key not in _compiled:
         _compiled[key] = _compile(backend, run, shape, classes)

@@ -27,6 +27,7 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
     "mse": keras.losses.MeanSquaredError,
 }
 
@@ -56,6 +57,9 @@ class Loop(Protocol):
     def evaluate(self, rows: Arrays) -> Scores:
         """Scores of the present weights on `rows`."""
 
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        """N x classes: what the present weights make of N `rows`."""
+
     def weights(self) -> Weights:
         """A copy of the trainable weights."""
 
@@ -77,8 +81,12 @@ def make_loss(run: RunConfig) -> keras.losses.Loss:
 def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
     """The optimizer that `run` names, at its learning rate or Keras's default."""
     optimizer = _OPTIMIZERS[run.train.optimizer]
-    rate = run.train.learning_rate
-    return optimizer() if rate is None else optimizer(learning_rate=rate)
+    settings: dict[str, float] = {}
+    if run.train.learning_rate is not None:
+        settings["learning_rate"] = run.train.learning_rate
+    if run.train.momentum:
+        settings["momentum"] = run.train.momentum
+    return optimizer(**settings)
 
 
 class CompiledLoop:
@@ -125,12 +133,13 @@ class CompiledLoop:
         return list(model.non_trainable_variables)  # an MLP has no others
 
 
-_on_device: dict[tuple[int, int], tuple[Arrays, Any, Any]] = {}
+_on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}
 
 
 def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, Any]:
     """`rows` as the backend's tensors, copied by `put` once for all loops of this process."""
-    key = (rows.inputs.__array_interface__["data"][0], len(rows.inputs))
+    inputs, targets = (array.__array_interface__["data"][0] for array in rows)
+    key = (inputs, targets, len(rows.inputs))
     if key not in _on_device:
         _on_device[key] = (
             rows,
@@ -138,6 +147,15 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             put(rows.targets),
         )  # rows: keeps the address taken
     return _on_device[key][1:]
+
+
+def probabilities(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
+    """What `model` makes of `inputs`, once through: for that, tracing it would cost more than it saves."""
+    parts = [
+        keras.ops.convert_to_numpy(model(inputs[start : start + EVALUATION_ROWS], training=False))
+        for start in range(0, len(inputs), EVALUATION_ROWS)
+    ]
+    return np.concatenate(parts)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

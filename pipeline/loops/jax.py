@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays
-from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device, probabilities
 
 
 class JaxLoop(CompiledLoop):
@@ -36,6 +36,9 @@ class JaxLoop(CompiledLoop):
     def evaluate(self, rows: Arrays) -> Scores:
         weights = [variable.value for variable in self._model.trainable_variables]
         return _scores(self._score(weights, self._knob_values(), *on_device(rows, jnp.asarray)))
+
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        return probabilities(self._model, on_device(rows, jnp.asarray)[0])
 
     def _knob_values(self) -> list[jax.Array]:
         return [knob.value for knob in self._knobs.variables]
@@ -64,9 +67,10 @@ class JaxLoop(CompiledLoop):
         def loss_of(weights: Any) -> Any:
             fixed = [*zip(seeds, seed_values, strict=True), *self._turned(knobs)]
             mapping = [*zip(trainable, weights, strict=True), *fixed]
-            with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            with keras.StatelessScope(state_mapping=mapping) as scope:
                 probabilities = model(images, training=True)
-            loss = self._loss(labels, probabilities) + sum(scope.losses)
+                penalty = sum(model.losses)  # computed anew at each look, from what is mapped
+            loss = self._loss(labels, probabilities) + penalty
             return loss, (probabilities, [scope.get_current_value(seed) for seed in seeds])
 
         (loss, (probabilities, seed_values)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
@@ -82,9 +86,10 @@ class JaxLoop(CompiledLoop):
         loss, hits = 0.0, 0
         for start in range(0, rows, EVALUATION_ROWS):
             labels = targets[start : start + EVALUATION_ROWS]
-            with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            with keras.StatelessScope(state_mapping=mapping):
                 probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
-            loss += (self._loss(labels, probabilities) + sum(scope.losses)) * len(labels)
+                penalty = sum(self._model.losses)
+            loss += (self._loss(labels, probabilities) + penalty) * len(labels)
             hits += _hits(labels, probabilities)
         return loss / rows, hits / rows
 

@@ -13,6 +13,7 @@ from pipeline.loops.base import (
     copies,
     make_loss,
     make_optimizer,
+    probabilities,
 )
 from pipeline.result import Weights
 
@@ -44,6 +45,9 @@ class PlainLoop:
             *rows, batch_size=EVALUATION_ROWS, verbose=0, return_dict=True
         )
         return Scores(scores["loss"], scores["categorical_accuracy"])
+
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        return probabilities(self._model, rows.inputs)
 
     def weights(self) -> Weights:
         return copies(self._model.trainable_variables)

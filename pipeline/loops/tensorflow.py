@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays
-from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device, probabilities
 
 _FUSED_FROM = 300_000
 """Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
@@ -31,6 +31,9 @@ class TensorFlowLoop(CompiledLoop):
 
     def evaluate(self, rows: Arrays) -> Scores:
         return _scores(self._score(*on_device(rows, tf.constant)))
+
+    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
+        return probabilities(self._model, on_device(rows, tf.constant)[0])
 
     def _run_epoch(self, inputs: tf.Tensor, targets: tf.Tensor, order: tf.Tensor) -> Any:
         rows, size = inputs.shape[0], self._batch_size

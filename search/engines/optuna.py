@@ -5,7 +5,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from search.space import Space
 from search.study import Entry, Suggestion
@@ -52,6 +59,7 @@ class OptunaEngine:
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._metric = metric
+        self._space = space
         self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
@@ -62,7 +70,10 @@ class OptunaEngine:
     def ask(self) -> Suggestion:
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
-        asked = self._study.ask(fixed_distributions=self._distributions)
+        asked = self._study.ask()
+        for path, distribution in self._distributions.items():
+            if self._space.is_active(path, asked.params):
+                _suggest(asked, path, distribution)
         return Suggestion(asked.params, notes=self.notes(number))
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -95,7 +106,7 @@ class OptunaEngine:
                 state=TO_OPTUNA[entry.state],
                 value={"complete": entry.value, "pruned": last}.get(entry.state),
                 params=dict(entry.params),
-                distributions=self._distributions,
+                distributions={path: self._distributions[path] for path in entry.params},
                 system_attrs=notes["trial"],
                 intermediate_values=reported,
             )
@@ -107,6 +118,28 @@ class OptunaEngine:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        if self._seed is None or self._is_sequence:
-            return self._make_sampler(seed=self._seed)
-        return self._make_sampler(seed=self._seed + number)
+        if self._seed is None:
+            return self._make_sampler(seed=None)
+        # Not seed + number: trial 1 of seed 0 would be trial 0 of seed 1, and so on in both studies.
+        mixed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
+        if not self._is_sequence:
+            return self._make_sampler(seed=mixed)
+        sampler = self._make_sampler(seed=self._seed)
+        if isinstance(sampler, optuna.samplers.QMCSampler):
+            # It draws at random until a trial has not failed: not the point that failed once more.
+            random = optuna.samplers.RandomSampler(seed=mixed)
+            sampler = self._make_sampler(seed=self._seed, independent_sampler=random)
+        return sampler
+
+
+def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:
+    if isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(path, distribution.choices)
+    elif isinstance(distribution, IntDistribution):
+        trial.suggest_int(
+            path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    elif isinstance(distribution, FloatDistribution):
+        trial.suggest_float(
+            path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -137,6 +137,10 @@ class LocalLauncher:
         try:
             while each.pipe.poll():
                 event = each.pipe.recv()
+                if isinstance(
+                    event, Started
+                ):  # a place is on the timeline what a thread is in a trace
+                    event = replace(event, worker={**event.worker, "worker": str(each.slot)})
                 events.append(event)
                 self._follow(each, event)
         except (EOFError, OSError):  # OSError: it died in the middle of a message
@@ -183,6 +187,7 @@ class LocalLauncher:
         each.pipe.close()
         each.log.unlink(missing_ok=True)
         self._workers.remove(each)
+        each.deadline = float("inf")  # its trial is told of once, dead and late as it may be
 
 
 @contextlib.contextmanager

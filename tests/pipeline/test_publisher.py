@@ -33,10 +33,13 @@ class Script:
         self.calls: list[RunRecord] = []
         self._behave = behave
 
-    def publish(self, record: RunRecord) -> None:
+    def publish(self, record: RunRecord) -> bool:
+        """True where the record was not there yet."""
         self.calls.append(record)
         self._behave(record)
+        is_new = self.latest().get(record.uid) != record
         self.published.append(record)
+        return is_new
 
     def latest(self) -> dict[str, RunRecord]:
         return {record.uid: record for record in self.published}
@@ -62,6 +65,16 @@ def test_a_record_is_published() -> None:
     publisher.update(record("apple"))
     assert publisher.close(LONG) == 0
     assert tracker.published == [record("apple")]
+
+
+def test_publications_that_changed_something_are_counted() -> None:
+    tracker = Script()
+    tracker.publish(record("pear"))  # by an earlier launch
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    for uid in ("apple", "pear", "plum"):
+        publisher.update(record(uid))
+    assert publisher.close(LONG) == 0
+    assert publisher.changed == 2
 
 
 @pytest.mark.parametrize(
@@ -199,6 +212,15 @@ def test_a_tracker_that_is_down_is_told_once_until_it_recovers() -> None:
     publisher.update(record("apple"))
     assert publisher.close(LONG) == 0
     assert problems == ["ConnectionError: down"]
+
+
+def test_a_problem_is_told_without_its_password() -> None:
+    problems: list[str] = []
+    tracker = Script(fails(1, ConnectionError("no answer from http://ada:apple@server/mlflow")))
+    publisher = Publisher(lambda: tracker, problems.append, SOON)
+    publisher.update(record("apple"))
+    assert publisher.close(LONG) == 0
+    assert problems == ["ConnectionError: no answer from http://ada:***@server/mlflow"]
 
 
 def test_a_record_that_came_during_a_failed_publication_replaces_the_failed_one() -> None:

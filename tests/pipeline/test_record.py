@@ -26,6 +26,7 @@ RESULT = RunResult(
     parameters=21,
     model_summary="a table",
     device="cpu",
+    loop="tensorflow",
 )
 
 

@@ -9,10 +9,13 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.data import Dataset, Split
 from pipeline.evaluate import evaluate
+from pipeline.loops import Loop, loop_for
 from pipeline.model import build
-from pipeline.result import EpochMetrics, RunResult
+from pipeline.result import EpochMetrics, Outcome, RunResult
 from pipeline.run import execute
 from tests.conftest import MakeRunConfig
+
+SMALL = ("model.hidden_units=64", "model.depth=1", "train.batch_size=32")
 
 
 def never(_: EpochMetrics) -> bool:
@@ -21,12 +24,17 @@ def never(_: EpochMetrics) -> bool:
 
 @pytest.fixture(scope="module")
 def run(run_config: MakeRunConfig) -> RunConfig:
-    return run_config("model.hidden_units=16", "train.batch_size=32", "train.epochs=3")
+    return run_config(*SMALL, "train.epochs=3")
 
 
 @pytest.fixture(scope="module")
-def result(run: RunConfig, digits: Dataset) -> RunResult:
+def outcome(run: RunConfig, digits: Dataset) -> Outcome:
     return execute(run, digits, never)
+
+
+@pytest.fixture(scope="module")
+def result(outcome: Outcome) -> RunResult:
+    return outcome.result
 
 
 def curves(result: RunResult) -> list[dict[str, float]]:
@@ -37,7 +45,7 @@ def test_the_test_set_changes_test_metrics_and_nothing_else(
     run: RunConfig, digits: Dataset, result: RunResult
 ) -> None:
     shifted = Split(digits.test.features, (digits.test.labels + 1) % digits.classes)
-    other = execute(run, replace(digits, test=shifted), never)
+    other = execute(run, replace(digits, test=shifted), never).result
     assert other.test["test_accuracy"] < result.test["test_accuracy"] / 2
     assert (other.value, other.best_epoch, other.stop) == (
         result.value,
@@ -73,25 +81,48 @@ def test_timings_and_counts_are_consistent(result: RunResult) -> None:
     assert sum(epoch.seconds for epoch in result.history) <= timings["train_seconds"]
     assert timings["compile_seconds"] < result.history[0].seconds
     assert result.examples_per_second == pytest.approx(1149 * 3 / timings["train_seconds"])
-    assert result.parameters == (64 * 16 + 16) + (16 * 16 + 16) + (16 * 10 + 10)
-    assert "hidden_2" in result.model_summary
+    assert result.parameters == (64 * 64 + 64) + (64 * 10 + 10)
+    assert "hidden_1" in result.model_summary
     assert result.device
+    assert result.loop == keras.backend.backend()
+
+
+def test_the_weights_handed_out_are_those_that_the_test_metrics_are_of(
+    run: RunConfig, digits: Dataset, outcome: Outcome
+) -> None:
+    loop = loop_for(run, digits.shape, digits.classes)
+    loop.load_weights(outcome.weights)
+    assert evaluate(loop, digits.test_arrays) == outcome.result.test
+
+
+def test_the_state_handed_out_is_that_of_the_last_epoch(
+    run: RunConfig, digits: Dataset, outcome: Outcome
+) -> None:
+    longer = run.model_copy(update={"train": run.train.model_copy(update={"epochs": 4})})
+    whole = execute(longer, digits, never)
+    rest = execute(longer, digits, never, outcome.state)
+    assert curves(rest.result) == curves(whole.result)[3:]
+    assert rest.state.epoch == whole.state.epoch == 4
 
 
 @pytest.fixture(scope="module")
-def network(run_config: MakeRunConfig, digits: Dataset) -> keras.Model:
+def softmax(run_config: MakeRunConfig, digits: Dataset) -> tuple[Loop, keras.Model]:
+    """An untrained network in the loop that a run takes, and as Keras sees it."""
+    run = run_config("model.depth=0")
     keras.utils.set_random_seed(0)
-    model = build(run_config("model.depth=0").model, digits.shape, digits.classes)
-    model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
+    model = build(run.model, digits.shape, digits.classes)
+    loop = loop_for(run, digits.shape, digits.classes)
+    loop.begin(run, model)
+    return loop, model
 
 
 def test_test_metrics_are_those_of_the_network_on_the_test_set(
-    digits: Dataset, network: keras.Model
+    digits: Dataset, softmax: tuple[Loop, keras.Model]
 ) -> None:
+    loop, model = softmax
     inputs, targets = digits.test_arrays
-    outputs = np.asarray(network(inputs), np.float64)
-    scores = evaluate(network, digits.test_arrays)
+    outputs = np.asarray(model(inputs), np.float64)
+    scores = evaluate(loop, digits.test_arrays)
     assert set(scores) == {"test_loss", "test_accuracy"}
     right = outputs.argmax(axis=1) == digits.test.labels
     assert scores["test_accuracy"] == pytest.approx(right.mean())
@@ -99,8 +130,11 @@ def test_test_metrics_are_those_of_the_network_on_the_test_set(
     assert scores["test_loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_scoring_changes_no_weight(digits: Dataset, network: keras.Model) -> None:
-    before = [weight.copy() for weight in network.get_weights()]
-    evaluate(network, digits.test_arrays)
-    for one, other in zip(before, network.get_weights(), strict=True):
+def test_scoring_changes_nothing_that_training_depends_on(
+    digits: Dataset, softmax: tuple[Loop, keras.Model]
+) -> None:
+    loop, _ = softmax
+    before = loop.state()
+    evaluate(loop, digits.test_arrays)
+    for one, other in zip(before, loop.state(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -123,12 +123,13 @@ def test_publishing_again_makes_no_duplicates(
 ) -> None:
     told = finished(record) if ended else record
     tracker = store.tracker()
-    tracker.publish(told)
+    assert tracker.publish(told)
     before = store.run()
     curve = pairs(store.curve("loss"))
     for _ in range(2):
         tracker = store.tracker() if fresh else tracker
-        tracker.publish(told)
+        changed = tracker.publish(told)
+        assert not (ended and changed), "it says that nothing was left to do"
     after = store.run()
     assert after.to_dictionary() == before.to_dictionary()
     assert pairs(store.curve("loss")) == curve

@@ -1,0 +1,166 @@
+"""Studies by Plumbline beside the loops that people write by hand, in turn, on this machine.
+
+    make bench
+    python benchmarks/compare.py mnist.npz --rounds 3
+
+Every contender does the same work: the same network, epochs, batch size, validation and test
+evaluation, and the same number of trials over Adam's learning rate. Plumbline also logs every trial to
+MLflow. Two figures a run: seconds per trial once trials are under way (from the end of the first to
+the end of the last), and the wall time of the whole process, imports included.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+EPOCHS = 5
+
+
+@dataclass
+class Contender:
+    """A way to run a study; one number of each list is one round."""
+
+    name: str
+    per_trial: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+    def run(self, data: str, width: int, trials: int) -> None:
+        """One round."""
+        raise NotImplementedError
+
+    def took(self, ends: list[float], wall: float) -> None:
+        """Record a round. `ends`: Unix time at which each trial ended."""
+        ends = sorted(ends)
+        self.per_trial.append((ends[-1] - ends[0]) / (len(ends) - 1))
+        self.wall.append(wall)
+
+
+@dataclass
+class Loop(Contender):
+    """A hand-written loop in a script of its own."""
+
+    script: str = ""
+
+    def run(self, data: str, width: int, trials: int) -> None:
+        command = [sys.executable, str(HERE / self.script), data]
+        command += ["--width", str(width), "--trials", str(trials), "--epochs", str(EPOCHS)]
+        began = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        wall = time.perf_counter() - began
+        self.took(json.loads(done.stdout.strip().splitlines()[-1])["ends"], wall)
+
+
+@dataclass
+class Ours(Contender):
+    """The same study by `python -m search.optimize`, with MLflow."""
+
+    overrides: tuple[str, ...] = ()
+
+    def run(self, data: str, width: int, trials: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            study(folder, data, trials, (f"model.hidden_units={width}", *self.overrides))
+            wall = time.perf_counter() - began
+            self.took([entry["at"] for entry in ended(folder)], wall)
+
+
+def study(folder: str, data: str, trials: int, overrides: tuple[str, ...]) -> str:
+    """Run a study over Adam's learning rate in `folder`; what it printed."""
+    command = [
+        *(sys.executable, "-m", "search.optimize", "+study=learning_rate", "study.name=bench"),
+        *("sampler=random", f"study.trials={trials}", f"train.epochs={EPOCHS}"),
+        *("model.dropout=0.0", "~study.space.train.seed", f"data.path={data}"),
+        "study.space.train.learning_rate={low: 1.0e-4, high: 1.0e-2, log: true}",
+        *overrides,
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return done.stdout
+
+
+def ended(folder: str) -> list[dict[str, float]]:
+    """What the trial table says of the end of each trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = f"sqlite:///{folder}/mlruns/studies.db"
+    trials = optuna.load_study(study_name="bench", storage=url).get_trials(deepcopy=False)
+    return [trial.user_attrs["end"] for trial in trials]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=lambda path: str(Path(path).resolve()))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--wide-trials", type=int, default=8)
+    arguments = parser.parse_args()
+
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("tensorflow", "keras", "optuna", "keras-tuner")
+    )
+    print(f"{machine()}; Python {platform.python_version()}, {versions}")
+    for width, trials in ((128, arguments.trials), (512, arguments.wide_trials)):
+        ours = Ours("Plumbline")
+        optuna_loop = Loop("Optuna and model.fit", script="optuna_loop.py")
+        contenders: list[Contender] = [ours, optuna_loop]
+        if width == 128:
+            contenders.append(Loop("KerasTuner RandomSearch", script="keras_tuner_loop.py"))
+        contenders.append(
+            Ours("Plumbline, mixed_bfloat16", overrides=("train.precision=mixed_bfloat16",))
+        )
+        for number in range(arguments.rounds):
+            for contender in contenders:
+                contender.run(arguments.data, width, trials)
+                print(f"  round {number + 1}: {contender.name} done", file=sys.stderr)
+        report(width, trials, ours, contenders)
+
+
+def report(width: int, trials: int, ours: Contender, contenders: list[Contender]) -> None:
+    """Medians over the rounds, and each contender's time over ours, round by round."""
+    print(f"\n2 x {width}, batch 128, {EPOCHS} epochs, {trials} trials")
+    print("| | s per trial | trials per hour | ratio | whole study, s | ratio |")
+    print("|---|---|---|---|---|---|")
+    for each in contenders:
+        median = statistics.median(each.per_trial)
+        cells = [
+            each.name,
+            f"{median:.2f}",
+            f"{3600 / median:.0f}",
+            _ratio(each.per_trial, ours.per_trial),
+            f"{statistics.median(each.wall):.1f}",
+            _ratio(each.wall, ours.wall),
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _ratio(theirs: list[float], ours: list[float]) -> str:
+    ratios = sorted(their / our for their, our in zip(theirs, ours, strict=True))
+    return f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+
+
+def machine() -> str:
+    """The processor and its number of cores."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()

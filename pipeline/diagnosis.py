@@ -1,0 +1,67 @@
+"""What a network gets wrong on the validation rows: the classes it confuses, the hardest examples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.result import Confusion, Example
+
+MOST_CLASSES = 100
+"""With more classes nothing is diagnosed: nobody reads such a matrix, and every trial would carry it."""
+
+_HARDEST = 12
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class fares. `precision`, `recall`: fractions, None where no row was there to count."""
+
+    label: int
+    rows: int
+    precision: float | None
+    recall: float | None
+
+
+def confusion(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+    """Counts by true class (rows) and predicted class (columns); both arguments are N x classes."""
+    classes = targets.shape[1]
+    pairs = targets.argmax(axis=1) * classes + probabilities.argmax(axis=1)
+    counts = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def hardest(
+    probabilities: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    first_row: int,
+) -> tuple[Example, ...]:
+    """The examples with the highest cross-entropy, worst first; `first_row` is the number of row 0."""
+    labels = targets.argmax(axis=1)
+    right = probabilities[np.arange(len(labels)), labels]
+    worst = np.argsort(right, kind="stable")[:_HARDEST]
+    return tuple(
+        Example(
+            first_row + int(row),
+            int(labels[row]),
+            tuple(round(float(p), 4) for p in probabilities[row]),
+        )
+        for row in worst
+    )
+
+
+def per_class(matrix: Confusion) -> list[ClassScores]:
+    """Precision and recall of every class."""
+    counts = np.array(matrix)
+    scores = []
+    for label, right in enumerate(counts.diagonal().tolist()):
+        rows, predicted = int(counts[label].sum()), int(counts[:, label].sum())
+        scores.append(
+            ClassScores(
+                label,
+                rows,
+                right / predicted if predicted else None,
+                right / rows if rows else None,
+            )
+        )
+    return scores

@@ -1,0 +1,123 @@
+"""What an exported model is: one frozen record beside its files, with the sum of each of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StorageError
+
+FILE = "manifest.json"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model takes: N x `shape` of `dtype`, as they were read: pixels from `low` to `high`.
+
+    For feature rows, where each column has a range of its own, the two are None.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How good a model is, and by what measure: models compare only where measure and data agree."""
+
+    metric: str
+    direction: str
+    value: float
+    data: str
+
+    def reason_to_stay(self, challenger: "Standing") -> str | None:
+        """Why a model of this standing is not replaced by `challenger`; None: it is."""
+        if (self.metric, self.direction) != (challenger.metric, challenger.direction):
+            return f"it was chosen by {self.metric}, the new one by {challenger.metric}"
+        if self.data != challenger.data:
+            return f"it knows other data ({self.data[:12]}, now {challenger.data[:12]})"
+        sign = 1 if self.direction == "maximize" else -1
+        if sign * challenger.value < sign * self.value:
+            return f"its {self.metric} is {self.value:.6g}, the new one's {challenger.value:.6g}"
+        return None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An exported trial. `run`: its RunConfig by override path; `files`: SHA-256 and bytes by path.
+
+    `verified`: for each format, what its file gave in a fresh process.
+    """
+
+    study: str
+    trial: int
+    uid: str
+    attempt: int
+    labels: tuple[str, ...]
+    inputs: Inputs
+    standing: Standing
+    epoch: int
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    data: Mapping[str, Any]
+    run: Mapping[str, str]
+    trained_on: Mapping[str, str]
+    versions: Mapping[str, str]
+    git_commit: str | None
+    retrain: str
+    export: str
+    exported_at: str
+    verified: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Mapping[str, Any]]
+
+    def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
+        """It with the sums of the files beside it."""
+        return replace(self, files=files)
+
+    def write(self, folder: Path) -> None:
+        """Put it beside the files that it speaks of."""
+        text = json.dumps({"schema": _SCHEMA, **asdict(self)}, indent=2)
+        (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """The manifest in `folder`. Raises StorageError where it is not one."""
+        file = folder / FILE
+        try:
+            tree = json.loads(file.read_text(encoding="utf-8"))
+            if tree.pop("schema") != _SCHEMA:
+                raise ValueError("it is of another version of Plumbline")
+            inputs = {**tree["inputs"], "shape": tuple(tree["inputs"]["shape"])}
+            parts = {"inputs": Inputs(**inputs), "standing": Standing(**tree["standing"])}
+            return cls(**{**tree, **parts, "labels": tuple(tree["labels"])})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(
+                f"{file}: this is no manifest of an exported model: {error}"
+            ) from None
+
+    def damage(self, folder: Path) -> str | None:
+        """The first of its files that is not as it was exported; None: all are whole."""
+        found = sums(folder)
+        for name in self.files:
+            if name not in found:
+                return f"{name} is missing"
+            if found[name]["sha256"] != self.files[name]["sha256"]:
+                return f"{name} has changed since it was exported"
+        return None
+
+
+def sums(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size of every file under `folder` but the manifest, by path."""
+    return {
+        file.relative_to(folder).as_posix(): {
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "bytes": file.stat().st_size,
+        }
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file != folder / FILE
+    }

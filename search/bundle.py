@@ -1,0 +1,158 @@
+"""The files of an exported trial: every format, verified, with its card and its manifest."""
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifact import PORTABLE, Format, write
+from pipeline.config import DataConfig, RunConfig
+from pipeline.data import Dataset, load
+from pipeline.device import limit_threads, quietly
+from pipeline.errors import PlumblineError, UnavailableError
+from pipeline.manifest import Inputs, Manifest, Standing, sums
+from pipeline.record import environment_tags
+from pipeline.result import Weights
+from search import card
+from search.retrain import retrain
+from search.study import About, Entry
+from search.verify import Check, Verifier
+from search.weights import WeightStore
+
+
+def standing_of(about: About, entry: Entry) -> Standing:
+    """How good `entry` is, by the objective of its study."""
+    assert entry.value is not None
+    objective = about.objective
+    return Standing(objective.metric, objective.direction, entry.value, about.dataset.digest)
+
+
+def write_bundle(
+    folder: Path,
+    formats: Sequence[Format],
+    about: About,
+    entries: Sequence[Entry],
+    entry: Entry,
+    run: RunConfig,
+    data: DataConfig,
+    weights: Path,
+) -> Manifest:
+    """Write `entry` into the empty `folder` in all `formats`, and check each of them.
+
+    `weights`: the folder of the study's kept weights; a trial that is not there is trained again.
+    Raises PlumblineError where the data or the numbers are not the recorded ones.
+    """
+    dataset = load(data)
+    if dataset.digest != about.dataset.digest:
+        raise UnavailableError(
+            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
+            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
+        )
+    trained = WeightStore(weights).weights(entry.number)
+    if trained is None:
+        print("Its weights were not kept: training it again ...", flush=True)
+        trained = retrain(entry, entries, data)
+        print("Trained again, with the recorded numbers.")
+    checks, inputs = _write_models(folder, formats, run, dataset, trained, entry)
+    example = json.dumps({"inputs": dataset.train.features[:1].tolist()}, separators=(",", ":"))
+    (folder / "example.json").write_text(example)
+    manifest = _manifest(about, entry, dataset, inputs, checks)
+    (folder / card.FILE).write_text(card.model_card(manifest, about.question), encoding="utf-8")
+    manifest = manifest.with_files(sums(folder))
+    manifest.write(folder)
+    return manifest
+
+
+def _write_models(
+    folder: Path,
+    formats: Sequence[Format],
+    run: RunConfig,
+    dataset: Dataset,
+    weights: Weights,
+    entry: Entry,
+) -> tuple[list[Check], Inputs]:
+    assert entry.result is not None
+    # One network is written and scored once here: on the CPU, in the backend that all formats know.
+    os.environ["KERAS_BACKEND"], os.environ["CUDA_VISIBLE_DEVICES"] = "tensorflow", ""
+    limit_threads(int(entry.worker.get("threads", 1)))
+    verifier = Verifier(run, entry.result, dataset)
+    with quietly():
+        from pipeline.serving import input_dtype, network, with_scaling
+
+        try:
+            model = network(run, dataset, weights)
+        except ValueError as error:
+            raise PlumblineError(
+                f"trial {entry.number}: its weights don't fit it: {error}"
+            ) from None
+        verifier.take_as_reference(lambda rows: model.predict(rows, batch_size=8192, verbose=0))
+        raw = with_scaling(model, dataset)
+        portable = with_scaling(network(run, dataset, weights, portable=True), dataset)
+        for kind in formats:
+            write(portable if kind in PORTABLE else raw, kind, folder)
+    dtype = input_dtype(dataset)
+    checks = verifier.check(folder, formats, dtype)
+    for check in checks:
+        print(
+            f"  {check.format:<12} test_accuracy {check.accuracy:.4f}, as recorded; "
+            f"probabilities within {check.difference:.0e}"
+        )
+    return checks, _inputs(dataset, run.data.scale, dtype)
+
+
+def _inputs(dataset: Dataset, scaled: bool, dtype: str) -> Inputs:
+    if len(dataset.shape) == 1:
+        return Inputs(dataset.shape, dtype, None, None)
+    pixels = dataset.train.features
+    low, high = (dataset.low, dataset.high) if scaled else (pixels.min(), pixels.max())
+    return Inputs(dataset.shape, dtype, float(low), float(high))
+
+
+def _manifest(
+    about: About, entry: Entry, dataset: Dataset, inputs: Inputs, checks: Sequence[Check]
+) -> Manifest:
+    result = entry.result
+    assert result is not None
+    tags = environment_tags()
+    best: dict[str, Any] = next(
+        dict(epoch.metrics) for epoch in result.history if epoch.epoch == result.best_epoch
+    )
+    settings = {path: text for path, text in entry.run.items() if path != "data.path"}
+    overrides = [f"{path}={text}" for path, text in settings.items()]
+    overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
+    overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
+    name = f"study.name={about.name}"
+    return Manifest(
+        study=about.name,
+        trial=entry.number,
+        uid=entry.uid,
+        attempt=entry.attempt,
+        labels=tuple(map(str, range(dataset.classes))),
+        inputs=inputs,
+        standing=standing_of(about, entry),
+        epoch=result.best_epoch,
+        validation=best,
+        test=result.test,
+        data={
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "train_rows": len(dataset.train),
+            "test_rows": len(dataset.test),
+        },
+        run=settings,
+        trained_on=entry.worker,
+        versions={
+            key.removeprefix("version."): text
+            for key, text in tags.items()
+            if key.startswith("version.")
+        },
+        git_commit=tags.get("mlflow.source.git.commit"),
+        retrain=shlex.join(["python", "-m", "pipeline.train", *overrides]),
+        export=f"python -m search.export {name} trial={entry.number}",
+        exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        verified={check.format: vars(check) for check in checks},
+        files={},
+    )

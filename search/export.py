@@ -1,0 +1,212 @@
+"""Write a study's best model to files that anyone can use, check them, and register the model in MLflow.
+
+python -m search.export study=dropout
+python -m search.export study.name=dropout trial=17 export.formats=[keras,saved_model,litert,onnx]
+"""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from pipeline.artifact import Format, check_writable
+from pipeline.cli import command
+from pipeline.config import DataConfig, RunConfig, Section, TrackingConfig, validated
+from pipeline.errors import ConfigError, StoppedError
+from search.config import StorageConfig
+
+if TYPE_CHECKING:
+    from pipeline.manifest import Manifest
+    from search.study import About, Entry
+
+_SHORT = ("trial", "force")  # may be typed without `export.` before them
+
+
+class ExportConfig(Section):
+    """What is exported where. `trial`: its number; None is the best one by the objective.
+
+    `path`: the folder; None is `exports/<study>`, with `-<trial>` behind it for a trial that was named.
+    `force`: replace an export or a champion that is better. `register`: in MLflow's registry.
+    """
+
+    trial: Annotated[int, Field(ge=0)] | None
+    formats: Annotated[tuple[Format, ...], BeforeValidator(tuple)]
+    path: Annotated[str, Field(min_length=1)] | None
+    force: bool
+    register_: Annotated[bool, Field(alias="register")]
+
+    @field_validator("formats")
+    @classmethod
+    def _with_keras(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+        if "keras" not in formats:
+            raise ValueError("export.formats: keras must be among them: it is what is registered")
+        return tuple(dict.fromkeys(formats))
+
+
+def main(values: dict[str, Any]) -> int:
+    """Export a trial and register it; 0, also where there is nothing new or the present one is better."""
+    config = validated(ExportConfig, values["export"], "export")
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    storage = validated(StorageConfig, values["storage"], "storage")
+    for kind in config.formats:
+        check_writable(kind)
+    about, entries = _load(storage.url, values["study"]["name"])
+    entry = _choose(about, entries, config.trial)
+    suffix = "" if config.trial is None else f"-{entry.number}"
+    folder = Path(config.path or f"exports/{about.name}{suffix}")
+    with _alone(folder):
+        manifest = _export(config, about, entries, entry, folder, values, storage)
+        if manifest is None:
+            return 0
+        if config.register_ and tracking.name == "mlflow":
+            from search.registry import Registry
+
+            print(Registry(str(tracking.uri)).register(folder, manifest, config.force))
+    print(
+        f"\nTry it:\n  python -m pipeline.predict {folder} image.png\nMore is in {folder}/MODEL_CARD.md."
+    )
+    return 0
+
+
+def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
+    from search.storage import errors_named
+    from search.trials import TrialTable
+
+    with errors_named(url):
+        names = TrialTable.names(url)
+        if name not in names:
+            there = ", ".join(names) or "none"
+            wanted = "is missing" if name is None else f"there is no study {name!r}"
+            raise ConfigError(f"study.name: {wanted}; in {url} there are: {there}")
+        table = TrialTable.load(url, str(name))
+        return table.about(), table.entries()
+
+
+def _choose(about: "About", entries: "Sequence[Entry]", number: int | None) -> "Entry":
+    from search.leaderboard import ranked
+
+    if number is None:
+        if not (best := ranked(entries, about.objective)):
+            raise ConfigError(f"{about.name}: no trial of this study is complete yet")
+        return best[0]
+    if number >= len(entries):
+        raise ConfigError(
+            f"export.trial: {about.name} has the trials 0 to {len(entries) - 1}, got {number}"
+        )
+    if entries[number].result is None:
+        raise ConfigError(
+            f"export.trial: trial {number} of {about.name} is {entries[number].state}"
+        )
+    return entries[number]
+
+
+def _export(
+    config: ExportConfig,
+    about: "About",
+    entries: "Sequence[Entry]",
+    entry: "Entry",
+    folder: Path,
+    values: Mapping[str, Any],
+    storage: StorageConfig,
+) -> "Manifest | None":
+    """The manifest of `entry` in `folder`, exported now where it isn't yet; None: a better one stays."""
+    from pipeline.manifest import FILE, Manifest
+    from search.bundle import standing_of, write_bundle
+
+    print(f"{about.name}: trial {entry.number}, {about.objective.metric} {entry.value:.4f}")
+    if (folder / FILE).exists():
+        present = Manifest.read(folder)
+        if present.study != about.name:
+            raise ConfigError(
+                f"export.path: {folder} has an export of {present.study}, left as it is"
+            )
+        damage = present.damage(folder)
+        same = (present.uid, present.attempt) == (entry.uid, entry.attempt)
+        if same and not damage and set(config.formats) <= set(present.verified):
+            print(f"Nothing new: {folder} has this trial, and its files are whole.")
+            return present
+        if damage:
+            print(f"{folder}: {damage}: exporting it again.")
+        elif not same and not config.force:
+            if reason := present.standing.reason_to_stay(standing_of(about, entry)):
+                print(
+                    f"Not exported: trial {present.trial} stays in {folder}, as {reason} "
+                    "(force=true replaces it)."
+                )
+                return None
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"export.path: {folder} is there and is no export, left as it is")
+
+    run, data = _recorded(entry, values["data"])
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        partial.mkdir()
+        weights = Path(storage.weights) / about.name
+        manifest = write_bundle(partial, config.formats, about, entries, entry, run, data, weights)
+        _swap(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    size = sum(file["bytes"] for file in manifest.files.values())
+    print(f"Exported: {folder} ({size / 1e6:.1f} MB)")
+    return manifest
+
+
+def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataConfig]:
+    """The run of `entry`, and its data: where they lie, the command line may say."""
+    from search.retrain import recorded_run
+
+    run = recorded_run(entry)
+    if here["name"] != run.data.name or here["path"] is None:
+        return run, run.data
+    return run, run.data.model_copy(update={"path": here["path"]})
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one export, and clear up what one that was killed left behind."""
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            shutil.rmtree(folder.with_name(f".{folder.name}.partial"), ignore_errors=True)
+            old = folder.with_name(f".{folder.name}.old")
+            if old.exists() and not folder.exists():  # killed between the two renames of _swap
+                old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+            yield
+    except Timeout:
+        raise StoppedError(f"{folder}: another export is writing there, try again later") from None
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`. Each of the two is whole at any moment, under some name."""
+    old = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _help(config_dir: Path) -> str:
+    defaults = (config_dir / "export" / "default.yaml").read_text(encoding="utf-8")
+    return f"export settings, and what they are by default:\n\n{defaults}"
+
+
+def spelled_out(overrides: Sequence[str]) -> list[str]:
+    """`overrides` with `trial=` and `force=` by their full names."""
+    return [f"export.{text}" if text.partition("=")[0] in _SHORT else text for text in overrides]
+
+
+if __name__ == "__main__":
+    description = "Export a study's best model, check it, and register it in MLflow."
+    sys.exit(command(spelled_out(sys.argv[1:]), main, "search.export", description, _help))

@@ -1,0 +1,117 @@
+"""What reports and plots are made of: the trial table's words on a study, its space and its entries."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.compose import from_yaml
+from pipeline.config import ObjectiveConfig, as_override
+from pipeline.train import run_config
+from search.leaderboard import ranked
+from search.parse import parse
+from search.space import Choices, Range, Space, Stored, encode, same
+from search.study import About, Entry, TrialState
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter on an axis from `low` to `high`.
+
+    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers.
+    """
+
+    path: str
+    low: float
+    high: float
+    log: bool = False
+    labels: tuple[str, ...] = ()
+    stored: tuple[Stored, ...] = ()
+
+    def at(self, value: Stored) -> float:
+        """Where `value` stands; NaN where it is none of the choices."""
+        if not self.labels:
+            return float(value) if isinstance(value, int | float) else math.nan
+        return next(
+            (float(i) for i, choice in enumerate(self.stored) if same(choice, value)), math.nan
+        )
+
+    def share(self, value: Stored) -> float:
+        """Where `value` stands between `low` (0) and `high` (1)."""
+        place = self.at(value)
+        if self.low == self.high or math.isnan(place):
+            return 0.5 if self.low == self.high else math.nan
+        if self.log:
+            return math.log(place / self.low) / math.log(self.high / self.low)
+        return (place - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A study as it stands in the trial table."""
+
+    about: About
+    space: Space
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, about: About, entries: Sequence[Entry]) -> "Facts":
+        """With the space read from the configuration that `about` keeps."""
+        values = from_yaml(about.config)
+        space = parse(values["study"]["space"], run_config(values))
+        return cls(about, space, tuple(entries))
+
+    @property
+    def objective(self) -> ObjectiveConfig:
+        return self.about.objective
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration as it was composed."""
+        return from_yaml(self.about.config)
+
+    @cached_property
+    def ranked(self) -> list[Entry]:
+        """The complete trials, best first."""
+        return ranked(self.entries, self.objective)
+
+    def state(self, state: TrialState) -> list[Entry]:
+        """The trials that ended so, by number."""
+        return [entry for entry in self.entries if entry.state == state]
+
+    @cached_property
+    def valued(self) -> list[Entry]:
+        """Complete and pruned trials: those with a value, by number."""
+        return [
+            e for e in self.entries if e.value is not None and e.state in ("complete", "pruned")
+        ]
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """What varies, in the order of the configuration."""
+        axes = []
+        for path, dimension in self.space.dimensions.items():
+            if isinstance(dimension, Range):
+                axes.append(Axis(path, dimension.low, dimension.high, dimension.log))
+            elif isinstance(dimension, Choices):
+                stored = tuple(encode(option) for option in dimension.options)
+                labels = tuple(as_override(option) for option in dimension.options)
+                axes.append(Axis(path, -0.5, len(labels) - 0.5, False, labels, stored))
+        return axes
+
+    @property
+    def steady(self) -> list[Axis]:
+        """The axes on which every trial has a value: those without a condition."""
+        return [axis for axis in self.axes if axis.path not in self.space.conditions]
+
+    @property
+    def metric(self) -> str:
+        """The objective's metric in words: `validation accuracy`."""
+        return in_words(self.objective.metric)
+
+
+def in_words(metric: str) -> str:
+    """`val_accuracy` as `validation accuracy`."""
+    name = metric.removeprefix("val_")
+    return f"validation {name}" if name != metric else f"training {name}"

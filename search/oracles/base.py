@@ -1,0 +1,109 @@
+"""What the oracles have in common. They know trials by number, and values as `Axis` gives them.
+
+A suggestion depends on nothing but the seed, the trial's number and the trials before it.
+"""
+
+import random
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.config import Section, validated
+from search.oracles.axis import axis
+from search.oracles.library import Trial, TrialStatus, keras_tuner
+from search.space import Space
+
+Values = dict[str, Any]
+"""KerasTuner's values by override path; those under `tuner/...` are Hyperband's."""
+
+
+class Arguments(Section):
+    """What every oracle takes. `seed`: None is another one at every launch."""
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+
+
+class Oracle:
+    """What the four have in common; each inherits from this and then from KerasTuner's.
+
+    `create_trial` and `end_trial` are not used: they count failures, print, lock, and write files.
+    """
+
+    arguments: ClassVar[type[Arguments]] = Arguments
+    continues = False
+    trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+
+    def __init__(self, **arguments: Any) -> None:
+        checked = validated(self.arguments, arguments)
+        # KerasTuner takes 0 for no seed.
+        super().__init__(seed=1, **checked.model_dump(exclude={"seed"}))  # type: ignore[call-arg]
+        self._max_collisions = 200  # KerasTuner's 20 miss a rare branch of a conditional space
+        self._root = secrets.randbits(32) if checked.seed is None else checked.seed
+
+    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
+        """Take the space up. Raises ConfigError where it does not suit the oracle."""
+        self.objective = keras_tuner.Objective("value", direction[:3])
+        self.hyperparameters = keras_tuner.HyperParameters()
+        self.axes = {path: axis(dimension) for path, dimension in space.dimensions.items()}
+        for path, each in self.axes.items():
+            with ExitStack() as scope:
+                if (condition := space.conditions.get(path)) is not None:
+                    values = [self.axes[condition.path].told(value) for value in condition.values]
+                    scope.enter_context(
+                        self.hyperparameters.conditional_scope(condition.path, values)
+                    )
+                each.add_to(self.hyperparameters, path)
+
+    def suggest(self, number: int) -> Values | Literal["wait", "exhausted"]:
+        """What trial `number` should try. It is not in the study until `add`."""
+        self._seed_state = self.seed = int(
+            np.random.SeedSequence((self._root, number)).generate_state(1)[0]
+        )
+        suggested = self.populate_space(str(number))  # type: ignore[attr-defined]
+        if suggested["status"] == TrialStatus.RUNNING:
+            return dict(suggested["values"])
+        return "wait" if suggested["status"] == TrialStatus.IDLE else "exhausted"
+
+    def add(self, number: int, values: Values) -> None:
+        """Trial `number` runs, with `values` for all axes that count."""
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = values
+        trial = Trial(hyperparameters, str(number), TrialStatus.RUNNING)
+        self.trials[trial.trial_id] = self.ongoing_trials[trial.trial_id] = trial
+        self._record_values(trial)  # type: ignore[attr-defined]
+
+    def place(self, number: int, notes: Mapping[str, Any], continues: int | None) -> None:
+        """Take trial `number` of an earlier launch into the oracle's plan, if it has one."""
+
+    def end(self, number: int, score: float | None) -> None:
+        """Trial `number` ended with `score`, or failed."""
+        trial = self.ongoing_trials.pop(str(number))
+        trial.score = score
+        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+
+    def points(self) -> Iterator[Values] | None:
+        """All points of the space; None where there are infinitely many."""
+        finite = all(each.values() is not None for each in self.axes.values())
+        return self._points({}, self.hyperparameters.space) if finite else None
+
+    def _points(self, values: Values, rest: Sequence[Any]) -> Iterator[Values]:
+        if not rest:
+            yield values
+        elif all(condition.is_active(values) for condition in rest[0].conditions):
+            for value in self.axes[rest[0].name].values() or ():
+                yield from self._points({**values, rest[0].name: value}, rest[1:])
+        else:
+            yield from self._points(values, rest[1:])
+
+    def _random_values(self) -> Values | None:
+        """KerasTuner gives up when it hit on tried points for some times; this looks what is left."""
+        values: Values | None = super()._random_values()  # type: ignore[misc]
+        if values is not None or (points := self.points()) is None:
+            return values
+        untried = [point for point in points if not self._duplicate(point)]  # type: ignore[attr-defined]
+        return random.Random(self.seed).choice(untried) if untried else None  # noqa: S311

@@ -1,0 +1,236 @@
+"""The report as one HTML page that fetches nothing: for people who never saw the project."""
+
+import base64
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from pipeline.compose import compose
+from pipeline.errors import ConfigError
+from pipeline.train import run_config
+from search.confidence import sentences
+from search.facts import Facts
+from search.leaderboard import cause, columns, counts, row
+from search.records import pasted
+from search.space import fixed
+from search.study import Entry
+
+_ROWS = 20
+_STYLE = (Path(__file__).parent / "page.css").read_text()
+_FIGURES = {
+    "history": (
+        "How the search went",
+        "Each mark is a trial; the line is the best value so far. Hover to see what a trial tried.",
+    ),
+    "slices": (
+        "One parameter at a time",
+        "Each mark is a trial, at the value that it tried and the result that it had.",
+    ),
+    "parallel_coordinates": (
+        "All parameters together",
+        "Each line is a trial. Drag along an axis to keep only the trials in that range; "
+        "darker is better.",
+    ),
+    "contour": (
+        "The two parameters that matter most",
+        "Each dot is a trial; darker is better.",
+    ),
+    "importance": (
+        "Which parameters matter",
+        "How far the values that the best trials share differ from those of all trials.",
+    ),
+    "learning_curves": (
+        "Learning curves",
+        "The best ten in colour, the darker the better; all others in grey.",
+    ),
+    "accuracy_against_time": (
+        "What it costs",
+        "The value that a trial reached in its training time.",
+    ),
+    "timeline": ("Who worked when", "Each bar is a trial, from its start to its end."),
+}
+
+
+def page(facts: Facts, pictures: Path) -> str:
+    """The whole report. `pictures`: folder of the PNGs that it takes in, under the figures' names."""
+    from plotly.offline import get_plotlyjs
+
+    from search.plots.interactive import figures
+
+    interactive = {
+        name: figure.to_html(
+            full_html=False,
+            include_plotlyjs=False,
+            div_id=name,
+            config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
+        )
+        for name, figure in figures(facts).items()
+    }
+    script = f"<script>{get_plotlyjs()}</script>" if interactive else ""
+    title = escape(facts.about.question or facts.about.name)
+    body = "\n".join(
+        [
+            f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{title}</h1>",
+            f"<p>{_when(facts)}</p></header>",
+            _answer(facts),
+            _sure(facts),
+            _asked(facts),
+            _leaders(facts),
+            *_drawn(interactive, pictures),
+            _mistakes(pictures),
+            _failed(facts),
+            _origin(facts),
+        ]
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style>{script}</head>\n<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def command_for(entry: Entry) -> str:
+    """The command that trains a trial again: every setting that is not the default."""
+    try:
+        usual = run_config(compose([])).parameters()
+    except ConfigError:  # the folder of defaults is not here: name every setting
+        usual = {}
+    differing = [f"{path}={text}" for path, text in entry.run.items() if usual.get(path) != text]
+    return shlex.join(["python", "-m", "pipeline.train", *differing])
+
+
+def _answer(facts: Facts) -> str:
+    if not facts.ranked:
+        return _section("The answer", "<p>No trial is complete yet: there is no answer.</p>")
+    best = facts.ranked[0]
+    settings = " ".join(f"<code>{escape(part)}</code>" for part in pasted(best.params).split())
+    tiles = [_tile(f"{best.value:.4f}", f"{facts.metric}, trial {best.number}")]
+    if best.result is not None:
+        tiles.append(_tile(f"{best.result.test['test_accuracy']:.4f}", "accuracy on the test set"))
+        tiles.append(_tile(f"{best.result.timings['train_seconds']:.1f} s", "of training"))
+    tiles.append(_tile(str(len(facts.ranked)), "complete trials"))
+    return _section(
+        "The answer",
+        f"<div class=tiles>{''.join(tiles)}</div>"
+        f"<p>The best of what was tried: {settings}</p>"
+        f"<p>To train this network again:</p><pre>{escape(command_for(best))}</pre>",
+    )
+
+
+def _sure(facts: Facts) -> str:
+    return _section("How sure is it?", _list(map(escape, sentences(facts))))
+
+
+def _asked(facts: Facts) -> str:
+    about = facts.about
+    space = [[f"<code>{escape(path)}</code>", escape(text)] for path, text in about.space.items()]
+    same = fixed(run_config(facts.config), facts.space)
+    held = " ".join(f"<code>{escape(path)}={escape(text)}</code>" for path, text in same.items())
+    ended = [entry for entry in facts.entries if entry.state != "running"]
+    goal = "highest" if facts.objective.maximizes else "lowest"
+    how = ", ".join(f"{escape(kind)} {escape(name)}" for kind, name in about.search.items())
+    return _section(
+        "What was asked",
+        f"<p>Which values give the {goal} {escape(facts.metric)}? "
+        f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. ({how})</p>"
+        f"{_table(['varied', 'over'], space)}"
+        f"<details><summary>Held fixed</summary><p>{held}</p></details>",
+    )
+
+
+def _leaders(facts: Facts) -> str:
+    best = facts.ranked[:_ROWS]
+    if not best:
+        return ""
+    heads = columns(best, facts.objective)
+    rows = [[escape(cell) for cell in row(entry, heads)] for entry in best]
+    names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
+    return _section("The best trials", _table(names, rows, numbers=True))
+
+
+def _drawn(interactive: dict[str, str], pictures: Path) -> Iterable[str]:
+    for name, (title, text) in _FIGURES.items():
+        picture = pictures / f"{name}.png"
+        if name in interactive:
+            yield _section(title, f"<p>{text}</p>{interactive[name]}")
+        elif picture.exists():
+            yield _section(title, f"<p>{text}</p>{_picture(picture, title)}")
+
+
+def _mistakes(pictures: Path) -> str:
+    shown = [pictures / f"best_{name}.png" for name in ("confusion", "hardest")]
+    inside = "".join(
+        _picture(file, "what the best network gets wrong") for file in shown if file.exists()
+    )
+    return _section("What the best network still gets wrong", inside)
+
+
+def _failed(facts: Facts) -> str:
+    failed = facts.state("failed")
+    pruned = facts.state("pruned")
+    parts = []
+    if pruned:
+        parts.append(
+            f"<p>{len(pruned)} trials were stopped early (pruned) because they fell behind: "
+            f"{', '.join(str(entry.number) for entry in pruned)}.</p>"
+        )
+    if failed:
+        rows = [
+            [str(e.number), f"<code>{escape(pasted(e.params))}</code>", escape(cause(e))]
+            for e in failed
+        ]
+        parts.append(_table(["trial", "tried", "why it failed"], rows))
+    else:
+        parts.append("<p>No trial failed.</p>")
+    return _section("What failed, and why", "".join(parts))
+
+
+def _origin(facts: Facts) -> str:
+    about = facts.about
+    data = about.dataset
+    rows = [
+        ["data", f"{escape(data.name)}: {data.train_shape[0]:,} training rows, "
+                 f"{data.test_shape[0]:,} test rows, each {' x '.join(map(str, data.train_shape[1:]))}"],
+        ["SHA-256 of the data", f"<code>{escape(data.digest)}</code>"],
+        *([escape(name.removeprefix("version.")), escape(text)] for name, text in about.versions.items()),
+        ["to go on, or top up", f"<code>{escape(about.command)}</code>"],
+    ]  # fmt: skip
+    config = f"<details><summary>The whole configuration</summary><pre>{escape(about.config)}</pre></details>"
+    return _section("Where it comes from", _table(["", ""], rows) + config)
+
+
+def _when(facts: Facts) -> str:
+    times = [entry.ended_at for entry in facts.entries if entry.ended_at is not None]
+    if not times:
+        return "No trial has ended yet."
+    day = "%d %B %Y, %H:%M"
+    begun = min(entry.started_at for entry in facts.entries)
+    return f"{time.strftime(day, time.localtime(begun))} to {time.strftime(day, time.localtime(max(times)))}"
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
+
+
+def _tile(value: str, name: str) -> str:
+    return f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>"
+
+
+def _list(items: Iterable[str]) -> str:
+    inside = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{inside}</ul>" if inside else ""
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+    head = "".join(f"<th>{head}</th>" for head in heads)
+    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
+    kind = " class=numbers" if numbers else ""
+    return f"<div class=wide><table{kind}>{top}<tbody>{body}</tbody></table></div>"
+
+
+def _picture(file: Path, name: str) -> str:
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{data}">'

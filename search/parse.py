@@ -1,0 +1,226 @@
+"""From the space's tree in YAML to a checked Space.
+
+The tree mirrors the configuration. A leaf is a list of choices, or a range `{low: 0.0, high: 0.6}` with
+`step` or `log: true` if wanted. Conditions: `{low: 0.0, high: 0.9, when: {train.optimizer: sgd}}` or
+`{choices: [...], when: {...}}` counts only under that optimizer; `model.hidden_units.layer1`, `layer2`
+... are widths of single layers, which count up to `model.depth`.
+"""
+
+import itertools
+import types
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pipeline.config import RunConfig, as_override, did_you_mean, validated
+from pipeline.errors import ConfigError
+from search.space import (
+    LAYER,
+    Choices,
+    Condition,
+    Dimension,
+    Range,
+    Space,
+    Stored,
+    encode,
+    replaced,
+    same,
+)
+
+_SEARCHABLE = ("model", "train")
+_LEAF_KEYS = {"low", "high", "step", "log", "choices", "when"}
+
+
+def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
+    """The space that `tree` describes around `base`, wholly checked.
+
+    Every bound and every choice is tried on its field, alone and in pairs, so that no trial can be
+    asked for that the configuration refuses. Raises ConfigError with one line for each fault.
+    """
+    faults: list[str] = []
+    dimensions: dict[str, Dimension] = {}
+    whens: dict[str, Any] = {}
+    fields = _fields(base)
+    for path, leaf in _leaves(tree):
+        try:
+            when = leaf.get("when") if isinstance(leaf, Mapping) else None
+            dimensions[path] = _dimension(path, leaf, fields)
+            if when is not None:
+                whens[path] = when
+        except ConfigError as error:
+            faults.append(str(error))
+    if not dimensions and not faults:
+        faults.append("study.space: is empty; name what varies, for example model.dropout")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    conditions = {path: _condition(path, when, dimensions) for path, when in whens.items()}
+    conditions |= _layer_conditions(dimensions, base)
+    ordered = sorted(dimensions, key=lambda path: path in conditions)  # parents first
+    space = Space({path: dimensions[path] for path in ordered}, conditions)
+    if faults := _refused(space, base):
+        raise ConfigError("\n".join(faults))
+    return space
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and not (set(value) & _LEAF_KEYS):
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _fields(base: RunConfig) -> dict[str, Any]:
+    """The type of every field that can be searched, by override path."""
+    return {
+        f"{section}.{name}": field.annotation
+        for section in _SEARCHABLE
+        for name, field in type(getattr(base, section)).model_fields.items()
+    }
+
+
+def _dimension(path: str, leaf: Any, fields: Mapping[str, Any]) -> Dimension:
+    place = f"study.space.{path}"
+    kinds = {int} if LAYER.fullmatch(path) else None
+    if kinds is None:
+        if path not in fields:
+            raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, fields))
+        kinds = _members(fields[path])
+    if isinstance(leaf, Mapping):
+        leaf = {key: value for key, value in leaf.items() if key != "when"}
+        if set(leaf) == {"choices"}:
+            leaf = leaf["choices"]
+    if isinstance(leaf, list):
+        return _choices(place, leaf)
+    if not isinstance(leaf, Mapping):
+        raise ConfigError(
+            f"{place}: expected a list of choices or {{low: ..., high: ...}}, got {as_override(leaf)}"
+        )
+    if not kinds & {int, float}:
+        raise ConfigError(f"{place}: takes a list of choices, not a range")
+    try:
+        return validated(Range, {**leaf, "integer": float not in kinds}, place)
+    except ConfigError as error:
+        # A rule between two keys names no key of its own.
+        raise ConfigError(
+            "\n".join(
+                line if line.startswith(place) else f"{place}: {line}"
+                for line in str(error).splitlines()
+            )
+        ) from None
+
+
+def _choices(place: str, leaf: list[Any]) -> Choices:
+    if not leaf:
+        raise ConfigError(f"{place}: expected at least one choice, got an empty list")
+    options = tuple(tuple(item) if isinstance(item, list) else item for item in leaf)
+    stored = [(type(item), item) for item in map(encode, options)]
+    if len(set(stored)) < len(stored):
+        raise ConfigError(f"{place}: expected different choices, got {as_override(leaf)}")
+    return Choices(options)
+
+
+def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Condition:
+    place = f"study.space.{path}.when"
+    if not isinstance(when, Mapping) or len(when) != 1:
+        raise ConfigError(
+            f"{place}: expected one setting and its values, like {{train.optimizer: [sgd]}}, "
+            f"got {as_override(when)}"
+        )
+    ((parent, wanted),) = when.items()
+    if parent not in dimensions or parent == path:
+        raise ConfigError(
+            f"{place}: {parent} does not vary in this space"
+            + did_you_mean(str(parent), dimensions.keys())
+        )
+    possible = dimensions[parent].grid()
+    if possible is None:
+        raise ConfigError(f"{place}: {parent} has no single values to ask for")
+    values = tuple(encode(value) for value in (wanted if isinstance(wanted, list) else [wanted]))
+    for value in values:
+        if not any(same(value, other) for other in possible):
+            raise ConfigError(
+                f"{place}: {parent} is never {as_override(value)}, it is one of "
+                + ", ".join(as_override(other) for other in possible)
+            )
+    return Condition(parent, values)
+
+
+def _layer_conditions(dimensions: Mapping[str, Dimension], base: RunConfig) -> dict[str, Condition]:
+    """Widths of single layers count up to the depth; there is one for every layer that there may be."""
+    layers = {int(match[1]): path for path in dimensions if (match := LAYER.fullmatch(path))}
+    if not layers:
+        return {}
+    if "model.hidden_units" in dimensions:
+        raise ConfigError(
+            "study.space.model.hidden_units: varies as a whole and by layer; choose one"
+        )
+    depth = dimensions.get("model.depth")
+    depths = [base.model.depth] if depth is None else depth.grid()
+    if depths is None:
+        raise ConfigError(
+            "study.space.model.depth: has no single values (take a range without log)"
+        )
+    deepest = max(int(str(value)) for value in depths)
+    if sorted(layers) != list(range(1, deepest + 1)):
+        found = ", ".join(f"layer{number}" for number in sorted(layers))
+        raise ConfigError(
+            f"study.space.model.hidden_units: expected layer1 to layer{deepest}, one for each of "
+            f"model.depth={deepest}, got {found}"
+        )
+    return {
+        path: Condition("model.depth", tuple(d for d in depths if int(str(d)) >= number))
+        for number, path in layers.items()
+        if depth is not None and any(int(str(d)) < number for d in depths)
+    }
+
+
+def _members(annotation: Any) -> set[Any]:
+    """The plain types in a union, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return set().union(*(_members(member) for member in get_args(annotation)))
+    return {annotation}
+
+
+def _refused(space: Space, base: RunConfig) -> list[str]:
+    """One line for each bound or choice that the configuration refuses, alone or beside another."""
+    start = {path: dimension.probes()[0] for path, dimension in space.dimensions.items()}
+    faults: list[str] = []
+    for path, dimension in space.dimensions.items():
+        for value in dimension.probes():
+            fault = _fault(space, base, {**start, **_reaching(space, path), path: value})
+            if fault is not None and fault.startswith(f"{path}:"):
+                faults.append(f"study.space.{fault}")
+    if faults:
+        return list(dict.fromkeys(faults))
+    for one, other in itertools.combinations_with_replacement(space.dimensions, 2):
+        needed = {**start, **_reaching(space, one), **_reaching(space, other)}
+        for first in space.dimensions[one].probes():
+            for second in space.dimensions[other].probes():
+                values = {one: first, other: second}
+                if fault := _fault(space, base, {**needed, **values}):
+                    shown = " with ".join(f"{k}={as_override(v)}" for k, v in values.items())
+                    return [f"study.space: {shown} is refused: {fault}"]
+    return []
+
+
+def _reaching(space: Space, path: str) -> dict[str, Any]:
+    """What must be set for the dimension `path` to count."""
+    condition = space.conditions.get(path)
+    if condition is None:
+        return {}
+    return {condition.path: space.decode(condition.path, condition.values[-1])}
+
+
+def _fault(space: Space, base: RunConfig, values: Mapping[str, Any]) -> str | None:
+    active: dict[str, Stored] = {}
+    for path in space.dimensions:
+        if space.is_active(path, active):
+            active[path] = encode(values[path])
+    try:
+        replaced(base, {path: values[path] for path in active})
+    except ConfigError as error:
+        return str(error)
+    return None

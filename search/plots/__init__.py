@@ -1,0 +1,1 @@
+"""Figures of a study and of a trial, made of the trial table's entries alone."""

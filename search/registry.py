@@ -1,0 +1,168 @@
+"""MLflow's model registry, its second door beside pipeline/tracking.py: a study's model and its champion."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+# isort: split  # the line above tells MLflow how patient to be, and to send nothing home, before it starts
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from pipeline.artifact import NAMES
+from pipeline.errors import UnavailableError
+from pipeline.manifest import FILE, Manifest, Standing
+from pipeline.tracking import UID
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+
+_ATTEMPT = "trial.attempt"
+_STANDING = "standing"
+
+
+class Registry:
+    """Registers exported trials under their study's name. Doing it twice changes nothing."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def register(self, folder: Path, manifest: Manifest, force: bool) -> str:
+        """Make the export in `folder` its study's champion, unless that is better; what was done.
+
+        `force`: even then. Raises UnavailableError where MLflow can't be reached, or does not know
+        the trial's run yet.
+        """
+        try:
+            return self._register(folder, manifest, force)
+        except (MlflowException, OSError) as error:
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UnavailableError(
+                f"tracking.uri: {self._uri}: {first_line[:300]}\n"
+                "The files are exported; the same command registers them later"
+            ) from error
+
+    def _register(self, folder: Path, manifest: Manifest, force: bool) -> str:
+        name = manifest.study
+        if manifest.inputs.dtype != "float32":
+            return (
+                f"Not registered: MLflow would round the {manifest.inputs.dtype} inputs to 32 bits."
+            )
+        versions = self._versions(name)
+        champion = next((v for v in versions if CHAMPION in v.aliases), None)
+        own = next((v for v in versions if _is_of(v, manifest)), None)
+        if champion is not None and champion is own:
+            return f"Registered already: {name} version {own.version} is {CHAMPION}."
+        if champion is not None and not force:
+            standing = Standing(**json.loads(champion.tags[_STANDING]))
+            if reason := standing.reason_to_stay(manifest.standing):
+                return (
+                    f"Not registered: {name} version {champion.version} stays {CHAMPION}, as "
+                    f"{reason} (force=true replaces it)."
+                )
+        version = own or self._create(folder, manifest)
+        if champion is not None:
+            self._client.set_registered_model_alias(name, PREVIOUS, champion.version)
+        self._client.set_registered_model_alias(name, CHAMPION, version.version)
+        before = "" if champion is None else f", version {champion.version} is {PREVIOUS}"
+        return f"Registered: {name} version {version.version} is {CHAMPION}{before}."
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        found = self._client.search_registered_models(f"name = '{name}'")
+        if not found:
+            return []
+        aliases: dict[str, str] = found[0].aliases
+        versions = list(self._client.search_model_versions(f"name = '{name}'"))
+        for version in versions:  # a search does not tell them
+            version.aliases = [a for a, number in aliases.items() if number == version.version]
+        return versions
+
+    def _create(self, folder: Path, manifest: Manifest) -> ModelVersion:
+        name, client = manifest.study, self._client
+        experiment = client.get_experiment_by_name(name)
+        runs = [] if experiment is None else self._runs(experiment.experiment_id, manifest.uid)
+        if not runs:
+            raise UnavailableError(
+                f"tracking.uri: {self._uri} has no run of trial {manifest.trial} of {name} yet "
+                f"(python -m search.publish study.name={name}, then the same command again)"
+            )
+        run_id = runs[0].info.run_id
+        model = client.create_logged_model(
+            runs[0].info.experiment_id, name=name, source_run_id=run_id, params=dict(manifest.run)
+        )
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            _save(path, folder, manifest, run_id, model.model_id, model.artifact_location)
+            client.log_model_artifacts(model.model_id, str(path))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name, description=f"The best network of study {name}.")
+        standing = manifest.standing
+        return client.create_model_version(
+            name,
+            source=f"models:/{model.model_id}",
+            run_id=run_id,
+            model_id=model.model_id,
+            description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}, "
+            f"test_accuracy {manifest.test['test_accuracy']:.6g}. Raw pixels in, probabilities out.",
+            tags={
+                UID: manifest.uid,
+                _ATTEMPT: str(manifest.attempt),
+                _STANDING: json.dumps(vars(standing)),
+                "trial.number": str(manifest.trial),
+                "test_accuracy": repr(manifest.test["test_accuracy"]),
+                "data.digest": standing.data,
+                "sha256": manifest.files[NAMES["keras"]]["sha256"],
+            },
+        )
+
+    def _runs(self, experiment_id: str, uid: str) -> list[Any]:
+        return list(self._client.search_runs([experiment_id], f"tags.{UID} = '{uid}'"))
+
+
+def _is_of(version: ModelVersion, manifest: Manifest) -> bool:
+    tags = version.tags
+    return tags.get(UID) == manifest.uid and tags.get(_ATTEMPT) == str(manifest.attempt)
+
+
+def _save(
+    path: Path, folder: Path, manifest: Manifest, run_id: str, model_id: str, location: str
+) -> None:
+    """An MLflow model at `path` around the very file that was verified."""
+    import mlflow.keras  # it brings Keras, which is only needed here
+
+    path.mkdir()  # the input example is written first
+    inputs = manifest.inputs
+    dtype = np.dtype(inputs.dtype)
+    example = json.loads((folder / "example.json").read_text(encoding="utf-8"))["inputs"]
+    mlflow.keras.save_model(
+        _Verified(folder / NAMES["keras"]),
+        str(path),
+        mlflow_model=Model(location, run_id, model_id=model_id, model_uuid=model_id),
+        signature=ModelSignature(
+            Schema([TensorSpec(dtype, (-1, *inputs.shape))]),
+            Schema([TensorSpec(np.dtype(np.float32), (-1, len(manifest.labels)))]),
+        ),
+        input_example=np.asarray(example, dtype),
+        pip_requirements=[f"{name}=={manifest.versions[name]}" for name in ("keras", "tensorflow")],
+    )
+    for extra in (FILE, "MODEL_CARD.md"):
+        shutil.copyfile(folder / extra, path / extra)
+
+
+class _Verified:
+    """What MLflow takes for a Keras model when it saves one: a file that is there already."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def save(self, path: str) -> None:
+        shutil.copyfile(self._file, path)

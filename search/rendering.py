@@ -1,0 +1,80 @@
+"""A study's report as files: made from the trial table, and put beside its runs in MLflow."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipeline.config import DataConfig, validated
+from pipeline.data import load
+from pipeline.errors import PlumblineError
+from search.facts import Facts
+from search.leaderboard import as_csv, as_markdown
+from search.page import page
+from search.plots.gallery import save_study, save_trial
+from search.reporter import Source
+from search.trials import TrialTable
+
+UNDER = "report"
+"""Where the files stand among the artifacts of the study's run."""
+
+
+def render(source: Source, folder: Path, pictures_of_trials: bool) -> tuple[str, dict[str, Path]]:
+    """The report of a study in `folder`; what could not be drawn, and folders by the uid of their run.
+
+    `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too.
+    """
+    table = TrialTable.load(source.url, source.name)
+    facts = Facts.of(table.about(), table.entries())
+    of_study = folder / "study"
+    of_study.mkdir()
+    folders = {table.uid: of_study}
+    problem = ""
+    if pictures_of_trials:
+        try:
+            folders |= _trials(facts, folder, source.tracking.keep_models)
+        except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
+            problem = f"no validation images: {error}"
+    save_study(facts, of_study)
+    (of_study / "leaderboard.csv").write_text(as_csv(facts.entries, facts.objective))
+    (of_study / "leaderboard.md").write_text(as_markdown(facts.entries, facts.objective))
+    (of_study / "report.html").write_text(page(facts, of_study), encoding="utf-8")
+    return problem, folders
+
+
+def _trials(facts: Facts, folder: Path, best: int) -> dict[str, Path]:
+    """The pictures of the best trials, those of the very best for the study's page too."""
+    chosen = [e for e in facts.ranked[:best] if e.result is not None and e.result.hardest]
+    if not chosen:
+        return {}
+    dataset = load(validated(DataConfig, facts.config["data"], "data"))
+    if dataset.digest != facts.about.dataset.digest:
+        raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
+    folders = {}
+    for entry in chosen:
+        folders[entry.uid] = folder / str(entry.number)
+        folders[entry.uid].mkdir()
+        save_trial(entry, dataset, folders[entry.uid])
+    for picture in folders[chosen[0].uid].glob("*.png"):
+        shutil.copy(picture, folder / "study" / f"best_{picture.name}")
+    return folders
+
+
+def publish(source: Source, folders: dict[str, Path], study: Path) -> bool:
+    """Log the files of `folders` as artifacts; False where a run is not published yet."""
+    from pipeline.tracking import MlflowTracker
+
+    tracker = MlflowTracker(str(source.tracking.uri))
+    found = [
+        tracker.log_files(source.name, uid, folder, UNDER if folder == study else None)
+        for uid, folder in folders.items()
+    ]
+    return all(found)
+
+
+def render_and_publish(source: Source, last: bool) -> str:
+    """The report, made anew and published; what is missing of it, or nothing."""
+    with tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
+        problem, folders = render(source, Path(name), pictures_of_trials=last)
+        if not publish(source, folders, Path(name) / "study") and last:
+            return "its runs are not published yet"
+    return problem

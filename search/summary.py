@@ -1,0 +1,66 @@
+"""A study at a glance, as a JSON file for scripts: rewritten as it goes, always whole."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import ObjectiveConfig
+from search.leaderboard import ranked
+from search.study import Entry
+
+_HOOK_SECONDS = 60
+
+
+class SummaryFile:
+    """The summary of one launch at `path`."""
+
+    def __init__(self, path: Path, name: str, target: int, objective: ObjectiveConfig) -> None:
+        self._path = path
+        self._name = name
+        self._target = target
+        self._objective = objective
+
+    def write(self, state: str, entries: Sequence[Entry], seconds_left: float | None) -> None:
+        """Put the present state in place of the last.
+
+        `state`: running, met or stopped. `seconds_left`: estimate until the target, None if unknown.
+        """
+        best = ranked(entries, self._objective)[:1]
+        states = [entry.state for entry in entries]
+        summary: dict[str, Any] = {
+            "study": self._name,
+            "state": state,
+            "target": self._target,
+            "trials": {name: states.count(name) for name in ("complete", "pruned", "failed")},
+            "metric": self._objective.metric,
+            "best": [
+                {
+                    "trial": entry.number,
+                    "value": entry.value,
+                    "params": dict(entry.params),
+                    "test": dict(entry.result.test) if entry.result else {},
+                }
+                for entry in best
+            ],
+            "seconds_left": seconds_left,
+            "written_at": time.time(),
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(summary, indent=2) + "\n")
+        partial.replace(self._path)
+
+    def call(self, command: str) -> str | None:
+        """Run `command` with the path of the file as its last word; what went wrong, if anything."""
+        try:
+            done = subprocess.run(
+                [*shlex.split(command), os.fspath(self._path.absolute())], timeout=_HOOK_SECONDS
+            )
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            return f"study.on_end: {error}"
+        return f"study.on_end: exit code {done.returncode}" if done.returncode else None

@@ -1,0 +1,82 @@
+"""Who follows a study while it runs, and tells everybody else."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.publisher import Publisher
+from pipeline.record import Status
+from search.coordinator import Running
+from search.progress import Progress
+from search.records import Records
+from search.reporter import Reporter
+from search.study import Entry
+from search.summary import SummaryFile
+
+_PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
+
+
+class StudyWatcher:
+    """Passes on what happens in a study to the screen, the publisher, the report and the summary."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        records: Records,
+        publisher: Publisher | None,
+        reporter: Reporter | None,
+        summary: SummaryFile,
+        ended: Sequence[Entry],
+    ) -> None:
+        self._progress = progress
+        self._records = records
+        self._publisher = publisher
+        self._reporter = reporter
+        self._summary = summary
+        self._ended = {entry.number: entry for entry in ended}
+        self._running: dict[int, Entry] = {}
+        self._write_summary("running")
+        self._publish_study("RUNNING")
+        for entry in ended:  # what an earlier launch recorded but could not publish
+            self._publish(entry)
+
+    def running(self, trials: Mapping[int, Running]) -> None:
+        """Show and publish what is new of the running trials."""
+        self._progress.update(trials)
+        if self._reporter is not None:
+            self._reporter.tick()
+        for number, trial in trials.items():
+            before, now = self._running.get(number), trial.entry
+            if now.worker and now != before:
+                self._running[number] = now
+                self._publish(now)
+
+    def ended(self, entry: Entry) -> None:
+        """Show and publish a trial that ended."""
+        self._running.pop(entry.number, None)
+        self._ended[entry.number] = entry
+        self._progress.ended(entry)
+        self._write_summary("running")
+        self._publish(entry)
+        self._publish_study("RUNNING")
+        if self._reporter is not None:
+            self._reporter.trial_ended()
+
+    def close(self, status: Status) -> int:
+        """End the study's own run, and those of trials given up; how many runs are not published."""
+        self._write_summary("met" if status == "FINISHED" else "stopped")
+        if self._publisher is None:
+            return 0
+        for entry in self._running.values():
+            self._publisher.update(self._records.given_up(entry))
+        self._publish_study(status)
+        return self._publisher.close(_PUBLISH_SECONDS)
+
+    def _write_summary(self, state: str) -> None:
+        self._summary.write(state, list(self._ended.values()), self._progress.seconds_left())
+
+    def _publish(self, entry: Entry) -> None:
+        if self._publisher is not None:
+            self._publisher.update(self._records.of_trial(entry))
+
+    def _publish_study(self, status: Status) -> None:
+        if self._publisher is not None:
+            self._publisher.update(self._records.of_study(list(self._ended.values()), status))

@@ -1,0 +1,280 @@
+"""Optuna's samplers and pruners behind the engine contract, and what only Optuna has."""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from pipeline.compose import CONF
+from pipeline.errors import ConfigError
+from search.config import Setup, read
+from search.engines.optuna import OptunaEngine
+from search.storage import open_storage
+from search.study import Engine, Entry
+from search.trials import TrialTable
+from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of, study_of
+from tests.search.engine_contract import EngineContract, Session
+from tests.search.test_records import entry
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # QMC, for one
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # CMA-ES's x0 and sigma0
+]
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+class OptunaContract(EngineContract):
+    def new_engine(self, setup: Setup, entries: Sequence[Entry]) -> Engine:
+        return engine_of(setup, entries)
+
+
+class TestTpe(OptunaContract):
+    overrides = ("sampler=tpe", "sampler.n_startup_trials=2")
+
+    def test_it_learns_from_what_it_is_told(self, copies: Copies) -> None:
+        """After its random trials it suggests other points than where no results were told."""
+        told, untold = self.begin(copies.next()), self.begin(copies.next())
+        for _ in range(self.trials):
+            told.trial()
+            untold.end(untold.ask(), "failed")
+        params = [[entry.params for entry in session.table.entries()] for session in (told, untold)]
+        assert params[0][:2] == params[1][:2]
+        assert params[0][2:] != params[1][2:]
+
+
+class TestRandom(OptunaContract):
+    overrides = ("sampler=random",)
+
+
+class TestQmc(OptunaContract):
+    overrides = ("sampler=qmc",)
+
+
+class TestCmaes(OptunaContract):
+    overrides = ("sampler=cmaes", "sampler.popsize=4")
+
+
+class TestGrid(OptunaContract):
+    overrides = ("sampler=grid",)
+    exhaustive = True
+    space: Mapping[str, Any] = {
+        "model": {"depth": {"low": 1, "high": 3}, "l2": {"low": 0.0, "high": 0.1, "step": 0.1}},
+        "train": {"optimizer": ["adam", "sgd"]},
+    }
+
+    def test_every_point_is_visited_once(self, url: str) -> None:
+        points = self.suggestions(url, count=12)
+        wanted = [
+            {"model.depth": depth, "model.l2": l2, "train.optimizer": optimizer}
+            for depth in (1, 2, 3)
+            for l2 in (0.0, 0.1)
+            for optimizer in ("adam", "sgd")
+        ]
+        assert sorted(map(repr, points)) == sorted(map(repr, wanted))
+
+    def test_its_size_is_known(self) -> None:
+        assert setup_of(*self.overrides, space=self.space).grid_size == 12
+        assert setup_of("sampler=random", space=self.space).grid_size is None
+
+    def test_a_space_without_end_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="a grid needs a step or a list of choices"):
+            setup_of("sampler=grid", space=DROPOUT)
+
+
+def test_every_sampler_of_the_configuration_keeps_the_contract() -> None:
+    tested = {cls.overrides[0].removeprefix("sampler=") for cls in OptunaContract.__subclasses__()}
+    assert tested == set(options("sampler"))
+
+
+# Pruners. Values grow from 0 to 0.9 in good trials and stay near 0 in the bad one.
+
+PRUNERS = {
+    "median": ("pruner.n_startup_trials=3", "pruner.n_warmup_steps=1"),
+    "percentile": ("pruner.n_startup_trials=3", "pruner.n_warmup_steps=1"),
+    "hyperband": (),
+    "asha": (),
+    "none": (),
+}
+
+
+def engine(*overrides: str, entries: Sequence[Entry] = ()) -> OptunaEngine:
+    return engine_of(setup_of("train.epochs=9", *overrides, space=DROPOUT), entries)
+
+
+def pruned_at(*overrides: str, value: float) -> int | None:
+    """The epoch at which a trial is pruned that stays at `value`, after five that reached 0.9."""
+    subject = engine(*overrides)
+    for number in range(5):
+        subject.ask()
+        for epoch in range(1, 10):
+            subject.report(number, epoch, 0.1 * epoch)
+        subject.tell(entry(number, [0.9]))
+    subject.ask()
+    return next((epoch for epoch in range(1, 10) if subject.report(5, epoch, value)), None)
+
+
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
+def test_a_pruner_prunes_a_bad_trial(pruner: str) -> None:
+    assert pruned_at(f"pruner={pruner}", *PRUNERS[pruner], value=0.01) is not None
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_lets_the_best_trial_go_on(pruner: str) -> None:
+    assert pruned_at(f"pruner={pruner}", *PRUNERS[pruner], value=0.95) is None
+
+
+def test_without_a_pruner_the_worst_trial_goes_on() -> None:
+    assert pruned_at("pruner=none", value=0.0) is None
+
+
+def test_a_pruner_looks_for_small_values_where_the_objective_is_minimized() -> None:
+    minimize = ("objective.metric=val_loss", "objective.direction=minimize")
+    assert pruned_at("pruner=median", *PRUNERS["median"], *minimize, value=5.0) is not None
+
+
+def test_a_trial_trains_its_warm_up_epochs_before_it_is_pruned() -> None:
+    overrides = ("pruner=median", "pruner.n_startup_trials=3", "pruner.n_warmup_steps=4")
+    assert pruned_at(*overrides, value=0.0) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_new_attempt_is_not_judged_by_later_epochs_of_the_one_that_was_cut_short() -> None:
+    """Within its warm-up it goes on, though the attempt before had got past that."""
+    subject = engine("pruner=median", "pruner.n_startup_trials=1", "pruner.n_warmup_steps=2")
+    subject.ask()
+    subject.ask()
+    assert [subject.report(0, epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
+    for epoch in range(1, 5):
+        subject.report(1, epoch, 0.9)
+    subject.tell(entry(1, [0.9]))
+    assert [bool(subject.report(0, epoch, 0.5)) for epoch in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_decides_after_a_restart_as_if_there_had_been_none(url: str, pruner: str) -> None:
+    """At every epoch of the next trial, whatever trials there are. Its notes come from the database."""
+    setup = setup_of(
+        "train.epochs=9", "sampler=random", f"pruner={pruner}", *PRUNERS[pruner], space=DROPOUT
+    )
+    table = TrialTable.open(url, study_of(setup))
+    whole = Session(setup, table, engine_of(setup, ()))
+    storage = open_storage(url)
+    values = [0.5, 0.6, 0.2, 0.7, 0.1, 0.65, 0.3, 0.61, 0.05, 0.66, 0.62, 0.69]
+    for number, value in enumerate(values):
+        anew = engine_of(setup, TrialTable(storage, table.name).entries())
+        anew.ask()
+        decisions = [anew.report(number, epoch, value * (1 - 0.5**epoch)) for epoch in range(1, 10)]
+        fails = number % 4 == 3  # after two rungs
+        whole.end(whole.ask(), "failed" if fails else "complete", value, epochs=5)
+        last = table.entries()[number].history[-1].epoch
+        if not fails:
+            assert last == (decisions.index(True) + 1 if any(decisions) else 9)
+    states = {entry.state for entry in table.entries()}
+    assert states == {"complete", "failed"} | ({"pruned"} if pruner != "none" else set())
+
+
+def test_every_pruner_of_the_configuration_is_tested() -> None:
+    assert set(PRUNERS) == set(options("pruner"))
+
+
+# The constructors' arguments.
+
+OTHERS: dict[str, Any] = {
+    "seed": 7,
+    "n_startup_trials": 3,
+    "n_ei_candidates": 12,
+    "multivariate": False,
+    "group": True,
+    "constant_liar": False,
+    "x0": {"model.dropout": 0.2},
+    "sigma0": 0.1,
+    "warn_independent_sampling": True,
+    "consider_pruned_trials": True,
+    "popsize": 5,
+    "use_separable_cma": True,
+    "with_margin": True,
+    "lr_adapt": True,
+    "qmc_type": "halton",
+    "scramble": False,
+    "warn_asynchronous_seeding": True,
+    "min_resource": 2,
+    "max_resource": 7,
+    "reduction_factor": 2,
+    "min_early_stopping_rate": 1,
+    "bootstrap_count": 3,
+    "n_warmup_steps": 1,
+    "interval_steps": 2,
+    "n_min_trials": 2,
+    "percentile": 50.0,
+}
+"""Another value for each argument, one that goes with the other defaults."""
+
+
+def arguments() -> list[tuple[str, str, str]]:
+    return [
+        (group, option, argument)
+        for group in ("sampler", "pruner")
+        for option in options(group)
+        for argument in composed(f"{group}={option}")[group]
+        if argument != "_target_"
+    ]
+
+
+@pytest.mark.parametrize(("group", "option", "argument"), arguments())
+def test_an_argument_reaches_the_constructor(
+    group: str, option: str, argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optuna keeps its arguments to itself, so the constructor is listened to."""
+    values = composed(f"{group}={option}")
+    values[group][argument] = OTHERS[argument]
+    module, _, name = values[group]["_target_"].rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    constructor = cls.__init__
+    given: list[Mapping[str, Any]] = []
+
+    def listen(self: object, *positional: object, **named: object) -> None:
+        given.append(inspect.signature(constructor).bind(self, *positional, **named).arguments)
+        constructor(self, *positional, **named)
+
+    monkeypatch.setattr(cls, "__init__", listen)
+    values["study"]["space"] = TestGrid.space if option == "grid" else DROPOUT
+    read(values, str)
+    assert given
+    assert all(call[argument] == values[group][argument] for call in given)
+
+
+def test_other_values_are_other_values() -> None:
+    same = [
+        f"{group}={option} {argument}"
+        for group, option, argument in arguments()
+        if composed(f"{group}={option}")[group][argument] == OTHERS[argument]
+    ]
+    assert not same
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["+sampler.n_startup=3"], "sampler: optuna.samplers.TPESampler: .*n_startup"),
+        (["sampler=qmc", "sampler.qmc_type=sobel"], "sampler: optuna.samplers.QMCSampler: .*sobel"),
+        (["+pruner.warmup=3"], "pruner: optuna.pruners.MedianPruner: .*warmup"),
+        (
+            ["pruner=percentile", "pruner.percentile=101"],
+            "pruner: .*PercentilePruner: .*percentile",
+        ),
+        (["pruner=asha", "pruner.reduction_factor=1"], "pruner: .*SuccessiveHalvingPruner: .*"),
+        (["sampler._target_=optuna.samplers.Nope"], "sampler: optuna.samplers.Nope"),
+        (["sampler.seed=abc"], "sampler: optuna.samplers.TPESampler: "),
+        (["sampler.seed=-1"], "sampler: optuna.samplers.TPESampler: Seed must be between 0"),
+        (["sampler.seed=1.5"], "sampler: optuna.samplers.TPESampler: "),
+        (["pruner.n_startup_trials=many"], "pruner"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_the_door(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        setup_of(*overrides, space=DROPOUT)

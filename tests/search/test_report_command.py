@@ -1,0 +1,179 @@
+"""`python -m search.report`, and the process that makes reports while a study runs."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.compose import compose
+from pipeline.config import TrackingConfig
+from pipeline.errors import ConfigError, UnavailableError
+from search import rendering
+from search.report import main
+from search.reporter import Reporter, Source
+from search.study import Study, StudyConfig, Suggestion
+from search.trials import TrialTable
+from tests.search import made
+
+
+def recorded(url: str, name: str, trials: int = 3) -> TrialTable:
+    """The table of a study with `trials` complete trials and one that failed."""
+    config = StudyConfig(name=name, question="How?", trials=4, lock="fail", space={})
+    study = Study(config, made.BASE, made.DROPOUT, made.DATA, {"engine": "optuna"})
+    table = TrialTable.open(url, study)
+    space = {"model": {"dropout": {"low": 0.0, "high": 0.6}}}
+    table.describe(study.about(made.settings({"space": space}), "python -m search.optimize", {}))
+    for number in range(trials + 1):
+        trial = table.create(Suggestion({"model.dropout": 0.1 * number}), made.DROPOUT)
+        table.start(trial, made.DROPOUT.apply(made.BASE, trial.params))
+        if number < trials:
+            table.complete(trial, made.result([0.8 + number / 10]), {"worker": "0"}, {})
+        else:
+            table.fail(trial, "loss is nan", ())
+    return table
+
+
+@pytest.fixture
+def url(workdir: Path) -> str:
+    return f"sqlite:///{workdir / 'studies.db'}"
+
+
+def values(url: str, *overrides: str) -> dict[str, Any]:
+    return compose(["data=digits", "tracking=none", f"storage.url={url}", *overrides])
+
+
+def test_the_command_writes_one_page(workdir: Path, url: str) -> None:
+    recorded(url, "mine")
+    assert main(values(url, "study.name=mine", "report.path=out/mine.html")) == 0
+    html = (workdir / "out" / "mine.html").read_text()
+    assert "1.0000" in html
+    assert "loss is nan" in html
+    assert "learning_curves" in html
+
+
+def test_a_storage_with_one_study_needs_no_name(workdir: Path, url: str) -> None:
+    recorded(url, "only")
+    assert main(values(url)) == 0
+    assert "only" in (workdir / "report.html").read_text()
+
+
+@pytest.mark.parametrize("override", [[], ["study.name=typo"]])
+def test_a_study_that_is_not_there_is_refused_with_those_that_are(
+    url: str, workdir: Path, override: list[str]
+) -> None:
+    recorded(url, "one")
+    recorded(url, "two")
+    with pytest.raises(ConfigError, match="one, two"):
+        main(values(url, *override))
+    assert not (workdir / "report.html").exists()
+
+
+def test_no_database_is_made_where_there_is_none(url: str, workdir: Path) -> None:
+    with pytest.raises(ConfigError, match="no study database"):
+        main(values(url, "study.name=mine"))
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_tracker_that_is_away_costs_the_publication_and_not_the_page(
+    workdir: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(rendering, "publish", away)
+    recorded(url, "mine")
+    with pytest.raises(UnavailableError, match=r"report\.html is written.*refused"):
+        main(values(url, "tracking=mlflow", "tracking.uri=http://127.0.0.1:9"))
+    assert (workdir / "report.html").exists()
+
+
+def test_no_tracking_database_is_made_by_looking(workdir: Path, url: str) -> None:
+    recorded(url, "mine")
+    assert main(values(url, "tracking=mlflow")) == 0
+    assert not (workdir / "mlflow.db").exists()
+
+
+def test_other_data_than_the_study_had_cost_the_images_only(url: str, tmp_path: Path) -> None:
+    table = recorded(url, "mine")
+    source = Source(url, "mine", tracking())
+    problem, folders = rendering.render(source, tmp_path, pictures_of_trials=True)
+    assert "not the data that the study was run on" in problem
+    assert list(folders) == [table.uid]
+    assert (tmp_path / "study" / "report.html").exists()
+
+
+def test_the_best_trials_get_pictures(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Any
+) -> None:
+    monkeypatch.setattr(made, "DATA", dataclasses.replace(made.DATA, digest=digits.digest))
+    table = recorded(url, "mine")
+    source = Source(url, "mine", tracking(keep_models=2))
+    problem, folders = rendering.render(source, tmp_path, pictures_of_trials=True)
+    assert problem == ""
+    assert set(folders) == {table.uid, f"{table.uid}-2", f"{table.uid}-1"}
+    pictures = {file.name for file in folders[f"{table.uid}-2"].iterdir()}
+    assert pictures == {"confusion.png", "hardest.png"}
+    study = {file.name for file in folders[table.uid].iterdir()}
+    assert {"best_confusion.png", "best_hardest.png", "leaderboard.csv", "leaderboard.md"} <= study
+
+
+def test_the_leaderboard_has_every_digit_as_csv(url: str, tmp_path: Path) -> None:
+    recorded(url, "mine")
+    rendering.render(Source(url, "mine", tracking()), tmp_path, pictures_of_trials=False)
+    lines = (tmp_path / "study" / "leaderboard.csv").read_text().splitlines()
+    assert lines[0] == "trial,model.dropout,val_accuracy,test_accuracy,best_epoch,seconds"
+    assert lines[1] == "2,0.2,1.0,0.995,1,2.5"
+    assert len(lines) == 4
+
+
+def tracking(keep_models: int = 3) -> TrackingConfig:
+    return TrackingConfig(
+        name="mlflow", uri="sqlite:///mlflow.db", report_seconds=None, keep_models=keep_models
+    )
+
+
+def closed(reporter: Reporter, patience: float) -> float:
+    """How long it took to close `reporter`."""
+    began = time.monotonic()
+    reporter.close(patience)
+    return time.monotonic() - began
+
+
+def test_a_report_that_fails_is_told_of_and_nothing_else(url: str) -> None:
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "not there", tracking()), None, notes.append)
+    reporter.trial_ended()
+    reporter.tick()
+    reporter.close(120)
+    (note,) = notes
+    assert note.startswith("report: KeyError")
+    assert "python -m search.report study.name=not there" in note
+
+
+def test_a_process_that_dies_is_told_of_and_nothing_else(url: str) -> None:
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), 1e-9, notes.append)
+    reporter.trial_ended()
+    reporter.tick()
+    assert reporter._process is not None
+    reporter._process.kill()
+    reporter.close(0.5)
+    assert "the process that makes it died" in notes[0]
+
+
+def test_a_study_waits_no_longer_than_it_was_told_to(url: str) -> None:
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
+    reporter.trial_ended()
+    assert closed(reporter, 0.2) < 5
+    assert "not ready within 0.2 s" in notes[0]
+
+
+def test_without_a_trial_that_ended_no_report_is_made(url: str) -> None:
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), 0.001, notes.append)
+    reporter.tick()
+    assert closed(reporter, 60) < 1
+    assert notes == []

@@ -1,0 +1,116 @@
+"""The database file: what is opened, what is refused and left as it is, and one launch at a time."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError, StorageError
+from search.lock import LockedError, study_lock
+from search.stopping import Stopper
+from search.storage import open_storage
+from tests.search.conftest import environment
+
+
+def _text(file: Path) -> None:
+    file.write_text("my notes, not a database")
+
+
+def _something_else(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def _cut(file: Path) -> None:
+    whole = sqlite3.connect(file)
+    whole.execute("CREATE TABLE studies (name TEXT)")
+    whole.executemany("INSERT INTO studies VALUES (?)", [("x" * 1000,)] * 50)
+    whole.commit()
+    whole.close()
+    file.write_bytes(file.read_bytes()[:9000])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_text, "is no SQLite database"),
+        (_something_else, "is a database of something else"),
+        (_cut, "the study database is damaged"),
+    ],
+)
+def test_a_file_that_is_no_trial_table_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], None], message: str
+) -> None:
+    file = tmp_path / "studies.db"
+    make(file)
+    before = file.read_bytes()
+    with pytest.raises(StorageError, match=message) as caught:
+        open_storage(f"sqlite:///{file}")
+    assert str(file) in str(caught.value)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "no url"])
+def test_a_place_that_keeps_nothing_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"storage\.url: "):
+        open_storage(url)
+
+
+HOLDER = """
+import sys
+from search.lock import study_lock
+
+with study_lock(sys.argv[1], "test", wait=False):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_study_is_locked_while_its_launch_lives_and_no_longer(url: str) -> None:
+    """However it ends: here it is killed."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError), study_lock(url, "test", wait=False):
+            pass
+        with study_lock(url, "other", wait=False):
+            pass
+        holder.kill()
+    with study_lock(url, "test", wait=True):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("signals", "grace", "expired"),
+    [
+        ([signal.SIGINT], 0.0, False),
+        ([signal.SIGINT, signal.SIGINT], 9e9, True),
+        ([signal.SIGTERM], 9e9, False),
+        ([signal.SIGTERM], 0.0, True),
+        ([signal.SIGINT, signal.SIGTERM], 0.0, True),
+    ],
+)
+def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
+    signals: list[signal.Signals], grace: float, expired: bool
+) -> None:
+    notes: list[str] = []
+    stopper = Stopper(grace, notes.append)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stopper.listening():
+        assert (stopper.draining, stopper.expired) == (False, False)
+        for number in signals:
+            os.kill(os.getpid(), number)
+    assert (stopper.draining, stopper.expired) == (True, expired)
+    assert len(notes) == len(signals)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
