@@ -5,10 +5,9 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.record import DatasetInfo, RunRecord
 
@@ -27,12 +26,12 @@ from mlflow.tracking import MlflowClient
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
-T = TypeVar("T")
 UID = "uid"
 ATTEMPT = "attempt"
 _SQLITE = "sqlite:///"
-_METRICS_PER_BATCH = 1000  # MLflow's limits
+_METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
 _PARAMS_PER_BATCH = 100
+_TAGS_PER_BATCH = 100
 
 
 @dataclass
@@ -42,6 +41,7 @@ class _Run:
     status: str
     ended_at: int | None  # milliseconds
     deleted: bool
+    tags: Mapping[str, str]  # known to be there
     points: int = 0  # how many points of the record are known to be there
     described: bool = False  # whether its parameters and its data set are known to be there
 
@@ -111,9 +111,7 @@ class MlflowTracker:
         elif run.ended and not record.ended:
             self._client.update_run(run.run_id, status="RUNNING")
             run.status = "RUNNING"
-        if not run.described:
-            self._describe(run, record)
-        self._log_points(run, record)
+        self._log(run, record)
         if record.ended:
             self._end(run, record)
         return True
@@ -141,6 +139,7 @@ class MlflowTracker:
                         status=run.info.status,
                         ended_at=run.info.end_time,
                         deleted=run.info.lifecycle_stage == "deleted",
+                        tags=run.data.tags,
                     )
                     found[uid] = self._only(found[uid], this) if uid in found else this
                 token = page.token
@@ -181,34 +180,42 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        return _Run(run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False)
+        return _Run(
+            run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False, tags=tags
+        )
 
-    def _describe(self, run: _Run, record: RunRecord) -> None:
-        """Log what is known from the start; the same again changes nothing."""
-        params = [entities.Param(key, value) for key, value in record.params.items()]
-        for batch in _batches(params, _PARAMS_PER_BATCH):
-            self._client.log_batch(run.run_id, params=batch)
-        if record.dataset is not None:
-            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
-        run.described = True
-
-    def _log_points(self, run: _Run, record: RunRecord) -> None:
+    def _log(self, run: _Run, record: RunRecord) -> None:
+        """Log what is not known to be there, in few requests; the same again would change nothing."""
+        params: list[entities.Param] = []
+        tags: list[entities.RunTag] = []
+        if not run.described:
+            params = [entities.Param(key, value) for key, value in record.params.items()]
+        if record.ended:
+            changed = record.tags.items() - run.tags.items()
+            tags = [entities.RunTag(key, value) for key, value in sorted(changed)]
         metrics = [
             entities.Metric(point.metric, point.value, _milliseconds(point.at), point.step)
             for point in record.points[run.points :]
         ]
-        for batch in _batches(metrics, _METRICS_PER_BATCH):
-            self._client.log_batch(run.run_id, metrics=batch)
+        logged = 0
+        while metrics[logged:] or params or tags:
+            batch = metrics[logged : logged + _METRICS_PER_BATCH]
+            self._client.log_batch(
+                run.run_id, batch, params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
+            )
+            logged += len(batch)
+            del params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
+        if not run.described and record.dataset is not None:
+            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
+        run.described = True
         run.points = len(record.points)
 
     def _end(self, run: _Run, record: RunRecord) -> None:
-        tags = [entities.RunTag(key, value) for key, value in record.tags.items()]
-        self._client.log_batch(run.run_id, tags=tags)
         for path, text in record.texts.items():
             self._client.log_text(run.run_id, text, path)
         ended_at = _end_of(record)
         self._client.set_terminated(run.run_id, record.status, ended_at)
-        run.status, run.ended_at = record.status, ended_at
+        run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
 
 def _create_database(file: Path) -> None:
@@ -242,10 +249,6 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     )
     context = entities.InputTag("mlflow.data.context", "training")
     return entities.DatasetInput(dataset=dataset, tags=[context])
-
-
-def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _end_of(record: RunRecord) -> int | None:

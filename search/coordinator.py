@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from pipeline.config import RunConfig
@@ -42,6 +43,11 @@ class Running:
     worker: dict[str, str] = field(default_factory=dict)
     history: list[EpochMetrics] = field(default_factory=list)
 
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """Its configuration by override path."""
+        return self.run.parameters()
+
     @property
     def epochs(self) -> int:
         """How many epochs it may train."""
@@ -55,7 +61,7 @@ class Running:
             uid=self.trial.uid,
             state="running",
             params=self.trial.params,
-            run=self.run.parameters(),
+            run=self.parameters,
             attempt=self.trial.attempt,
             losses=self.trial.losses,
             started_at=self.started_at,
