@@ -47,10 +47,10 @@ ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/python -m mlflow ui --workers 1
 
 test: $(READY) ## the tests, in under three minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(READY) ## the slow tests too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## ruff: style and formatting
 	$(BIN)/ruff check .

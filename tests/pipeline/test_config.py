@@ -64,7 +64,7 @@ RULES = [
     ("train__epochs", None, "expected integer", "null"),
     ("train__validation_split", 1, "0 <= validation_split < 1", "1"),
     ("train__validation_split", -0.2, "0 <= validation_split < 1", "-0.2"),
-    ("train__loss", "hinge", "'categorical_crossentropy' or 'mse'", "hinge"),
+    ("train__loss", "hinge", "'categorical_crossentropy', 'binary_crossentropy' or 'mse'", "hinge"),
     ("train__patience", 0, "expected >= 1", "0"),
     ("train__patience", 1.5, "expected integer", "1.5"),
     ("train__min_delta", -0.01, "0 <= min_delta", "-0.01"),
@@ -162,14 +162,17 @@ def test_a_missing_key_is_told_by_its_place(run_config: MakeRunConfig) -> None:
         validated(RunConfig, tree)
 
 
+TRACKING = {"name": "none", "uri": None, "report_seconds": None, "keep_models": 3}
+
+
 def test_the_place_of_a_section_is_put_before_its_keys() -> None:
     with pytest.raises(ConfigError, match=r"^tracking.url: no such setting .*`tracking.uri`"):
-        validated(TrackingConfig, {"name": "none", "uri": None, "url": "x"}, "tracking")
+        validated(TrackingConfig, {**TRACKING, "url": "x"}, "tracking")
 
 
 def test_tracking_by_mlflow_needs_a_uri() -> None:
     with pytest.raises(ConfigError, match=r"tracking.uri: is missing .*sqlite:///mlflow.db"):
-        validated(TrackingConfig, {"name": "mlflow", "uri": None}, "tracking")
+        validated(TrackingConfig, {**TRACKING, "name": "mlflow"}, "tracking")
 
 
 def test_zero_is_a_value_and_none_is_absent(run_config: MakeRunConfig) -> None:
