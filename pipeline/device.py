@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
+from pipeline.errors import PlumblineError
+
 
 def limit_threads(threads: int) -> None:
     """Let the backend use `threads` CPU threads; call it before Keras is first imported.
@@ -28,13 +30,15 @@ def limit_threads(threads: int) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep TensorFlow's start-up chatter from the terminal; it is shown if the block raises."""
+    """Keep TensorFlow's start-up chatter from the terminal; it is shown if the block fails unexpectedly."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
             yield
+        except PlumblineError:
+            raise  # it says what went wrong by itself
         except BaseException:
             sys.stderr.flush()
             log.seek(0)

@@ -41,10 +41,11 @@ def with_scaling(model: keras.Model, dataset: Dataset) -> keras.Model:
     layers: list[keras.layers.Layer] = []
     low, span = dataset.low, dataset.high - dataset.low
     # Two steps, as in training: subtracting first keeps the digits of a column far from 0.
+    # Given as arrays, for Keras rounds lists to 32 bits.
     if np.any(low != 0):
-        layers.append(keras.layers.Rescaling(1.0, (-low).tolist(), dtype=dtype, name="shift"))
+        layers.append(keras.layers.Rescaling(1.0, -low, dtype=dtype, name="shift"))
     if np.any(span != 1):
-        layers.append(keras.layers.Rescaling((1 / span).tolist(), dtype=dtype, name="scale"))
+        layers.append(keras.layers.Rescaling(1 / span, dtype=dtype, name="scale"))
     # Not as Sequential, which would round its inputs to 32 bits before the first layer.
     outputs = inputs = keras.Input(dataset.shape, dtype=dtype, name="inputs")
     for layer in [*layers, *model.layers]:

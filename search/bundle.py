@@ -12,7 +12,7 @@ from pipeline.artifact import PORTABLE, Format, write
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import limit_threads, quietly
-from pipeline.errors import PlumblineError, UnavailableError
+from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.manifest import Inputs, Manifest, Standing, sums
 from pipeline.record import environment_tags
 from pipeline.result import Weights
@@ -82,6 +82,12 @@ def _write_models(
     with quietly():
         from pipeline.serving import input_dtype, network, with_scaling
 
+        dtype = input_dtype(dataset)
+        if dtype == "float64" and "litert" in formats:
+            raise ConfigError(
+                "export.formats: litert has no 64-bit numbers, which these features need "
+                "(export.formats=[keras,saved_model])"
+            )
         try:
             model = network(run, dataset, weights)
         except ValueError as error:
@@ -93,7 +99,6 @@ def _write_models(
         portable = with_scaling(network(run, dataset, weights, portable=True), dataset)
         for kind in formats:
             write(portable if kind in PORTABLE else raw, kind, folder)
-    dtype = input_dtype(dataset)
     checks = verifier.check(folder, formats, dtype)
     for check in checks:
         print(

@@ -17,6 +17,7 @@ from pipeline.artifact import Format, check_writable
 from pipeline.cli import command
 from pipeline.config import DataConfig, RunConfig, Section, TrackingConfig, validated
 from pipeline.errors import ConfigError, StoppedError
+from search import card
 from search.config import StorageConfig
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def main(values: dict[str, Any]) -> int:
             from search.registry import Registry
 
             print(Registry(str(tracking.uri)).register(folder, manifest, config.force))
-    print(
-        f"\nTry it:\n  python -m pipeline.predict {folder} image.png\nMore is in {folder}/MODEL_CARD.md."
-    )
+    print(f"\nHow to use it: {folder}/{card.FILE}")
+    if len(manifest.inputs.shape) == 2:
+        print(f"Try it:\n  python -m pipeline.predict {folder} image.png")
     return 0
 
 
@@ -199,7 +200,12 @@ def _swap(new: Path, folder: Path) -> None:
 
 def _help(config_dir: Path) -> str:
     defaults = (config_dir / "export" / "default.yaml").read_text(encoding="utf-8")
-    return f"export settings, and what they are by default:\n\n{defaults}"
+    return (
+        f"export settings, and what they are by default:\n\n{defaults}\n"
+        "exit codes: 0 exported, nothing new, or the present one is better and stays; 1 a file does not\n"
+        "do what the trial did; 2 bad configuration; 69 data or MLflow can't be reached; 74 input/output;\n"
+        "75 another export is writing there"
+    )
 
 
 def spelled_out(overrides: Sequence[str]) -> list[str]:

@@ -61,8 +61,7 @@ class Registry:
         if champion is not None and champion is own:
             return f"Registered already: {name} version {own.version} is {CHAMPION}."
         if champion is not None and not force:
-            standing = Standing(**json.loads(champion.tags[_STANDING]))
-            if reason := standing.reason_to_stay(manifest.standing):
+            if reason := _reason_to_stay(champion, manifest):
                 return (
                     f"Not registered: {name} version {champion.version} stays {CHAMPION}, as "
                     f"{reason} (force=true replaces it)."
@@ -126,6 +125,12 @@ class Registry:
 
     def _runs(self, experiment_id: str, uid: str) -> list[Any]:
         return list(self._client.search_runs([experiment_id], f"tags.{UID} = '{uid}'"))
+
+
+def _reason_to_stay(champion: ModelVersion, manifest: Manifest) -> str | None:
+    if _STANDING not in champion.tags:
+        return "it was not registered by Plumbline and can't be compared"
+    return Standing(**json.loads(champion.tags[_STANDING])).reason_to_stay(manifest.standing)
 
 
 def _is_of(version: ModelVersion, manifest: Manifest) -> bool:

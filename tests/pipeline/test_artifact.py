@@ -46,7 +46,7 @@ def random_weights(run_config: MakeRunConfig, dataset: Dataset, *overrides: str)
     [
         (spread([0, -1], [1, 1]), "float32"),
         (spread([5, 0], [6, 0.001]), "float32"),
-        (spread([1.6e9, 0], [1.6e9 + 60, 1]), "float64"),  # seconds of a minute as Unix times
+        (spread([1.6e9 + 0.3, 0], [1.6e9 + 60, 1]), "float64"),  # seconds of a minute as Unix times
         (rows(spread([1.6e9, 0], [1.7e9, 1]).train.features, 0, 1), "float32"),  # not scaled
     ],
     ids=["small", "narrow", "times", "unscaled"],
