@@ -185,7 +185,11 @@ class World:
             argv,
             env=env,
             faults=faults or [],
-            settings={"search.optimize._PUBLISH_SECONDS": 5.0, **(settings or {})},
+            settings={
+                "search.optimize._PUBLISH_SECONDS": 5.0,
+                "pipeline.train._INTERVAL_SECONDS": 0.5,
+                **(settings or {}),
+            },
         )
         self._launches.append(launch)
         return launch
