@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study export serve replicate ui test test-all lint types bench check clean lock
+.PHONY: help setup study export serve replicate ui test test-slow lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,8 @@ ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 test: $(READY) ## the tests, in under three minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
-test-all: $(READY) ## the slow tests too
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(READY) ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from pipeline.config import ObjectiveConfig
 from search.records import pasted, shown
 from search.study import Entry
 
+_COLUMNS = 4  # parameters beside each other in 80 columns
+
 
 def ranked(entries: Sequence[Entry], objective: ObjectiveConfig) -> list[Entry]:
     """The complete trials, best first; of equals the earlier one."""
@@ -56,10 +58,19 @@ def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int 
     table = Table(box=None, pad_edge=False)
     best = ranked(entries, objective)[:rows]
     heads = columns(best, objective)
-    for head in heads:  # in words, so that a narrow table can break them
+    params = heads[1:-4]
+    many = len(params) > _COLUMNS  # then they share one, the last
+    shown_heads = [head for head in heads if not (many and head in params)]
+    for head in shown_heads:  # in words, so that a narrow table can break them
         table.add_column(head.rpartition(".")[2].replace("_", " "), justify="right")
+    if many:
+        table.add_column("parameters")
     for entry in best:
-        table.add_row(*row(entry, heads))
+        cells = dict(zip(heads, row(entry, heads), strict=True))
+        together = " ".join(
+            f"{path.rpartition('.')[2]}={shown(value)}" for path, value in entry.params.items()
+        )
+        table.add_row(*(cells[head] for head in shown_heads), *([together] if many else []))
     return table
 
 

@@ -17,6 +17,7 @@ from pipeline.record import (
 )
 from pipeline.redact import redact
 from pipeline.result import Confusion
+from search.space import LAYER
 from search.study import About, Entry, TrialState
 
 _STATUS: dict[TrialState, Status] = {
@@ -176,10 +177,14 @@ def shown(value: object) -> str:
 
 
 def pasted(params: Mapping[str, object]) -> str:
-    """`params` as they are typed on the command line."""
+    """`params` as they are typed on the command line; widths of single layers as one list."""
+    values = {path: _decoded(value) for path, value in params.items() if not LAYER.fullmatch(path)}
+    layers = {int(m[1]): params[path] for path in params if (m := LAYER.fullmatch(path))}
+    if layers:
+        values["model.hidden_units"] = [layers[number] for number in sorted(layers)]
     return " ".join(
-        f"'{path}={text}'" if "[" in (text := as_override(_decoded(value))) else f"{path}={text}"
-        for path, value in params.items()
+        f"'{path}={text}'" if "[" in (text := as_override(value)) else f"{path}={text}"
+        for path, value in values.items()
     )
 
 

@@ -372,8 +372,7 @@ def test_a_crash_leaves_the_old_export_whole(
         monkeypatch.setattr(search.export, "_swap", crash)
     else:
         monkeypatch.setattr(search.bundle.card, "model_card", crash)
-    with pytest.raises(KeyboardInterrupt):
-        place.export(*keras_only)
+    assert place.export(*keras_only) == 75
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["mine"]
 
