@@ -7,6 +7,8 @@ import pytest
 from tests.faults.conftest import Served
 from tests.faults.world import Launch, World
 
+pytestmark = pytest.mark.slow  # real servers
+
 SECRET = "s3cret"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.faults.world import World, assert_tracked, eventually, exclusively
 
+pytestmark = pytest.mark.slow  # locks that are waited for
+
 TARGET = 5
 SHORT = {"search.storage.LOCKED_SECONDS": 0.3}
 

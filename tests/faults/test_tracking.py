@@ -6,6 +6,8 @@ from tests.faults.conftest import Served
 from tests.faults.server import Deed
 from tests.faults.world import assert_tracked, eventually, outcomes
 
+pytestmark = pytest.mark.slow  # a real tracking server behind a faulty one
+
 TARGET = 4
 RUNS = TARGET + 1  # and the study's own
 HASTY = {

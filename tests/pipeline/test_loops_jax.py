@@ -1,6 +1,10 @@
 """The loops on JAX: what `test_loops` says holds there too. Keras has one backend for life."""
 
+import pytest
+
 from tests.pipeline.conftest import Report
+
+pytestmark = pytest.mark.slow  # a process of its own with the other backend
 
 
 def test_the_laws_of_the_loops_hold_on_jax(laws_on_jax: Report) -> None:

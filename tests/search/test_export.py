@@ -46,6 +46,8 @@ from search.study import Entry, Study, Suggestion
 from search.trials import TrialTable
 from tests.conftest import RunPython
 
+pytestmark = pytest.mark.slow  # every format loaded again in processes of its own
+
 NAME = "smoke"
 BEST, WORSE, UNKEPT = 0, 1, 2
 """The trials: the best one, a worse one, and one in between whose weights were not kept."""
