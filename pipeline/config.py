@@ -212,7 +212,8 @@ class RunConfig(Section):
 class TrackingConfig(Section):
     """Where runs are published. `uri`: an MLflow tracking URI.
 
-    `report_seconds`: how often a running study's report is made anew; None: at its end only.
+    `report`: whether a study's figures are made and published. `report_seconds`: how often while it
+    runs; None: at its end only.
     `keep_models`: of how many of the best trials the weights are kept.
     """
 
@@ -220,6 +221,7 @@ class TrackingConfig(Section):
     uri: Annotated[str, Field(min_length=1)] | None
     report_seconds: Annotated[float, Field(gt=0)] | None
     keep_models: PositiveInt
+    report: bool = True
 
     @model_validator(mode="after")
     def _mlflow_has_a_uri(self) -> "TrackingConfig":

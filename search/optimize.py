@@ -176,7 +176,7 @@ def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
 def _reporter(setup: "Setup") -> "Reporter | None":
     from search.reporter import Reporter, Source
 
-    if setup.tracking.name == "none":
+    if setup.tracking.name == "none" or not setup.tracking.report:
         return None
     source = Source(setup.storage.url, setup.study.name, setup.tracking)
     return Reporter(
