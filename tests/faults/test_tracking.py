@@ -9,7 +9,7 @@ from tests.faults.world import assert_tracked, eventually, outcomes
 TARGET = 4
 RUNS = TARGET + 1  # and the study's own
 HASTY = {
-    "search.optimize._PUBLISH_SECONDS": 0.3,
+    "search.watcher._PUBLISH_SECONDS": 0.3,
     "search.publish._PATIENCE_SECONDS": 0.3,
 }
 
