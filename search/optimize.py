@@ -38,17 +38,22 @@ def main(values: dict[str, Any]) -> int:
     name, lock = setup.study.name, setup.study.lock
     data = locate(setup.run.data)
     study = _study(setup, data)  # before the lock, which is the first thing that is created
+    url = setup.storage.url
     try:
-        with stopping_at_once(), study_lock(setup.storage.url, name, wait=lock == "wait"):
+        with stopping_at_once(), study_lock(url, name, wait=False):
             return _run(setup, data, study)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
             return 0
-        raise StoppedError(
-            f"{name}: another launch of this study is running "
-            "(wait for it, or choose study.lock=wait or study.lock=skip)"
-        ) from None
+        if lock == "fail":
+            raise StoppedError(
+                f"{name}: another launch of this study is running "
+                "(wait for it, or choose study.lock=wait or study.lock=skip)"
+            ) from None
+    print(f"{name}: another launch is running; waiting for its end.", flush=True)
+    with stopping_at_once(), study_lock(url, name, wait=True):
+        return _run(setup, data, study)
 
 
 def _study(setup: "Setup", data: "DataConfig") -> "Study":

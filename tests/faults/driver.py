@@ -101,6 +101,7 @@ def prepare(request: dict[str, Any]) -> None:
     sys.argv = [request["module"], *request["argv"]]
     for place, value in request["settings"].items():
         owner, _, name = place.rpartition(".")
+        getattr(resolve_name(owner), name)  # it has to be there
         setattr(resolve_name(owner), name, value)
     for fault in request["faults"]:
         _wrap(**fault)

@@ -1,5 +1,7 @@
 """Two launches of one study never write at once; two studies don't get in each other's way."""
 
+import signal
+
 import pytest
 
 from tests.faults.world import World, assert_tracked, eventually, outcomes
@@ -29,7 +31,8 @@ def test_a_second_launch_waits_for_its_turn(world: World) -> None:
     first = world.start(f"study.trials={TARGET}")
     eventually(lambda: world.happened() == 2)
     second = world.start(f"study.trials={TARGET}", "study.lock=wait")
-    assert not second.ended.wait(0.3)  # it may not end; passing sooner would prove nothing
+    eventually(lambda: "waiting for its end" in second.stdout)
+    assert not second.ended.is_set()
     hang.unlink()
     assert (first.wait(), second.wait()) == (0, 0)
     assert "Nothing left to do" in second.stdout
@@ -41,7 +44,8 @@ def test_a_launch_that_waited_goes_on_where_a_killed_one_was(world: World) -> No
     first = world.start(f"study.trials={TARGET}")
     eventually(lambda: world.happened() == 2)
     second = world.start(f"study.trials={TARGET}", "study.lock=wait")
-    first.signal(9)
+    eventually(lambda: "waiting for its end" in second.stdout)
+    first.signal(signal.SIGKILL)
     hang.unlink()
     assert second.wait() == 0, second.output
     world.assert_whole(TARGET)

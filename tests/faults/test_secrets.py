@@ -26,7 +26,7 @@ def test_a_password_of_the_tracking_server_is_told_to_nobody(served: Served, up:
     uri = f"tracking.uri=http://ann:{SECRET}@127.0.0.1:{served.proxy.port}"
     if up:
         served.proxy.up()
-    hasty = {"search.optimize._PUBLISH_SECONDS": 0.3, "search.publish._PATIENCE_SECONDS": 0.3}
+    hasty = {"search.watcher._PUBLISH_SECONDS": 0.3, "search.publish._PATIENCE_SECONDS": 0.3}
     launch = world.run("study.trials=2", uri, settings={} if up else hasty)
     assert launch.status == 0, launch.output
     publish = world.run(uri, module="search.publish", settings={} if up else hasty)

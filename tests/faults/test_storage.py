@@ -61,7 +61,7 @@ def test_a_locked_mlflow_database_delays_what_is_published_only(tracked_world: W
     database = world.folder / "mlflow.db"
     with exclusively(database):
         launch = world.run(
-            f"study.trials={TARGET}", settings={"search.optimize._PUBLISH_SECONDS": 0.5}
+            f"study.trials={TARGET}", settings={"search.watcher._PUBLISH_SECONDS": 0.5}
         )
         assert launch.status == 0, launch.output
         assert f"{TARGET + 1} runs are not published yet" in launch.stdout

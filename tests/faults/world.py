@@ -187,7 +187,7 @@ class World:
             env=env,
             faults=faults or [],
             settings={
-                "search.optimize._PUBLISH_SECONDS": 5.0,
+                "search.watcher._PUBLISH_SECONDS": 5.0,
                 "pipeline.train._INTERVAL_SECONDS": 0.5,
                 **(settings or {}),
             },
