@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study export serve replicate ui test test-slow lint types bench check clean lock
+.PHONY: help setup study export serve replicate ui test test-faults test-slow lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,10 @@ ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/python -m mlflow ui --workers 1
 
 test: $(READY) ## the tests, in under three minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not faults"
+
+test-faults: $(READY) ## kill, stop and launch twice what runs: minutes
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "faults and not slow"
 
 test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow

@@ -22,6 +22,8 @@ from tests.faults.world import (
     tracked,
 )
 
+pytestmark = pytest.mark.faults
+
 KILLED = -signal.SIGKILL
 
 STORAGE = "optuna.storages:RDBStorage"

@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.world import World, assert_tracked, eventually, outcomes
 
+pytestmark = pytest.mark.faults
+
 TARGET = 6
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.faults.world import LONG, ROOT, Launch, World, assert_tracked, eventually, tracked
 
+pytestmark = pytest.mark.faults
+
 TARGET = 6
 
 

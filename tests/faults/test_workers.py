@@ -7,6 +7,8 @@ import pytest
 
 from tests.faults.world import World, eventually, outcomes
 
+pytestmark = pytest.mark.faults
+
 TARGET = 4
 
 
