@@ -4,6 +4,7 @@ python -m search.optimize +study=dropout
 """
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,4 +208,6 @@ if __name__ == "__main__":
     from pipeline.cli import command
 
     description = "Run a study, or go on with it, until it has its target number of trials."
-    sys.exit(command(sys.argv[1:], main, "search.optimize", description, _help))
+    code = command(sys.argv[1:], main, "search.optimize", description, _help)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends already: a late Ctrl-C changes nothing
+    sys.exit(code)

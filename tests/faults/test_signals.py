@@ -93,6 +93,7 @@ def test_a_signal_after_the_last_trial_began_still_meets_the_target(world: World
     world.assert_whole(2)
 
 
+@pytest.mark.slow  # a Ctrl-C that falls into the interpreter's last moment may still show a traceback
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_workers_start_is_heard(world: World, number: signal.Signals) -> None:
     cause = world.fault("hang", epoch=1)
