@@ -24,6 +24,10 @@ _SEQUENCES = (optuna.samplers.GridSampler, optuna.samplers.QMCSampler)
 """Samplers whose seed names one sequence of trials, so that it must stay the same all along."""
 
 
+_SHARED = ("_search_space", "_group_decomposed_search_space")
+"""Where Optuna's samplers remember which parameters all trials have, lest they read every trial again."""
+
+
 class GridSampler(optuna.samplers.GridSampler):
     """Optuna's grid, without its call of `Study.stop`, which only works inside `Study.optimize`."""
 
@@ -63,13 +67,16 @@ class OptunaEngine:
         self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
-        self._is_sequence = isinstance(make_sampler(seed=seed), _SEQUENCES)
+        first = make_sampler(seed=seed)
+        self._is_sequence = isinstance(first, _SEQUENCES)
+        self._shared = {name: vars(first)[name] for name in _SHARED if name in vars(first)}
         for entry in entries:
             self._replay(entry)
 
     def ask(self) -> Suggestion:
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
+        vars(self._study.sampler).update(self._shared)
         asked = self._study.ask()
         for path, distribution in self._distributions.items():
             if self._space.is_active(path, asked.params):
