@@ -87,8 +87,8 @@ def study(folder: str, data: str, trials: int, overrides: tuple[str, ...]) -> st
     command = [
         *(sys.executable, "-m", "search.optimize", "+study=learning_rate", "study.name=bench"),
         *("sampler=random", f"study.trials={trials}", f"train.epochs={EPOCHS}"),
-        *("model.dropout=0.0", "~study.space.train.seed", f"data.path={data}"),
-        "study.space.train.learning_rate={low: 1.0e-4, high: 1.0e-2, log: true}",
+        *("model.dropout=0.0", "~study.space.train", f"data.path={data}"),
+        "+study.space.train.learning_rate={low: 1.0e-4, high: 1.0e-2, log: true}",
         *overrides,
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -24,7 +24,9 @@ class TensorFlowLoop(CompiledLoop):
         fused = self._model.count_params() >= _FUSED_FROM
         self._update = tf.function(self._apply, jit_compile=True) if fused else self._apply
         self._epoch = tf.function(self._run_epoch)
-        self._score = tf.function(self._run_scores)
+        # One trace for any number of rows: validation and test rows differ in it.
+        rows = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None, classes])]
+        self._score = tf.function(self._run_scores, input_signature=rows)
 
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         return _scores(self._epoch(*on_device(rows, tf.constant), tf.constant(order)))
@@ -66,15 +68,16 @@ class TensorFlowLoop(CompiledLoop):
         self._optimizer.apply(gradients, self._model.trainable_variables)
 
     def _run_scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> Any:
-        rows = inputs.shape[0]
+        rows = tf.shape(inputs)[0]
         loss = tf.zeros(())
         hits = tf.zeros((), tf.int32)
-        for start in range(0, rows, EVALUATION_ROWS):
+        for start in tf.range(0, rows, EVALUATION_ROWS):
             labels = targets[start : start + EVALUATION_ROWS]
             probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
-            loss += self._total_loss(labels, probabilities) * labels.shape[0]
+            share = tf.cast(tf.shape(labels)[0] / rows, tf.float32)
+            loss += self._total_loss(labels, probabilities) * share
             hits += _hits(labels, probabilities)
-        return loss / rows, hits / rows
+        return loss, hits / rows
 
     def _total_loss(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
         return self._loss(labels, probabilities) + sum(self._model.losses)
