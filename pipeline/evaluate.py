@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays, Split
+from pipeline.diagnosis import confusion, macro
+from pipeline.result import Confusion
 
 if TYPE_CHECKING:  # judging what somebody else computed needs no Keras
     from pipeline.loops import Loop
@@ -16,10 +18,26 @@ Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
 """From N inputs to N x classes probabilities."""
 
 
-def evaluate(loop: "Loop", test: Arrays) -> dict[str, float]:
-    """`test_loss` and `test_accuracy` (fraction in [0, 1]) of the network in `loop`."""
-    scores = loop.evaluate(test)
-    return {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+@dataclass(frozen=True)
+class Tested:
+    """How a network fares on the test set. `metrics`: fractions in [0, 1] and `test_loss`, by name."""
+
+    metrics: dict[str, float]
+    confusion: Confusion
+
+
+def evaluate(loop: "Loop", test: Arrays) -> Tested:
+    """Score the network in `loop` in one pass over `test`; precision and recall are macro averages."""
+    found = loop.predict(test)
+    matrix = confusion(found.probabilities, test.targets)
+    precision, recall = macro(matrix)
+    metrics = {
+        "test_loss": found.scores.loss,
+        "test_accuracy": found.scores.accuracy,
+        "test_precision": precision,
+        "test_recall": recall,
+    }
+    return Tested(metrics, matrix)
 
 
 @dataclass(frozen=True)
