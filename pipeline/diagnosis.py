@@ -25,7 +25,7 @@ class ClassScores:
     recall: float | None
 
 
-def confusion(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+def confusion(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) -> Confusion:
     """Counts by true class (rows) and predicted class (columns); both arguments are N x classes."""
     classes = targets.shape[1]
     pairs = targets.argmax(axis=1) * classes + probabilities.argmax(axis=1)

@@ -20,20 +20,26 @@ Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Tested:
-    """How a network fares on the test set. `metrics`: fractions in [0, 1] and `test_loss`, by name."""
+    """How a model fares on the test set. `metrics`: by name, all but `test_loss` in [0, 1]."""
 
     metrics: dict[str, float]
     confusion: Confusion
 
 
 def evaluate(loop: "Loop", test: Arrays) -> Tested:
-    """Score the network in `loop` in one pass over `test`; precision and recall are macro averages."""
+    """Score the network in `loop` in one pass over `test`."""
     found = loop.predict(test)
-    matrix = confusion(found.probabilities, test.targets)
+    result = tested(found.probabilities, test.targets)
+    return Tested({"test_loss": found.scores.loss, **result.metrics}, result.confusion)
+
+
+def tested(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) -> Tested:
+    """`test_accuracy`, and the macro averages `test_precision` and `test_recall`, of N x classes."""
+    matrix = confusion(probabilities, targets)
     precision, recall = macro(matrix)
+    right = sum(matrix[label][label] for label in range(len(matrix)))
     metrics = {
-        "test_loss": found.scores.loss,
-        "test_accuracy": found.scores.accuracy,
+        "test_accuracy": right / len(targets),
         "test_precision": precision,
         "test_recall": recall,
     }
