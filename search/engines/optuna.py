@@ -53,9 +53,14 @@ class OptunaEngine:
         entries: Sequence[Entry],
     ) -> None:
         self._storage = optuna.storages.InMemoryStorage()
+        sampler = make_sampler(seed=seed)
         # The name is the study's own: Hyperband assigns brackets by it.
         self._study = optuna.create_study(
-            study_name=name, storage=self._storage, direction=direction, pruner=pruner
+            study_name=name,
+            storage=self._storage,
+            direction=direction,
+            sampler=sampler,
+            pruner=pruner,
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._metric = metric
@@ -63,7 +68,7 @@ class OptunaEngine:
         self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
-        self._is_sequence = isinstance(make_sampler(seed=seed), _SEQUENCES)
+        self._is_sequence = isinstance(sampler, _SEQUENCES)
         for entry in entries:
             self._replay(entry)
 
