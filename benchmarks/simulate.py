@@ -30,7 +30,6 @@ from pipeline.train import dataset_info, open_publisher
 from search.config import read
 from search.coordinator import Coordinator
 from search.launchers.base import Epoch, Event, Finished, Started, Task
-from search.optimize import _engine
 from search.progress import Progress
 from search.records import Records
 from search.stopping import Stopper
@@ -163,7 +162,7 @@ def simulate(
         coordinator = Coordinator(
             study,
             table,
-            _engine(setup, []),
+            setup.make_engine([]),
             launcher,
             WeightStore(folder / "weights"),
             attempts=3,

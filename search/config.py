@@ -1,7 +1,7 @@
 """From a composed configuration to frozen objects, once, at the door."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -12,10 +12,11 @@ from pipeline.compose import build
 from pipeline.config import RunConfig, Section, TrackingConfig, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
+from search.engines.optuna import OptunaEngine
 from search.launchers.base import LauncherConfig
 from search.parse import parse
 from search.space import Space
-from search.study import StudyConfig
+from search.study import Engine, Entry, StudyConfig
 
 _GRID = "search.engines.optuna.GridSampler"
 _DEFAULT_ORACLE = "search.oracles.random.RandomOracle"
@@ -44,27 +45,25 @@ class ReportConfig(Section):
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `grid_size`: how many points a grid has; None for other samplers. `make_oracle`: None for Optuna.
+    `make_engine`: from the trials in the table to the engine that goes on from them. `grid_size`: how
+    many points Optuna's grid has; None for what suggests otherwise.
     """
 
     run: RunConfig
     study: StudyConfig
     space: Space
     engine: EngineConfig
+    make_engine: Callable[[Sequence[Entry]], Engine]
+    grid_size: int | None
     launcher: LauncherConfig
     tracking: TrackingConfig
     storage: StorageConfig
-    make_sampler: Callable[..., Any]
-    sampler_seed: int | None
-    grid_size: int | None
-    pruner: Any
-    make_oracle: Callable[[], Any] | None
     values: Mapping[str, Any]
 
     @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
-        parts = ("sampler", "pruner") if self.make_oracle is None else ("oracle",)
+        parts = ("sampler", "pruner") if self.engine.name == "optuna" else ("oracle",)
         names = {part: _class_name(self.values[part]) for part in parts}
         return {"engine": self.engine.name, **names}
 
@@ -80,41 +79,59 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     study = validated(StudyConfig, values["study"], "study")
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
-    make_oracle = None
-    if engine.name == "keras_tuner":
-        make_oracle = _oracle(values["oracle"], run, space)
-    elif values["oracle"]["_target_"] != _DEFAULT_ORACLE:
-        raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
-    grids = make_oracle is None and values["sampler"].get("_target_") == _GRID
-    grid = space.grid() if grids else None
-    arguments = {} if grid is None else {"search_space": grid}
-    make_sampler = partial(build, values["sampler"], "sampler", **arguments)
-    make_sampler()  # its own checks, before anything is created
-    seed = values["sampler"].get("seed")
+    grid_size: int | None = None
+    make_engine: Callable[[Sequence[Entry]], Engine]
+    if engine.name == "keras_tuner":  # sampler and pruner, a study's own too, have no say
+        make_engine = _keras_tuner(values["oracle"], run, space)
+    else:
+        if values["oracle"]["_target_"] != _DEFAULT_ORACLE:
+            raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
+        grid = space.grid() if values["sampler"].get("_target_") == _GRID else None
+        if grid is not None:
+            grid_size = math.prod(map(len, grid.values()))
+        make_engine = _optuna(values, run, study, space, grid)
+    make_engine(())  # its own checks, before anything is created
     return Setup(
         run=run,
         study=study,
         space=space,
         engine=engine,
+        make_engine=make_engine,
+        grid_size=grid_size,
         launcher=validated(LauncherConfig, values["launcher"], "launcher"),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
-        make_sampler=make_sampler,
-        sampler_seed=seed,
-        grid_size=None if grid is None else math.prod(map(len, grid.values())),
-        pruner=build(values["pruner"], "pruner"),
-        make_oracle=make_oracle,
         values=values,
     )
 
 
-def _oracle(spec: Mapping[str, Any], run: RunConfig, space: Space) -> Callable[[], Any]:
+def _optuna(
+    values: Mapping[str, Any],
+    run: RunConfig,
+    study: StudyConfig,
+    space: Space,
+    grid: Mapping[str, Any] | None,
+) -> Callable[[Sequence[Entry]], Engine]:
+    arguments = {} if grid is None else {"search_space": grid}
+    return partial(
+        OptunaEngine,
+        study.name,
+        run.objective.direction,
+        run.objective.metric,
+        space,
+        partial(build, values["sampler"], "sampler", **arguments),
+        values["sampler"].get("seed"),
+        build(values["pruner"], "pruner"),
+    )
+
+
+def _keras_tuner(
+    spec: Mapping[str, Any], run: RunConfig, space: Space
+) -> Callable[[Sequence[Entry]], Engine]:
     # Only here, because KerasTuner takes two seconds to import.
     from search.engines.keras_tuner import KerasTunerEngine
 
-    make_oracle = partial(build, spec, "oracle")
-    KerasTunerEngine(run.objective.direction, space, make_oracle, ())  # its own checks
-    return make_oracle
+    return partial(KerasTunerEngine, run.objective.direction, space, partial(build, spec, "oracle"))
 
 
 def _class_name(spec: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ python -m search.optimize +study=dropout
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.record import Status
     from search.config import Setup
     from search.reporter import Reporter
-    from search.study import Engine, Entry, Study
+    from search.study import Study
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -93,7 +92,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
         about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
         table.describe(about)
         entries = table.entries()
-        engine = _engine(setup, entries)
+        engine = setup.make_engine(entries)
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
@@ -157,26 +156,6 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
-
-
-def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
-    objective = setup.run.objective
-    if setup.make_oracle is not None:
-        from search.engines.keras_tuner import KerasTunerEngine
-
-        return KerasTunerEngine(objective.direction, setup.space, setup.make_oracle, entries)
-    from search.engines.optuna import OptunaEngine
-
-    return OptunaEngine(
-        setup.study.name,
-        objective.direction,
-        objective.metric,
-        setup.space,
-        setup.make_sampler,
-        setup.sampler_seed,
-        setup.pruner,
-        entries,
-    )
 
 
 def _reporter(setup: "Setup") -> "Reporter | None":

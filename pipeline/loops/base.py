@@ -40,6 +40,14 @@ class Scores:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What a network makes of N rows: their scores, and N x classes probabilities."""
+
+    scores: Scores
+    probabilities: NDArray[np.float32]
+
+
 class Loop(Protocol):
     """Trains one network at a time; `begin` starts the next one.
 
@@ -57,8 +65,8 @@ class Loop(Protocol):
     def evaluate(self, rows: Arrays) -> Scores:
         """Scores of the present weights on `rows`."""
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        """N x classes: what the present weights make of N `rows`."""
+    def predict(self, rows: Arrays) -> Predictions:
+        """The same scores, with the probabilities that they are of."""
 
     def weights(self) -> Weights:
         """A copy of the trainable weights."""
@@ -147,15 +155,6 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             put(rows.targets),
         )  # rows: keeps the address taken
     return _on_device[key][1:]
-
-
-def probabilities(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
-    """What `model` makes of `inputs`, once through: for that, tracing it would cost more than it saves."""
-    parts = [
-        keras.ops.convert_to_numpy(model(inputs[start : start + EVALUATION_ROWS], training=False))
-        for start in range(0, len(inputs), EVALUATION_ROWS)
-    ]
-    return np.concatenate(parts)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

@@ -8,12 +8,12 @@ from pipeline.config import RunConfig
 from pipeline.data import Arrays
 from pipeline.loops.base import (
     EVALUATION_ROWS,
+    Predictions,
     Scores,
     assign,
     copies,
     make_loss,
     make_optimizer,
-    probabilities,
 )
 from pipeline.result import Weights
 
@@ -46,8 +46,9 @@ class PlainLoop:
         )
         return Scores(scores["loss"], scores["categorical_accuracy"])
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        return probabilities(self._model, rows.inputs)
+    def predict(self, rows: Arrays) -> Predictions:
+        probabilities = self._model.predict(rows.inputs, batch_size=EVALUATION_ROWS, verbose=0)
+        return Predictions(self.evaluate(rows), probabilities)
 
     def weights(self) -> Weights:
         return copies(self._model.trainable_variables)

@@ -57,9 +57,14 @@ class OptunaEngine:
         entries: Sequence[Entry],
     ) -> None:
         self._storage = optuna.storages.InMemoryStorage()
+        sampler = make_sampler(seed=seed)
         # The name is the study's own: Hyperband assigns brackets by it.
         self._study = optuna.create_study(
-            study_name=name, storage=self._storage, direction=direction, pruner=pruner
+            study_name=name,
+            storage=self._storage,
+            direction=direction,
+            sampler=sampler,
+            pruner=pruner,
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._metric = metric
@@ -67,9 +72,8 @@ class OptunaEngine:
         self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
-        first = make_sampler(seed=seed)
-        self._is_sequence = isinstance(first, _SEQUENCES)
-        self._shared = {name: vars(first)[name] for name in _SHARED if name in vars(first)}
+        self._is_sequence = isinstance(sampler, _SEQUENCES)
+        self._shared = {name: vars(sampler)[name] for name in _SHARED if name in vars(sampler)}
         for entry in entries:
             self._replay(entry)
 
