@@ -37,10 +37,6 @@ class WeightStore:
         """Keep the weights that trial `number` ended with."""
         self._save(self._folder / f"{number}.npz", weights)
 
-    def load(self, number: int) -> Weights:
-        """The weights of trial `number`. Raises StorageError where they were not kept."""
-        return self._load(self._folder / f"{number}.npz")
-
     def kept(self) -> set[int]:
         """The trials whose weights are here."""
         return {int(file.stem) for file in self._folder.glob("*.npz") if file.stem.isdecimal()}

@@ -117,7 +117,7 @@ def test_a_launch_that_keeps_fewer_never_loses_the_best(tmp_path: Path) -> None:
 
 def test_kept_weights_are_those_that_the_trial_ended_with(tmp_path: Path) -> None:
     run(tmp_path, 4)
-    kernel, bias = WeightStore(tmp_path / "weights").load(1)
+    kernel, bias = WeightStore(tmp_path / "weights").weights(1) or ()
     np.testing.assert_array_equal(kernel, np.full((2, 3), 1))
     np.testing.assert_array_equal(bias, np.full(3, 1))
 
@@ -131,6 +131,14 @@ def test_states_are_left_alone(tmp_path: Path) -> None:
     assert store.state(4).epoch == 2
 
 
-def test_weights_that_were_not_kept_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_weights_that_were_not_kept_are_none(tmp_path: Path) -> None:
+    assert WeightStore(tmp_path).weights(7) is None
+
+
+def test_weights_that_can_not_be_read_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path)
+    store.save(7, [np.zeros(3)])
+    file = tmp_path / "7.npz"
+    file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(StorageError, match=r"7\.npz"):
-        WeightStore(tmp_path).load(7)
+        store.weights(7)
