@@ -26,13 +26,19 @@ _REPORT_SECONDS = (
 
 def main(values: dict[str, Any]) -> int:
     """Bring the study to its target. 0: met; 75: stopped before, the same command goes on."""
+    from search.stopping import stopping_at_once
+
+    with stopping_at_once():
+        return _main(values)
+
+
+def _main(values: dict[str, Any]) -> int:
     from pipeline.cli import listing
     from pipeline.compose import CONF
     from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
-    from search.stopping import stopping_at_once
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
@@ -40,7 +46,7 @@ def main(values: dict[str, Any]) -> int:
     study = _study(setup, data)  # before the lock, which is the first thing that is created
     url = setup.storage.url
     try:
-        with stopping_at_once(), study_lock(url, name, wait=False):
+        with study_lock(url, name, wait=False):
             return _run(setup, data, study)
     except LockedError:
         if lock == "skip":
@@ -52,7 +58,7 @@ def main(values: dict[str, Any]) -> int:
                 "(wait for it, or choose study.lock=wait or study.lock=skip)"
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
-    with stopping_at_once(), study_lock(url, name, wait=True):
+    with study_lock(url, name, wait=True):
         return _run(setup, data, study)
 
 
@@ -75,7 +81,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
     from search.launchers.local import LocalLauncher, default_workers
-    from search.leaderboard import summary
+    from search.leaderboard import ranked, summary
     from search.progress import Progress
     from search.records import Records
     from search.stopping import Stopper
@@ -93,6 +99,9 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
         table.describe(about)
         entries = table.entries()
         engine = setup.make_engine(entries)
+        weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
+        keep = setup.tracking.keep_models
+        weights.keep_only([entry.number for entry in ranked(entries, objective)[:keep]])
         target = min(setup.study.trials, setup.grid_size or setup.study.trials)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
@@ -122,11 +131,11 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
                             table,
                             engine,
                             launcher,
-                            WeightStore(Path(setup.storage.weights) / setup.study.name),
+                            weights,
                             setup.launcher.attempts,
                             watcher,
                             stopper,
-                            setup.tracking.keep_models,
+                            keep,
                         )
                         coordinator.run(target)
                         met = coordinator.met
@@ -136,6 +145,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
                     finally:
                         launcher.close()
             else:
+                weights.remove_states()
                 progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
                 met = True
             status = "FINISHED" if met else "KILLED"
@@ -184,9 +194,9 @@ def _help(config_dir: Path) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
+
     from pipeline.cli import command
 
     description = "Run a study, or go on with it, until it has its target number of trials."
-    code = command(sys.argv[1:], main, "search.optimize", description, _help)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends already: a late Ctrl-C changes nothing
-    sys.exit(code)
+    sys.exit(command(sys.argv[1:], main, "search.optimize", description, _help))

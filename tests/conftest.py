@@ -1,9 +1,10 @@
 """Fixtures that the tests of every room share."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def mnist_path() -> Path:
     if not Path(path).exists():
         pytest.skip(f"needs the real MNIST: there is nothing at MNIST_PATH={path}")
     return Path(path).absolute()
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """A command takes signals its own way to the end of its process; this process goes on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

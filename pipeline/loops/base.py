@@ -1,8 +1,9 @@
 """What a training loop is: a network with its optimizer, moved on by whole epochs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,37 +49,58 @@ class Predictions:
     probabilities: NDArray[np.float32]
 
 
-class Loop(Protocol):
+class Loop(ABC):
     """Trains one network at a time; `begin` starts the next one.
 
     `name` says which way it goes, for the record: the backend's, or `keras` for `model.fit`.
     """
 
     name: str
+    _model: keras.Model
+    _optimizer: keras.optimizers.Optimizer
 
+    @abstractmethod
     def begin(self, run: RunConfig, model: keras.Model) -> None:
         """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer."""
 
+    @abstractmethod
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         """Train on `rows` in batches along `order`, a permutation; mean scores on the way."""
 
+    @abstractmethod
     def evaluate(self, rows: Arrays) -> Scores:
         """Scores of the present weights on `rows`."""
 
+    @abstractmethod
     def predict(self, rows: Arrays) -> Predictions:
         """The same scores, with the probabilities that they are of."""
 
     def weights(self) -> Weights:
         """A copy of the trainable weights."""
+        return copies(self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
         """Put `weights` in place."""
+        assign(self._model.trainable_variables, weights)
 
     def state(self) -> Weights:
         """A copy of all that the next epoch depends on: weights, dropout seeds, optimizer."""
+        return copies(self._state_variables())
 
     def load_state(self, state: Weights) -> None:
         """Go on from `state`."""
+        assign(self._state_variables(), state)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [
+            *self._model.trainable_variables,
+            *self._seeds(self._model),
+            *self._optimizer.variables,
+        ]
+
+    @staticmethod
+    def _seeds(model: keras.Model) -> list[keras.Variable]:
+        return list(model.non_trainable_variables)  # an MLP has no others
 
 
 def make_loss(run: RunConfig) -> keras.losses.Loss:
@@ -97,7 +119,7 @@ def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
     return optimizer(**settings)
 
 
-class CompiledLoop:
+class CompiledLoop(Loop):
     """What the compiled loops share: one network whose settings can be turned between runs."""
 
     def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
@@ -116,29 +138,6 @@ class CompiledLoop:
         assign(self._optimizer.variables, self._fresh_optimizer)
         # Also where it is Keras's default: another run of this shape may have set another.
         self._optimizer.learning_rate.assign(make_optimizer(run).learning_rate)
-
-    def weights(self) -> Weights:
-        return copies(self._model.trainable_variables)
-
-    def load_weights(self, weights: Weights) -> None:
-        assign(self._model.trainable_variables, weights)
-
-    def state(self) -> Weights:
-        return copies(self._state_variables())
-
-    def load_state(self, state: Weights) -> None:
-        assign(self._state_variables(), state)
-
-    def _state_variables(self) -> list[keras.Variable]:
-        return [
-            *self._model.trainable_variables,
-            *self._seeds(self._model),
-            *self._optimizer.variables,
-        ]
-
-    @staticmethod
-    def _seeds(model: keras.Model) -> list[keras.Variable]:
-        return list(model.non_trainable_variables)  # an MLP has no others
 
 
 _on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}
