@@ -55,17 +55,24 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://ann:{_ENCODED}@127.0.0.1:{self.port}/{database}"
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, template: str = "template1") -> str:
+        """The URL of a new database, empty or like `template`."""
         name = f"test_{uuid.uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    def cut(self) -> None:
+        """End all sessions but this one, as a network does that fails."""
+        self.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """What the server answers, past all code of the project."""
+        """What a database, by name or URL, answers past all code of the project."""
         import psycopg
 
-        plain = self.url(database).replace("+psycopg", "")
+        plain = (database if "://" in database else self.url(database)).replace("+psycopg", "")
         with psycopg.connect(plain, autocommit=True) as connection:
             cursor = connection.execute(sql)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
