@@ -84,7 +84,6 @@ class AdvisoryLock:
         connection.execute(f"SET lock_timeout = {round(LOCKED_SECONDS * 1000)}")
         if first:
             self._launch = uuid.uuid4().hex
-            connection.execute(_CREATE)
             connection.execute(_WRITE, [self._name, self._launch])
         elif connection.execute(_READ, [self._name]).fetchone() != (self._launch,):
             raise StoppedError(f"{self._name}: {_TAKEN}")
@@ -98,8 +97,6 @@ _TAKEN = (
 _NOTICE_DEAD_CLIENTS = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
-# Who held a study last. Optuna's own tables know nothing of launches.
-_CREATE = "CREATE TABLE IF NOT EXISTS plumbline_launches (study text PRIMARY KEY, launch text)"
 _READ = "SELECT launch FROM plumbline_launches WHERE study = %s"
 _WRITE = (
     "INSERT INTO plumbline_launches VALUES (%s, %s) "

@@ -22,6 +22,13 @@ _TABLES_KEY = 7_586_270_195  # advisory lock: whoever creates tables in this dat
 Storage = optuna.storages.RDBStorage
 """An SQL database that holds trial tables."""
 
+_LAUNCHES = sqlalchemy.Table(  # who held a study last: Optuna's own tables know nothing of launches
+    "plumbline_launches",
+    sqlalchemy.MetaData(),
+    sqlalchemy.Column("study", sqlalchemy.Text, primary_key=True),
+    sqlalchemy.Column("launch", sqlalchemy.Text, nullable=False),
+)
+
 T = TypeVar("T")
 Claim = Callable[[Any, object], None]
 """Is given each new connection (of the driver) before anything is written through it."""
@@ -44,6 +51,7 @@ class ServerStorage(Storage):
         arguments = {"connect_args": _connect_args(url), "pool_size": 1, "max_overflow": 1}
         with _alone(url):  # several launches that create the tables at once would break each other
             super().__init__(url, arguments)
+            _LAUNCHES.create(self.engine, checkfirst=True)
         self._seen = time.monotonic()
         self.engine.dispose()  # from here on
         sqlalchemy.event.listen(self.engine, "handle_error", _named(url))

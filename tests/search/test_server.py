@@ -207,11 +207,15 @@ def test_launches_that_start_together_in_an_empty_database_make_its_tables_once(
     postgres: Postgres,
 ) -> None:
     url = postgres.database()
+    names = [f"study-{number}" for number in range(4)]
+
+    def launch(name: str) -> str:
+        with study_lock(url, name, wait=False) as storage:
+            return TrialTable.open(storage, study(f"study.name={name}")).name
+
     with ThreadPoolExecutor(4) as launches:
-        storages = list(launches.map(lambda _: open_storage(url), range(4)))
-    for storage in storages:
-        assert storage.get_all_studies() == []
-        storage.engine.dispose()
+        assert list(launches.map(launch, names)) == names
+    assert {each.study_name for each in open_storage(url).get_all_studies()} == set(names)
 
 
 @pytest.mark.parametrize("url", ["mysql://ann:s3cret@h/db", "postgresql://ann:s3cret@h/db"])
