@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipeline.compose import build
-from pipeline.config import RunConfig, Section, TrackingConfig, validated
+from pipeline.config import RunConfig, Section, TrackingConfig, unambiguous, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
 from search.engines.optuna import OptunaEngine
@@ -31,7 +31,7 @@ class EngineConfig(Section):
 class StorageConfig(Section):
     """Where the trial table is. `url`: an SQLAlchemy URL. `weights`: folder for trials' weights."""
 
-    url: Annotated[str, Field(pattern=r"^\w[\w+]*://")]
+    url: Annotated[str, Field(pattern=r"^\w[\w+]*://"), unambiguous("storage.url")]
     weights: Annotated[str, Field(min_length=1)]
 
 

@@ -187,6 +187,7 @@ class Coordinator:
             for event in sorted(events, key=lambda event: isinstance(event, Broken)):
                 self._handle(event)  # the end of everything last: other trials may have finished
             self._watcher.running(self._running)
+            self._table.keep()
 
     def usage(self) -> str:
         """How busy workers and coordinator were, in one line."""

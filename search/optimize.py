@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.record import Status
     from search.config import Setup
     from search.reporter import Reporter
+    from search.server import Storage
     from search.study import Study
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
@@ -46,8 +47,8 @@ def _main(values: dict[str, Any]) -> int:
     study = _study(setup, data)  # before the lock, which is the first thing that is created
     url = setup.storage.url
     try:
-        with study_lock(url, name, wait=False):
-            return _run(setup, data, study)
+        with study_lock(url, name, wait=False) as storage:
+            return _run(setup, data, study, storage)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -58,8 +59,8 @@ def _main(values: dict[str, Any]) -> int:
                 "(wait for it, or choose study.lock=wait or study.lock=skip)"
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
-    with study_lock(url, name, wait=True):
-        return _run(setup, data, study)
+    with study_lock(url, name, wait=True) as storage:
+        return _run(setup, data, study, storage)
 
 
 def _study(setup: "Setup", data: "DataConfig") -> "Study":
@@ -72,7 +73,7 @@ def _study(setup: "Setup", data: "DataConfig") -> "Study":
     return Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
 
 
-def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
+def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage") -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
@@ -94,7 +95,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     console = Console(highlight=False)
     objective = setup.run.objective
     with errors_named(setup.storage.url):
-        table = TrialTable.open(setup.storage.url, study)
+        table = TrialTable.open(storage, study)
         about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
         table.describe(about)
         entries = table.entries()

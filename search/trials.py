@@ -18,6 +18,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
+from search.server import ServerStorage, Storage
 from search.space import Dimension, Range, Space, encode, fixed
 from search.storage import open_storage
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
@@ -54,13 +55,13 @@ class TrialTable:
             self._entries[frozen.number] = self._entry(frozen)
 
     @classmethod
-    def open(cls, url: str, study: Study) -> "TrialTable":
-        """The table of `study`, created where there is none.
+    def open(cls, where: str | Storage, study: Study) -> "TrialTable":
+        """The table of `study` at a URL or in the storage that a lock gave, created where there is none.
 
         Raises ConfigError, showing the difference, where the study exists with another space,
         objective, data or fixed parameters: its trials could not be compared with new ones.
         """
-        storage = open_storage(url)
+        storage = open_storage(where) if isinstance(where, str) else where
         name = study.config.name
         found = optuna.create_study(
             study_name=name,
@@ -105,6 +106,11 @@ class TrialTable:
     def about(self) -> About:
         """What the latest launch said of the study."""
         return About.from_json(self._attrs[_ABOUT])
+
+    def keep(self) -> None:
+        """To be called now and then: a server that was away is noticed, and the study held again."""
+        if isinstance(self._storage, ServerStorage):
+            self._storage.keep()
 
     def entries(self) -> list[Entry]:
         """All trials by number, the running ones too."""

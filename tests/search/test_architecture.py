@@ -12,11 +12,12 @@ DOORS = {
     "optuna": [
         "search/engines/optuna.py",
         "search/importance.py",
+        "search/server.py",
         "search/storage.py",
         "search/trials.py",
     ],
     "keras_tuner": ["search/oracles/library.py"],
-    "sqlalchemy": ["search/lock.py", "search/storage.py"],
+    "sqlalchemy": ["search/server.py", "search/storage.py"],
     "mlflow": ["pipeline/tracking.py", "search/registry.py"],
     "hydra": ["pipeline/compose.py"],
     "omegaconf": ["pipeline/compose.py"],
