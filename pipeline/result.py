@@ -1,7 +1,7 @@
 """What a run leaves behind: the curve of every epoch, which epoch counts, timings, test metrics."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ class RunResult:
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
     by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows; empty where there are none, or too many classes to show.
+    `system`: what its GPU did meanwhile, by metric; empty on a CPU.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -60,6 +61,7 @@ class RunResult:
     loop: str
     confusion: Confusion = ()
     hardest: tuple[Example, ...] = ()
+    system: Mapping[str, float] = field(default_factory=dict)
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
@@ -70,6 +72,7 @@ class RunResult:
             **self.timings,
             "examples_per_second": self.examples_per_second,
             "parameters": self.parameters,
+            **self.system,
         }
 
     @classmethod

@@ -61,6 +61,13 @@ class Setup:
     make_oracle: Callable[[], Any] | None
     values: Mapping[str, Any]
 
+    def check_oracle(self) -> None:
+        """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
+        if self.make_oracle is not None:
+            from search.engines.keras_tuner import KerasTunerEngine
+
+            KerasTunerEngine(self.run.objective.direction, self.space, self.make_oracle, ())
+
     @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
@@ -70,7 +77,7 @@ class Setup:
 
 
 def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
-    """Check the whole configuration. Raises ConfigError; nothing is created.
+    """Check the configuration, all but the oracle. Raises ConfigError; nothing is created.
 
     `studies`: text that lists what can be chosen, for the error when no study was.
     """
@@ -82,7 +89,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     engine = validated(EngineConfig, values["engine"], "engine")
     make_oracle = None
     if engine.name == "keras_tuner":
-        make_oracle = _oracle(values["oracle"], run, space)
+        make_oracle = partial(build, values["oracle"], "oracle")
     elif values["oracle"]["_target_"] != _DEFAULT_ORACLE:
         raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
     grids = make_oracle is None and values["sampler"].get("_target_") == _GRID
@@ -106,15 +113,6 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         make_oracle=make_oracle,
         values=values,
     )
-
-
-def _oracle(spec: Mapping[str, Any], run: RunConfig, space: Space) -> Callable[[], Any]:
-    # Only here, because KerasTuner takes two seconds to import.
-    from search.engines.keras_tuner import KerasTunerEngine
-
-    make_oracle = partial(build, spec, "oracle")
-    KerasTunerEngine(run.objective.direction, space, make_oracle, ())  # its own checks
-    return make_oracle
 
 
 def _class_name(spec: Mapping[str, Any]) -> str:

@@ -59,7 +59,16 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.record import RunRecord, environment_tags, epoch_points, final_points
     from pipeline.train import dataset_info, open_publisher, run_config
     from search.devices import visible_gpus
-    from search.launchers.base import Broken, Epoch, Failed, Finished, LauncherConfig, Lost, Task
+    from search.launchers.base import (
+        Broken,
+        Epoch,
+        Failed,
+        Finished,
+        LauncherConfig,
+        Lost,
+        OutOfMemory,
+        Task,
+    )
     from search.launchers.local import LocalLauncher, default_workers
 
     long = bool(values["replicate"]["long"])
@@ -80,7 +89,7 @@ def main(values: dict[str, Any]) -> int:
     dataset = dataset_info(load(data))
     config = validated(LauncherConfig, values["launcher"], "launcher")
     publisher = open_publisher(validated(TrackingConfig, values["tracking"], "tracking"), print)
-    gpus = visible_gpus()
+    gpus = visible_gpus(config.require_gpu)
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     launcher = LocalLauncher(config, data, min(workers, len(tasks)), gpus)
     console = Console(highlight=False)
@@ -118,7 +127,7 @@ def main(values: dict[str, Any]) -> int:
             for event in launcher.poll(1.0):
                 if isinstance(event, Epoch):
                     launcher.reply(event.number, prune=False)
-                elif isinstance(event, Broken | Failed | Lost):
+                elif isinstance(event, Broken | Failed | Lost | OutOfMemory):
                     raise PlumblineError(event.reason)
                 elif isinstance(event, Finished):
                     network, task, started = running.pop(event.number)
