@@ -113,12 +113,6 @@ def _check_sqlite(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         return
     name = file.absolute()
-    with file.open("rb") as opened:
-        head = opened.read(len(_MAGIC))
-    if head != _MAGIC:
-        raise StorageError(
-            f"{name}: is no SQLite database, it starts with {head!r} (left as it is)"
-        )
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as connection:
             damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -128,6 +122,13 @@ def _check_sqlite(file: Path) -> None:
         damage, tables = str(error), set()
         if "locked" in damage:
             raise StorageError(f"study database {name}: {damage}") from None
+        # Only now: closing a database's file takes the locks from all connections of this process.
+        with file.open("rb") as opened:
+            head = opened.read(len(_MAGIC))
+        if head != _MAGIC:
+            raise StorageError(
+                f"{name}: is no SQLite database, it starts with {head!r} (left as it is)"
+            ) from None
     if damage != "ok":
         raise StorageError(
             f"{name}: the study database is damaged: {damage} (left as it is; move it away, or "

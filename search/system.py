@@ -62,7 +62,7 @@ class GpuMeter:
         try:  # here, because importing MLflow takes a second or two
             from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
-            self._monitor = GPUMonitor()
+            self._monitor = GPUMonitor()  # type: ignore[no-untyped-call]
         except (ImportError, RuntimeError) as error:
             self._note(
                 f"tracking.system_metrics: {error} "

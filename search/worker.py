@@ -109,10 +109,8 @@ def sees_no_gpu(about: Mapping[str, str]) -> str:
     backend = about.get("backend", "the trainer")
     version = about.get(f"version.{backend}", "")
     return (
-        f"{backend} {version}".strip()
-        + " sees none and would compute on the CPU (install its CUDA "
-        "build: plumbline[gpu], or with KERAS_BACKEND=jax jax[cuda12]; or set "
-        "launcher.require_gpu=false)"
+        f"{f'{backend} {version}'.strip()} sees none and computes on the CPU (install its CUDA build: "
+        "plumbline[gpu], or with KERAS_BACKEND=jax jax[cuda12])"
     )
 
 
