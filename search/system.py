@@ -63,7 +63,7 @@ class GpuMeter:
             from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 
             self._monitor = GPUMonitor()  # type: ignore[no-untyped-call]
-        except (ImportError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the study goes on without
             self._note(
                 f"tracking.system_metrics: {error} "
                 "(it is part of plumbline[gpu]; tracking.system_metrics=false goes without)"
