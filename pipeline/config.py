@@ -230,7 +230,8 @@ class TrackingConfig(Section):
 
     `report`: whether a study's figures are made and published. `report_seconds`: how often while it
     runs; None: at its end only.
-    `keep_models`: of how many of the best trials the weights are kept.
+    `keep_models`: of how many of the best trials the weights are kept. `system_metrics`: whether a
+    trial shows how busy its GPU was.
     """
 
     name: Literal["mlflow", "none"]
@@ -238,6 +239,7 @@ class TrackingConfig(Section):
     report_seconds: Annotated[float, Field(gt=0)] | None
     keep_models: PositiveInt
     report: bool = True
+    system_metrics: bool = True
 
     @model_validator(mode="after")
     def _mlflow_has_a_uri(self) -> "TrackingConfig":

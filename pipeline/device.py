@@ -9,6 +9,13 @@ from importlib.metadata import version
 
 from pipeline.errors import PlumblineError
 
+_OUT_OF_MEMORY = (
+    "ResourceExhaustedError",
+    "RESOURCE_EXHAUSTED",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "STATUS_ALLOC_FAILED",  # cuBLAS, cuDNN
+)
+
 
 def limit_threads(threads: int) -> None:
     """Let the backend use `threads` CPU threads; call it before Keras is first imported.
@@ -65,6 +72,44 @@ def device_name() -> str:
         return "cpu"
     details = tf.config.experimental.get_device_details(gpus[0])
     return str(details.get("device_name", gpus[0].name))
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory` start anew. JAX can't: there it is the peak of the process."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def peak_memory() -> dict[str, float]:
+    """The most memory in use on the GPU so far, in MiB, as a metric; empty on a CPU."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        stats = jax.devices()[0].memory_stats() or {}
+        peak = stats.get("peak_bytes_in_use")
+    else:
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if gpus else None
+    return {} if peak is None else {"peak_gpu_memory_mib": peak / 2**20}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is a backend's way to say that a device has no memory left.
+
+    TensorFlow raises ResourceExhaustedError, XLA under either backend RESOURCE_EXHAUSTED, and CUDA's
+    libraries have codes of their own.
+    """
+    said = f"{type(error).__name__}: {error}"
+    return any(words in said for words in _OUT_OF_MEMORY)
 
 
 def backend_versions() -> dict[str, str]:

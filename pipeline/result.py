@@ -1,7 +1,7 @@
 """What a run leaves behind: the curve of every epoch, which epoch counts, timings, test metrics."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class RunResult:
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
     by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
-    or too many classes to show.
+    or too many classes to show. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -62,6 +62,7 @@ class RunResult:
     confusion: Confusion = ()
     hardest: tuple[Example, ...] = ()
     test_confusion: Confusion = ()
+    system: Mapping[str, float] = field(default_factory=dict)
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
@@ -72,6 +73,7 @@ class RunResult:
             **self.timings,
             "examples_per_second": self.examples_per_second,
             "parameters": self.parameters,
+            **self.system,
         }
 
     @classmethod

@@ -5,7 +5,7 @@ import time
 
 from pipeline.config import RunConfig
 from pipeline.data import Dataset
-from pipeline.device import device_name
+from pipeline.device import device_name, forget_peak_memory, peak_memory
 from pipeline.diagnosis import MOST_CLASSES, confusion, hardest
 from pipeline.evaluate import evaluate
 from pipeline.result import Confusion, Example, OnEpoch, Outcome, RunResult, State
@@ -19,6 +19,7 @@ def execute(
 
     With `start` it goes on from there. Raises DivergedError where training did.
     """
+    forget_peak_memory()
     started = time.perf_counter()
     trained = train(run, dataset.train_arrays, on_epoch, start)
     best = next(epoch for epoch in trained.history if epoch.epoch == trained.best_epoch)
@@ -51,6 +52,7 @@ def execute(
         confusion=matrix,
         hardest=examples,
         test_confusion=test.confusion if readable else (),
+        system=peak_memory(),
     )
     return Outcome(result, trained.loop.weights(), trained.state)
 

@@ -60,6 +60,11 @@ class Setup:
     storage: StorageConfig
     values: Mapping[str, Any]
 
+    def check_oracle(self) -> None:
+        """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
+        if self.engine.name == "keras_tuner":
+            self.make_engine(())
+
     @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
@@ -69,7 +74,7 @@ class Setup:
 
 
 def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
-    """Check the whole configuration. Raises ConfigError; nothing is created.
+    """Check the configuration, all but the oracle. Raises ConfigError; nothing is created.
 
     `studies`: text that lists what can be chosen, for the error when no study was.
     """
@@ -90,7 +95,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         if grid is not None:
             grid_size = math.prod(map(len, grid.values()))
         make_engine = _optuna(values, run, study, space, grid)
-    make_engine(())  # its own checks, before anything is created
+        make_engine(())  # its own checks, before anything is created
     return Setup(
         run=run,
         study=study,
@@ -128,10 +133,14 @@ def _optuna(
 def _keras_tuner(
     spec: Mapping[str, Any], run: RunConfig, space: Space
 ) -> Callable[[Sequence[Entry]], Engine]:
-    # Only here, because KerasTuner takes two seconds to import.
-    from search.engines.keras_tuner import KerasTunerEngine
+    def make(entries: Sequence[Entry]) -> Engine:
+        # Only here, because KerasTuner takes two seconds to import.
+        from search.engines.keras_tuner import KerasTunerEngine
 
-    return partial(KerasTunerEngine, run.objective.direction, space, partial(build, spec, "oracle"))
+        oracle = partial(build, spec, "oracle")
+        return KerasTunerEngine(run.objective.direction, space, oracle, entries)
+
+    return make
 
 
 def _class_name(spec: Mapping[str, Any]) -> str:

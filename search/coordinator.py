@@ -20,6 +20,7 @@ from search.launchers.base import (
     Finished,
     Launcher,
     Lost,
+    OutOfMemory,
     Started,
     Task,
 )
@@ -151,6 +152,7 @@ class Coordinator:
         self._keep = keep
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
+        self._alone: set[int] = set()  # trials that a shared GPU had no memory for
         self._durations = [
             entry.result.timings["seconds_total"] for entry in table.entries() if entry.result
         ]
@@ -225,14 +227,15 @@ class Coordinator:
         started_at = self._table.start(trial, run)
         self._running[trial.number] = Running(trial, run, started_at)
         start = None if trial.continues is None else self._weights.state(trial.continues)
-        self._launcher.submit(Task(trial.number, run, start, self._engine.continues))
+        alone = trial.number in self._alone
+        self._launcher.submit(Task(trial.number, run, start, self._engine.continues, alone))
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Broken):
             raise PlumblineError(f"no worker can train:\n{event.reason}")
         running = self._running[event.number]
         trial = running.trial
-        if isinstance(event, Finished | Failed | Lost):
+        if isinstance(event, Finished | Failed | Lost | OutOfMemory):
             self._usage.ended(trial.number)
         if isinstance(event, Started):
             running.worker = event.worker
@@ -250,6 +253,8 @@ class Coordinator:
                 self._failures.clear()
             else:
                 self._stop_at_a_bug(event.reason, event.traceback)
+        elif isinstance(event, OutOfMemory):
+            self._out_of_memory(running, event.reason)
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
 
@@ -273,6 +278,17 @@ class Coordinator:
             self._waiting.appendleft(trial)
         else:
             self._fail(running, f"{trial.losses} workers died of it: {reason}")
+
+    def _out_of_memory(self, running: Running, reason: str) -> None:
+        """Try the trial again with the GPU to itself; once, for then it is the trial that is too large."""
+        self._failures.clear()
+        number = running.trial.number
+        if number not in self._alone:
+            self._alone.add(number)
+            del self._running[number]
+            self._waiting.appendleft(running.trial)
+        else:
+            self._fail(running, f"out of memory, also alone on its GPU: {reason}")
 
     def _fail(self, running: Running, reason: str) -> None:
         notes = self._engine.notes(running.trial.number)

@@ -6,13 +6,15 @@ python -m search.optimize +study=dropout
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.config import DataConfig
-    from pipeline.record import Status
+    from pipeline.record import DatasetInfo, Status
     from search.config import Setup
+    from search.devices import Gpu
     from search.reporter import Reporter
     from search.server import Storage
     from search.study import Study
@@ -39,16 +41,25 @@ def _main(values: dict[str, Any]) -> int:
     from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
+    from search.devices import visible_gpus
     from search.lock import LockedError, study_lock
+    from search.study import Study
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
-    data = locate(setup.run.data)
-    study = _study(setup, data)  # before the lock, which is the first thing that is created
     url = setup.storage.url
+    # All checks before the lock, which is the first thing that is created.
+    data, gpus = setup.run.data, list["Gpu"]()
+    dataset = _data_of_a_met_study(setup)
+    if dataset is None:
+        setup.check_oracle()
+        gpus = visible_gpus(setup.launcher.require_gpu)
+        data = locate(data)
+        dataset = _checked(setup, data)
+    study = Study(setup.study, setup.run, setup.space, dataset, setup.search)
     try:
         with study_lock(url, name, wait=False) as storage:
-            return _run(setup, data, study, storage)
+            return _run(setup, data, study, storage, gpus)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -60,27 +71,45 @@ def _main(values: dict[str, Any]) -> int:
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
     with study_lock(url, name, wait=True) as storage:
-        return _run(setup, data, study, storage)
+        return _run(setup, data, study, storage, gpus)
 
 
-def _study(setup: "Setup", data: "DataConfig") -> "Study":
+def _data_of_a_met_study(setup: "Setup") -> "DatasetInfo | None":
+    """What is on record of the data where no trial is missing; None where they must be looked at."""
+    from search.trials import TrialTable
+
+    table = TrialTable.find(setup.storage.url, setup.study.name)
+    if table is None or table.interrupted() or len(table.entries()) < _target(setup):
+        return None
+    return table.about().dataset
+
+
+def _checked(setup: "Setup", data: "DataConfig") -> "DatasetInfo":
     from pipeline.data import check_rows, load
     from pipeline.train import dataset_info
-    from search.study import Study
 
     dataset = load(data)  # to be checked: workers load their own
     check_rows(dataset, setup.run.train.validation_split)
-    return Study(setup.study, setup.run, setup.space, dataset_info(dataset), setup.search)
+    return dataset_info(dataset)
 
 
-def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage") -> int:
+def _target(setup: "Setup") -> int:
+    return min(setup.study.trials, setup.grid_size or setup.study.trials)
+
+
+def _run(
+    setup: "Setup",
+    data: "DataConfig",
+    study: "Study",
+    storage: "Storage",
+    gpus: "Sequence[Gpu]",
+) -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
     from pipeline.record import environment_tags
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
-    from search.devices import visible_gpus
     from search.launchers.local import LocalLauncher, default_workers
     from search.leaderboard import ranked, summary
     from search.progress import Progress
@@ -88,6 +117,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage")
     from search.stopping import Stopper
     from search.storage import errors_named
     from search.summary import SummaryFile
+    from search.system import GpuMeter
     from search.trials import TrialTable
     from search.watcher import StudyWatcher
     from search.weights import WeightStore
@@ -99,19 +129,21 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage")
         about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
         table.describe(about)
         entries = table.entries()
-        engine = setup.make_engine(entries)
         weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
         keep = setup.tracking.keep_models
         weights.keep_only([entry.number for entry in ranked(entries, objective)[:keep]])
-        target = min(setup.study.trials, setup.grid_size or setup.study.trials)
+        target = _target(setup)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
-        gpus = visible_gpus()
+        idle = missing <= 0 and not table.interrupted()
+        tracker = str(setup.tracking.uri)
         wanted = setup.launcher.workers
         wanted = wanted or default_workers(gpus, setup.launcher.workers_per_gpu)
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
-        publisher = open_publisher(setup.tracking, progress.note)
+        publisher = None  # it takes seconds to import MLflow and to look what is there
+        if not (idle and table.is_published(tracker, "FINISHED")):
+            publisher = open_publisher(setup.tracking, progress.note)
         reporter = _reporter(setup) if missing > 0 else None
         glance = SummaryFile(Path(setup.study.summary), setup.study.name, target, objective)
         records = Records(table.about(), table.uid)
@@ -119,18 +151,22 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage")
         stopper = Stopper(setup.launcher.grace_seconds, progress.note, setup.study.max_seconds)
         status: Status = "KILLED"
         try:
-            if missing > 0 or table.interrupted():
+            if not idle:
+                for gpu in gpus:
+                    progress.note(str(gpu))
                 progress.note(
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
                 with progress, stopper.listening():
-                    launcher = LocalLauncher(setup.launcher, data, workers, gpus)
+                    measured = bool(gpus) and setup.tracking.system_metrics
+                    meter = GpuMeter(progress.note) if measured else None
+                    launcher = LocalLauncher(setup.launcher, data, workers, gpus, meter)
                     try:
                         coordinator = Coordinator(
                             study,
                             table,
-                            engine,
+                            setup.make_engine(entries),
                             launcher,
                             weights,
                             setup.launcher.attempts,
@@ -145,6 +181,8 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage")
                         progress.note(coordinator.usage())
                     finally:
                         launcher.close()
+                        if meter is not None:
+                            meter.close()
             else:
                 weights.remove_states()
                 progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
@@ -155,12 +193,14 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", storage: "Storage")
             if reporter is not None:
                 wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
                 reporter.close(0 if unpublished else wait)
+        if publisher is not None and not unpublished:
+            table.mark_published(tracker, status)
         console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
     if unpublished:
         progress.note(
             f"\n{unpublished} runs are not published yet: python -m search.publish does it later."
         )
-    elif publisher is not None:
+    elif setup.tracking.name != "none":
         progress.note(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
     if setup.study.on_end is not None and (problem := glance.call(setup.study.on_end)):
         progress.note(problem)
@@ -189,8 +229,8 @@ def _help(config_dir: Path) -> str:
 
     return (
         f"studies (+study=NAME):\n{listing(config_dir, 'study')}\n\n"
-        "exit codes: 0 target met, 2 bad configuration, 69 data or a service can't be reached,\n"
-        "74 input/output, 75 stopped and resumable, 1 anything else"
+        "exit codes: 0 target met, 2 bad configuration, 69 data, a GPU or a service can't be\n"
+        "had, 74 input/output, 75 stopped and resumable, 1 anything else"
     )
 
 

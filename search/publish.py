@@ -17,6 +17,7 @@ def main(values: dict[str, Any]) -> int:
     """Publish every study in the storage, or the one that is named. 69: the tracker is still away."""
     from pipeline.config import TrackingConfig, validated
     from pipeline.errors import ConfigError, UnavailableError
+    from pipeline.record import Status
     from pipeline.train import open_publisher
     from search.config import StorageConfig
     from search.lock import LockedError, study_lock
@@ -41,10 +42,13 @@ def main(values: dict[str, Any]) -> int:
                     if publisher is None:
                         raise ConfigError("tracking: is off (choose tracking=mlflow)")
                     met = len(entries) >= table.about().trials
-                    publisher.update(records.of_study(entries, "FINISHED" if met else "KILLED"))
+                    status: Status = "FINISHED" if met else "KILLED"
+                    publisher.update(records.of_study(entries, status))
                     for entry in entries:
                         publisher.update(records.of_trial(entry))
                     waiting = publisher.close(_PATIENCE_SECONDS, hurry=False)
+                    if not waiting:
+                        table.mark_published(str(tracking.uri), status)
             except LockedError:
                 print(f"{study}: is running, and publishes by itself")
                 continue

@@ -68,6 +68,7 @@ def main(values: dict[str, Any]) -> int:
     forest = validated(ForestConfig, values["forest"], "forest")
     config = validated(LauncherConfig, values["launcher"], "launcher")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    gpus = visible_gpus(config.require_gpu)
     data = locate(run_config(values).data)
 
     def read(config: "DataConfig") -> "Dataset":
@@ -75,7 +76,6 @@ def main(values: dict[str, Any]) -> int:
 
     about = cache(lambda config: dataset_info(read(config)))
     about(data)  # checked before anything is created
-    gpus = visible_gpus()
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     console = Console(highlight=False, soft_wrap=True)
     publisher = open_publisher(tracking, console.print)
@@ -135,7 +135,16 @@ def _train(
 ) -> None:
     """Run every network with all its seeds, the longest first, so that no worker is left alone."""
     from pipeline.errors import PlumblineError
-    from search.launchers.base import Broken, Epoch, Failed, Finished, Lost, Started, Task
+    from search.launchers.base import (
+        Broken,
+        Epoch,
+        Failed,
+        Finished,
+        Lost,
+        OutOfMemory,
+        Started,
+        Task,
+    )
 
     tasks = [
         (network, Task(number, run))
@@ -159,7 +168,7 @@ def _train(
                 launcher.reply(event.number, prune=False)
             elif isinstance(event, Broken):
                 raise PlumblineError(event.reason)
-            elif isinstance(event, Failed | Lost):
+            elif isinstance(event, Failed | Lost | OutOfMemory):
                 raise PlumblineError(f"{tasks[event.number][0].name}: {event.reason}")
             elif isinstance(event, Finished):
                 network, task = tasks[event.number]

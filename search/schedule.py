@@ -177,6 +177,7 @@ def main(values: dict[str, Any]) -> int:
     from search.config import read
 
     setup = read(values, lambda: listing(CONF, "study"))
+    setup.check_oracle()
     if values["cron"] is None:
         raise ConfigError("cron: is missing, for example cron='0 2 * * *' (every night at two)")
     fields = check(str(values["cron"]))

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,11 +17,12 @@ from optuna.distributions import (
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
 from search.server import ServerStorage, Storage
 from search.space import Dimension, Range, Space, encode, fixed
-from search.storage import open_storage
+from search.storage import errors_named, open_storage, sqlite_file
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
@@ -30,6 +32,8 @@ _START = "start"
 _END = "end"
 _NOTES = "notes"
 _PLAN = "plan"
+_PUBLISHED = "published"
+_SQLITE = "sqlite:///"
 TO_OPTUNA: dict[TrialState, optuna.trial.TrialState] = {
     "running": optuna.trial.TrialState.RUNNING,
     "complete": optuna.trial.TrialState.COMPLETE,
@@ -69,23 +73,17 @@ class TrialTable:
             direction=study.base.objective.direction,
             load_if_exists=True,
         )
-        identity = _identity(study)
-        recorded = found.user_attrs.get(_IDENTITY)
-        if recorded is None:
+        if _IDENTITY not in found.user_attrs:
             if found.get_trials(deepcopy=False):
                 raise ConfigError(
                     f"study.name: {name!r} in this storage was not made by Plumbline "
                     "(give the study another study.name)"
                 )
             found.set_user_attr(_UID, uuid.uuid4().hex)
-            found.set_user_attr(_IDENTITY, identity)
-        elif recorded != identity:
-            raise ConfigError(
-                f"study.name: {name!r} exists with other settings:\n"
-                + _difference(recorded, identity)
-                + "\nGive the new study another name (study.name=...), or set these back."
-            )
-        return cls(storage, name)
+            found.set_user_attr(_IDENTITY, _identity(study))
+        table = cls(storage, name)
+        table.check(study)
+        return table
 
     @classmethod
     def names(cls, url: str) -> list[str]:
@@ -97,6 +95,29 @@ class TrialTable:
     def load(cls, url: str, name: str) -> "TrialTable":
         """The table of a study that exists."""
         return cls(open_storage(url), name)
+
+    @classmethod
+    def find(cls, url: str, name: str) -> "TrialTable | None":
+        """The table of a study that a launch before has described; nothing is created."""
+        file = sqlite_file(url)
+        if file is not None and not file.exists():
+            return None
+        storage = open_storage(url)
+        with errors_named(url):
+            for study in storage.get_all_studies():
+                if study.study_name == name and _ABOUT in study.user_attrs:
+                    return cls(storage, name)
+        return None
+
+    def check(self, study: Study) -> None:
+        """Raise ConfigError, showing the difference, where `study` has other settings than the table's."""
+        recorded, now = self._attrs[_IDENTITY], _identity(study)
+        if recorded != now:
+            raise ConfigError(
+                f"study.name: {self.name!r} exists with other settings:\n"
+                + _difference(recorded, now)
+                + "\nGive the new study another name (study.name=...), or set these back."
+            )
 
     def describe(self, about: About) -> None:
         """Record what people read of the study; the latest launch's words count."""
@@ -111,6 +132,26 @@ class TrialTable:
         """To be called now and then: a server that was away is noticed, and the study held again."""
         if isinstance(self._storage, ServerStorage):
             self._storage.keep()
+
+    def mark_published(self, uri: str, status: Status) -> None:
+        """Remember that the tracker at `uri` has all that ended, and the study itself as `status`."""
+        self._attrs[_PUBLISHED] = self._published(uri, status)
+        self._storage.set_study_user_attr(self._study_id, _PUBLISHED, self._attrs[_PUBLISHED])
+
+    def is_published(self, uri: str, status: Status) -> bool:
+        """Whether `mark_published` was last called with the same, and no trial has ended since."""
+        mark = self._published(uri, status)
+        return mark["to"] is not None and mark == self._attrs.get(_PUBLISHED)
+
+    def _published(self, uri: str, status: Status) -> dict[str, Any]:
+        to: str | None = redact(uri)
+        if uri.startswith(
+            _SQLITE
+        ):  # relative to the folder one is in; and it may have been deleted
+            file = Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
+            to = str(file) if file.exists() else None
+        ended = sum(entry.state != "running" for entry in self._entries.values())
+        return {"to": to, "trials": ended, "status": status}
 
     def entries(self) -> list[Entry]:
         """All trials by number, the running ones too."""

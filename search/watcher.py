@@ -10,6 +10,7 @@ from search.records import Records
 from search.reporter import Reporter
 from search.study import Entry
 from search.summary import SummaryFile
+from search.worker import sees_no_gpu
 
 _PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 
@@ -33,6 +34,7 @@ class StudyWatcher:
         self._summary = summary
         self._ended = {entry.number: entry for entry in ended}
         self._running: dict[int, Entry] = {}
+        self._told_of_the_cpu = False
         self._write_summary("running")
         self._publish_study("RUNNING")
         for entry in ended:  # what an earlier launch recorded but could not publish
@@ -47,6 +49,7 @@ class StudyWatcher:
             before, now = self._running.get(number), trial.entry
             if now.worker and now != before:
                 self._running[number] = now
+                self._tell_of_the_cpu(now.worker)
                 self._publish(now)
 
     def ended(self, entry: Entry) -> None:
@@ -69,6 +72,11 @@ class StudyWatcher:
             self._publisher.update(self._records.given_up(entry))
         self._publish_study(status)
         return self._publisher.close(_PUBLISH_SECONDS)
+
+    def _tell_of_the_cpu(self, worker: Mapping[str, str]) -> None:
+        if worker.get("device") == "cpu" and "gpu" in worker and not self._told_of_the_cpu:
+            self._told_of_the_cpu = True
+            self._progress.note(f"GPU {worker['gpu']} is there, but {sees_no_gpu(worker)}")
 
     def _write_summary(self, state: str) -> None:
         self._summary.write(state, list(self._ended.values()), self._progress.seconds_left())

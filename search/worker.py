@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, parent_process
@@ -14,8 +14,18 @@ from pkgutil import resolve_name
 from typing import Any
 
 from pipeline.config import DataConfig, RunConfig
+from pipeline.device import is_out_of_memory
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
-from search.launchers.base import Broken, Epoch, Event, Failed, Finished, Started, Task
+from search.launchers.base import (
+    Broken,
+    Epoch,
+    Event,
+    Failed,
+    Finished,
+    OutOfMemory,
+    Started,
+    Task,
+)
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -24,7 +34,10 @@ Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
 
 @dataclass(frozen=True)
 class Trainer:
-    """What trains: `train` runs one configuration, `about` describes where (device, threads)."""
+    """What trains: `train` runs one configuration, `about` describes where (device, threads).
+
+    `device`: its name, or `cpu`.
+    """
 
     train: Train
     about: dict[str, str]
@@ -62,11 +75,12 @@ def main(
     threads: int,
     log: str,
     gpu: str | None,
+    require_gpu: bool = False,
 ) -> None:
     """Run tasks from `pipe` until a None or the end of the coordinator.
 
     `log`: file that takes all that the libraries print; its end explains a death. `gpu`: the only
-    one to be seen.
+    one to be seen. `require_gpu`: refuse to train on a CPU.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -82,19 +96,32 @@ def main(
     except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
         pipe.send(Broken(traceback.format_exc()))
         return
+    if require_gpu and worker.about["device"] == "cpu":
+        pipe.send(Broken(f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}"))
+        return
     while (task := pipe.recv()) is not None:
         pipe.send(Started(task.number, worker.about))
-        pipe.send(_run(task, worker.train, pipe))
+        pipe.send(_run(task, worker, pipe))
 
 
-def _run(task: Task, train: Train, pipe: "connection.Connection[Any, Any]") -> Event:
+def sees_no_gpu(about: Mapping[str, str]) -> str:
+    """That the backend of a worker sees no GPU, and what can be done about it."""
+    backend = about.get("backend", "the trainer")
+    version = about.get(f"version.{backend}", "")
+    return (
+        f"{f'{backend} {version}'.strip()} sees none and computes on the CPU (install its CUDA build: "
+        "plumbline[gpu], or with KERAS_BACKEND=jax jax[cuda12])"
+    )
+
+
+def _run(task: Task, worker: Trainer, pipe: "connection.Connection[Any, Any]") -> Event:
     def on_epoch(epoch: EpochMetrics) -> bool:
         pipe.send(Epoch(task.number, epoch))
         prune: bool = pipe.recv()
         return prune
 
     try:
-        outcome = train(task.run, on_epoch, task.start)
+        outcome = worker.train(task.run, on_epoch, task.start)
         state = outcome.state if task.keep_state else None
         return Finished(task.number, outcome.result, outcome.weights, state)
     except DivergedError as error:
@@ -103,6 +130,8 @@ def _run(task: Task, train: Train, pipe: "connection.Connection[Any, Any]") -> E
         raise  # the coordinator is gone
     except Exception as error:  # noqa: BLE001  # any failure is the trial's result
         reason = f"{type(error).__name__}: {error}"
+        if worker.about["device"] != "cpu" and is_out_of_memory(error):
+            return OutOfMemory(task.number, reason)
         return Failed(task.number, reason, traceback.format_exc())
 
 

@@ -13,6 +13,7 @@ class LauncherConfig(Section):
     """Where and how many workers run.
 
     `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
+    `require_gpu`: refuse to train on a CPU.
     `trials_per_worker`: after them a fresh process takes over. `trial_seconds`: deadline of a trial
     from its start. `attempts`: workers that may die of one trial. `grace_seconds`: what running
     trials get after SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
@@ -21,6 +22,7 @@ class LauncherConfig(Section):
     name: Literal["local"]
     workers: Annotated[int, Field(ge=1)] | None
     workers_per_gpu: Annotated[int, Field(ge=1)]
+    require_gpu: bool
     threads_per_worker: Annotated[int, Field(ge=1)]
     trials_per_worker: Annotated[int, Field(ge=1)]
     trial_seconds: Annotated[float, Field(gt=0)] | None
@@ -34,12 +36,14 @@ class Task:
     """A trial to run, by its number.
 
     `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
+    `alone`: no other trial may run on its GPU.
     """
 
     number: int
     run: RunConfig
     start: State | None = None
     keep_state: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,14 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class OutOfMemory:
+    """The GPU had no memory left for the trial. Its worker is not used again."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Lost:
     """The trial's worker died under it."""
 
@@ -92,7 +104,7 @@ class Broken:
     reason: str
 
 
-Event = Started | Epoch | Finished | Failed | Lost | Broken
+Event = Started | Epoch | Finished | Failed | OutOfMemory | Lost | Broken
 
 
 class Launcher(Protocol):
@@ -102,7 +114,7 @@ class Launcher(Protocol):
         """How many tasks can be submitted now."""
 
     def submit(self, task: Task) -> None:
-        """Start `task` on a free worker."""
+        """Start `task` on a free worker; one that must be alone as soon as its GPU has no other trial."""
 
     def poll(self, timeout: float) -> list[Event]:
         """What happened, waiting at most `timeout` seconds for something to happen."""

@@ -23,10 +23,12 @@ from search.launchers.base import (
     Finished,
     LauncherConfig,
     Lost,
+    OutOfMemory,
     Started,
     Task,
 )
 from search.stopping import signals_held
+from search.system import GpuMeter
 
 _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
 
@@ -47,39 +49,43 @@ class LocalLauncher:
     """A fixed number of worker processes, each with one trial at a time."""
 
     def __init__(
-        self, config: LauncherConfig, data: DataConfig, workers: int, gpus: Sequence[Gpu] = ()
+        self,
+        config: LauncherConfig,
+        data: DataConfig,
+        workers: int,
+        gpus: Sequence[Gpu] = (),
+        meter: GpuMeter | None = None,
     ) -> None:
         self._config = config
         self._data = data
         self._gpus = gpus
+        self._meter = meter
         self._context = multiprocessing.get_context("spawn")
         self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
         self._unable = 0  # workers in a row that died before they took a trial up
         self._size = workers
         self._workers: list[_Worker] = []
+        self._held: dict[int, Task] = {}  # by GPU: the trial that must be alone there
         try:
-            for _ in range(workers):
-                self._spawn()
+            for slot in range(workers):
+                self._spawn(slot)
         except BaseException:
             self.close()
             raise
 
     def free(self) -> int:
-        return self._size - sum(worker.task is not None for worker in self._workers)
+        return len(self._free_slots())
 
     def submit(self, task: Task) -> None:
-        free = next((worker for worker in self._workers if worker.task is None), None)
-        if free is not None and free.trials >= self._config.trials_per_worker:
-            self._remove(free)
-            free = None
-        if free is None:
-            free = self._spawn()
-        free.task = task
-        with contextlib.suppress(
-            ConnectionError
-        ):  # it died idle: poll finds it, and the task in it
-            free.pipe.send(task)
+        slots = self._free_slots()
+        if task.alone and self._gpus:
+            running = [self._gpu(each.slot) for each in self._workers if each.task is not None]
+            self._held[min(map(self._gpu, slots), key=running.count)] = task
+            self._start_held()
+        else:
+            alive = {each.slot for each in self._workers}
+            self._start(task, min(slots, key=lambda slot: (slot not in alive, slot)))
 
     def poll(self, timeout: float) -> list[Event]:
         deadline = min((worker.deadline for worker in self._workers), default=float("inf"))
@@ -91,6 +97,9 @@ class LocalLauncher:
                 events += self._read(each)
             if time.monotonic() > each.deadline:
                 events += self._overdue(each)
+        ended = {e.number for e in events if isinstance(e, Finished | Failed | OutOfMemory | Lost)}
+        self._held = {gpu: task for gpu, task in self._held.items() if task.number not in ended}
+        self._start_held()
         return events
 
     def reply(self, number: int, prune: bool) -> None:
@@ -107,9 +116,39 @@ class LocalLauncher:
             each.pipe.close()
         self._logs.cleanup()
 
-    def _spawn(self) -> _Worker:
+    def _gpu(self, slot: int) -> int:
+        """Which of the GPUs a slot is on; without any it is 0, and never held."""
+        return slot % len(self._gpus) if self._gpus else 0
+
+    def _free_slots(self) -> list[int]:
+        busy = {each.slot for each in self._workers if each.task is not None}
+        slots = (slot for slot in range(self._size) if slot not in busy)
+        return [slot for slot in slots if self._gpu(slot) not in self._held]
+
+    def _start(self, task: Task, slot: int) -> None:
+        free = next((each for each in self._workers if each.slot == slot), None)
+        if free is not None and free.trials >= self._config.trials_per_worker:
+            self._remove(free)
+            free = None
+        if free is None:
+            free = self._spawn(slot)
+        free.task = task
+        with contextlib.suppress(
+            ConnectionError
+        ):  # it died idle: poll finds it, and the task in it
+            free.pipe.send(task)
+
+    def _start_held(self) -> None:
+        """Start what waited for its GPU to be empty. Idle workers there go: they keep its memory."""
+        for gpu, task in self._held.items():
+            there = [each for each in self._workers if self._gpu(each.slot) == gpu]
+            if all(each.task is None for each in there):
+                for each in there:
+                    self._remove(each)
+                self._start(task, gpu)  # the first slot of a GPU has its number
+
+    def _spawn(self, slot: int) -> _Worker:
         self._spawned += 1
-        slot = min(set(range(self._size)) - {worker.slot for worker in self._workers})
         log = Path(self._logs.name) / f"worker-{self._spawned}.log"
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
@@ -120,7 +159,8 @@ class LocalLauncher:
                 self._data,
                 self._config.threads_per_worker,
                 str(log),
-                self._gpus[slot % len(self._gpus)].index if self._gpus else None,
+                self._gpus[self._gpu(slot)].index if self._gpus else None,
+                self._config.require_gpu,
             ),
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
@@ -141,12 +181,31 @@ class LocalLauncher:
                 if isinstance(
                     event, Started
                 ):  # a place is on the timeline what a thread is in a trace
-                    event = replace(event, worker={**event.worker, "worker": str(each.slot)})
+                    event = replace(event, worker={**event.worker, **self._place(each.slot)})
+                if self._meter is not None:
+                    event = self._measured(event, each.slot, self._meter)
                 events.append(event)
                 self._follow(each, event)
+                if isinstance(event, OutOfMemory):  # what it still holds, the next one needs
+                    self._remove(each)
+                    break
         except (EOFError, OSError):  # OSError: it died in the middle of a message
             events += self._bury(each)
         return events
+
+    def _place(self, slot: int) -> dict[str, str]:
+        gpu = {"gpu": self._gpus[self._gpu(slot)].index} if self._gpus else {}
+        return {"worker": str(slot), **gpu}
+
+    def _measured(self, event: Event, slot: int, meter: GpuMeter) -> Event:
+        """`event` with what the GPU did, if it ends a trial."""
+        number = self._gpus[self._gpu(slot)].number if self._gpus else None
+        if isinstance(event, Started) and number is not None:
+            meter.begin(event.number, number)
+        elif isinstance(event, Finished):
+            system = {**event.result.system, **meter.end(event.number)}
+            return replace(event, result=replace(event.result, system=system))
+        return event
 
     def _follow(self, each: _Worker, event: Event) -> None:
         if isinstance(event, Started):

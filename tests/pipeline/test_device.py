@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.device import device_name, limit_threads
+from pipeline.device import device_name, is_out_of_memory, limit_threads
 from tests.conftest import RunPython
 
 NOISY = """
@@ -62,3 +62,17 @@ def test_the_device_is_the_first_gpu_or_the_cpu() -> None:
     import tensorflow as tf
 
     assert (device_name() == "cpu") == (not tf.config.list_physical_devices("GPU"))
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (type("ResourceExhaustedError", (Exception,), {})("failed to allocate memory"), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes"), True),
+        (RuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
+        (RuntimeError("INTERNAL: CUBLAS_STATUS_ALLOC_FAILED"), True),
+        (ValueError("a bug"), False),
+    ],
+)
+def test_a_device_without_memory_is_told_from_a_bug(error: Exception, out: bool) -> None:
+    assert is_out_of_memory(error) is out

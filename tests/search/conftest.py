@@ -39,7 +39,9 @@ def setup_of(*overrides: str, space: Mapping[str, Any]) -> Setup:
     """The checked configuration of a study of `space` on digits."""
     values = composed(*overrides)
     values["study"]["space"] = space
-    return read(values, lambda: "the list of studies")
+    setup = read(values, lambda: "the list of studies")
+    setup.check_oracle()
+    return setup
 
 
 DATASET = DatasetInfo("digits", "digest of the data", "scikit-learn", (1437, 8, 8), (360, 8, 8))

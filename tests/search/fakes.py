@@ -7,7 +7,9 @@ The trainers take the place of `search.worker.keras_trainer` in real worker proc
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,6 +23,7 @@ from search.launchers.base import (
     Failed,
     Finished,
     Lost,
+    OutOfMemory,
     Started,
     Task,
 )
@@ -28,6 +31,13 @@ from search.worker import Train, Trainer
 
 PORT = "FAKE_TRAINER_PORT"
 """Environment variable: the local port that `reporting_trainer` connects to."""
+
+
+HOLD = "FAKE_TRAINER_HOLD"
+"""Environment variable: a folder; `hungry_trainer` waits while a trial's dropout is a file there."""
+
+DEVICE = "FAKE_TRAINER_DEVICE"
+"""Environment variable: what `hungry_trainer` says it computes on."""
 
 
 def epoch_metrics(epoch: int, value: float) -> EpochMetrics:
@@ -165,6 +175,29 @@ def raising_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
+
+
+def hungry_trainer(_: DataConfig, threads: int) -> Trainer:
+    """Has no memory for two epochs or more; with one epoch it waits as `HOLD` says."""
+
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+        if run.train.epochs > 1:
+            raise ResourceExhaustedError("OOM when allocating tensor with shape[60000,512]")
+        while (Path(os.environ[HOLD]) / str(run.model.dropout)).exists():
+            time.sleep(0.005)
+        return _follow_curve(run, on_epoch, start)
+
+    return Trainer(train, {**_about(threads), "device": os.environ.get(DEVICE, "fake")})
+
+
+def cpu_trainer(_: DataConfig, threads: int) -> Trainer:
+    """Sees no GPU, like a TensorFlow without CUDA."""
+    about = {"device": "cpu", "backend": "tensorflow", "version.tensorflow": "2.21.0"}
+    return Trainer(_follow_curve, {**_about(threads), **about})
+
+
 def broken_trainer(*_: object) -> Trainer:
     """Can't be made."""
     raise RuntimeError("no such data here")
@@ -203,7 +236,7 @@ class FakeLauncher:
         events = []
         for number, script in list(self._running.items()):
             event = script.send(self._answers.pop(number, None))
-            if isinstance(event, Finished | Failed | Lost | Broken):
+            if isinstance(event, Finished | Failed | OutOfMemory | Lost | Broken):
                 del self._running[number]
             events.append(event)
         return events
@@ -241,6 +274,13 @@ def dies(task: Task) -> Script:
     yield Started(task.number, dict(WORKER))
     yield Epoch(task.number, epoch_metrics(1, 0.5))
     yield Lost(task.number, "its worker was ended by SIGKILL")
+
+
+def starves(task: Task) -> Script:
+    """A worker whose GPU has no memory left after an epoch."""
+    yield Started(task.number, dict(WORKER))
+    yield Epoch(task.number, epoch_metrics(1, 0.5))
+    yield OutOfMemory(task.number, "ResourceExhaustedError: no memory")
 
 
 def diverges(task: Task) -> Script:

@@ -18,7 +18,7 @@ DOORS = {
     ],
     "keras_tuner": ["search/oracles/library.py"],
     "sqlalchemy": ["search/server.py", "search/storage.py"],
-    "mlflow": ["pipeline/tracking.py", "search/registry.py"],
+    "mlflow": ["pipeline/tracking.py", "search/registry.py", "search/system.py"],
     "hydra": ["pipeline/compose.py"],
     "omegaconf": ["pipeline/compose.py"],
     "tensorflow": ["pipeline/artifact.py", "pipeline/device.py", "pipeline/loops/"],

@@ -29,6 +29,7 @@ from tests.search.fakes import (
     finished,
     raises,
     run_result,
+    starves,
     state,
     trains,
 )
@@ -507,3 +508,25 @@ def test_a_drain_that_met_the_target_is_no_interruption(url: str) -> None:
     launch = Launch(url, script)
     launch.run(1)
     assert launch.coordinator.met
+
+
+def test_a_trial_that_its_gpu_had_no_memory_for_is_run_again_alone(url: str) -> None:
+    launch = Launch(url, first(starves), workers=2)
+    entries = launch.run(3)
+    assert [entry.state for entry in entries] == ["complete"] * 3
+    assert [(task.number, task.alone) for task in launch.launcher.tasks].count((0, True)) == 1
+    assert all(task.number == 0 for task in launch.launcher.tasks if task.alone)
+    assert (entries[0].attempt, entries[0].losses) == (2, 0)
+    again = [task.run for task in launch.launcher.tasks if task.number == 0]
+    assert again[0] == again[1]
+
+
+def test_a_trial_that_a_gpu_of_its_own_has_no_memory_for_failed_with_the_reason(url: str) -> None:
+    launch = Launch(url, first(starves, times=9))
+    entries = launch.run(2)
+    assert [entry.state for entry in entries] == ["failed", "complete"]
+    assert launch.submitted.count(0) == 2
+    assert entries[0].reason == (
+        "out of memory, also alone on its GPU: ResourceExhaustedError: no memory"
+    )
+    assert len(entries[0].history) == 1

@@ -1,17 +1,21 @@
 """Which GPUs a process may use, as a driver that is not there tells it."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.cli import command
+from pipeline.errors import UnavailableError
 from search.devices import Gpu, visible_gpus
+from search.optimize import main
 
-SMALL = Gpu("0", "NVIDIA T4", 15000)
-LARGE = Gpu("1", "NVIDIA A100-SXM4-80GB", 81000)
-SHARED = Gpu("2", "NVIDIA GB10", None)
+SMALL = Gpu("0", "NVIDIA T4", 15000, 0)
+LARGE = Gpu("1", "NVIDIA A100-SXM4-80GB", 81000, 1)
+SHARED = Gpu("2", "NVIDIA GB10", None, 2)
 
 DRIVER = f"""#!{sys.executable}
 import sys
@@ -42,6 +46,7 @@ def install(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
             "GPU-cccc, 1", [replace(SHARED, index="GPU-cccc"), LARGE], id="uuid and index"
         ),
         pytest.param("1,7,0", [LARGE], id="as CUDA, only those before an unknown one"),
+        pytest.param("MIG-dddd", [Gpu("MIG-dddd", "a MIG slice", None)], id="a slice of one"),
         pytest.param("", [], id="empty"),
         pytest.param("-1", [], id="none"),
     ],
@@ -58,12 +63,20 @@ def test_the_gpus_are_those_of_the_driver_that_may_be_used(
 
 
 @pytest.mark.parametrize(
-    "script",
-    ["#!/bin/sh\nexit 9\n", "#!/bin/sh\nexit 0\n", "no program", None],
-    ids=["no driver", "no devices", "broken", "not installed"],
+    ("script", "reason"),
+    [
+        pytest.param(
+            "#!/bin/sh\necho No devices were found\nexit 6\n",
+            "nvidia-smi ended with exit code 6: No devices were found",
+            id="no driver",
+        ),
+        pytest.param("#!/bin/sh\nexit 0\n", "nvidia-smi lists no device", id="no devices"),
+        pytest.param("no program", "nvidia-smi can't be run: ", id="broken"),
+        pytest.param(None, "there is no nvidia-smi in PATH", id="not installed"),
+    ],
 )
-def test_without_a_driver_there_are_no_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None
+def test_without_a_driver_there_are_no_gpus_and_where_one_is_required_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, reason: str
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if script is None:
@@ -71,3 +84,38 @@ def test_without_a_driver_there_are_no_gpus(
     else:
         install(tmp_path, script, monkeypatch)
     assert visible_gpus() == []
+    with pytest.raises(UnavailableError, match=re.escape(reason)) as error:
+        visible_gpus(required=True)
+    assert "launcher.require_gpu=false" in str(error.value)
+
+
+def test_a_required_gpu_that_is_hidden_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, DRIVER, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(UnavailableError, match=r"CUDA_VISIBLE_DEVICES='7' hides .*\(0, 1, 2\)"):
+        visible_gpus(required=True)
+
+
+def test_a_gpu_is_listed_with_its_name_and_free_memory() -> None:
+    assert str(LARGE) == "GPU 1: NVIDIA A100-SXM4-80GB, 81,000 MiB free"
+    assert str(SHARED) == "GPU 2: NVIDIA GB10"
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_study_that_requires_a_gpu_ends_with_69_and_creates_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    required: bool,
+) -> None:
+    """Without the requirement the next check is reached: there is no such data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ["+study=smoke", "data=npz", "data.path=nowhere.npz"]
+    words.append(f"launcher.require_gpu={str(required).lower()}")
+    assert command(words, main, "search.optimize", "", lambda _: "") == 69
+    said = "there is no nvidia-smi in PATH" if required else "nowhere.npz"
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

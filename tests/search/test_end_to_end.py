@@ -1,6 +1,7 @@
 """Whole studies with the real command, real workers and Keras, checked in what they leave behind."""
 
 import json
+import os
 import re
 import shlex
 import sqlite3
@@ -135,12 +136,20 @@ def launches(tmp_path_factory: pytest.TempPathFactory, twin: object) -> list[Lau
         assert done.returncode == 0, done.stderr
         return Launch(done.stdout, done.stderr, entries_of(folder, "smoke"), mlflow_runs(folder))
 
-    without_keras = "launcher.trainer=tests.search.fakes.curve_trainer"
-    return [
-        launch(*COMMAND),
-        launch(*COMMAND),
-        launch("-c", MAIN, *SMOKE, "study.trials=6", without_keras),
-    ]
+    first = launch(*COMMAND)
+    driver = folder / "bin" / "nvidia-smi"  # says that it was called
+    driver.parent.mkdir()
+    driver.write_text(f"#!/bin/sh\necho called >> {folder}/nvidia-smi.log\n")
+    driver.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(driver.parent), prepend=os.pathsep)
+        again = launch("-c", MAIN, *SMOKE, "launcher.require_gpu=true")
+        touched = (folder / "nvidia-smi.log").exists()
+        without_keras = "launcher.trainer=tests.search.fakes.curve_trainer"
+        topped_up = launch("-c", MAIN, *SMOKE, "study.trials=6", without_keras)
+        assert not touched
+        assert (folder / "nvidia-smi.log").exists(), "the driver would have been heard"
+    return [first, again, topped_up]
 
 
 def test_a_study_runs_from_one_command_without_a_word_on_stderr(launches: list[Launch]) -> None:
@@ -151,6 +160,17 @@ def test_the_coordinator_never_imports_what_trains(launches: list[Launch]) -> No
     imported = set(json.loads(launches[2].stdout.splitlines()[-1]))
     assert {"optuna", "mlflow"} <= imported
     assert imported.isdisjoint({"tensorflow", "keras", "jax"})
+
+
+def test_a_met_study_is_left_alone_without_what_is_slow_and_without_a_gpu(
+    launches: list[Launch],
+) -> None:
+    """The fixture sees that the driver is not asked."""
+    imported = set(json.loads(launches[1].stdout.splitlines()[-1]))
+    assert "optuna" in imported
+    assert imported.isdisjoint({"tensorflow", "keras", "jax", "mlflow", "sklearn"})
+    assert launches[1].stdout.startswith("Nothing left to do: smoke has its 5 trials.\n")
+    assert launches[1].runs == launches[0].runs
 
 
 def test_the_trial_table_has_every_trial_of_the_study(launches: list[Launch]) -> None:

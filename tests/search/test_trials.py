@@ -38,6 +38,11 @@ def asked(table: TrialTable, suggestion: Suggestion = SUGGESTION) -> Trial:
     return trial
 
 
+def end(table: TrialTable) -> None:
+    """One more trial in `table`, ended."""
+    table.fail(asked(table), "loss is nan", ())
+
+
 def opened(url: str, *overrides: str, **identity: Any) -> TrialTable:
     return TrialTable.open(url, study(*overrides, **identity))
 
@@ -276,3 +281,50 @@ def test_readers_are_not_locked_out_while_the_table_is_written(url: str) -> None
     assert reader.execute("SELECT COUNT(*) FROM trials").fetchone() == (0,)
     reader.close()
     assert only(url).state == "complete"
+
+
+def test_what_is_published_is_remembered_until_a_trial_ends(url: str) -> None:
+    table = opened(url)
+    end(table)
+    assert not opened(url).is_published("http://host:1", "FINISHED")
+    table.mark_published("http://me:secret@host:1", "FINISHED")
+    again = opened(url)
+    assert again.is_published("http://me:other@host:1", "FINISHED")
+    assert not again.is_published("http://elsewhere:1", "FINISHED")
+    assert not again.is_published("http://me:secret@host:1", "KILLED")
+    assert b"secret" not in Path(url.removeprefix("sqlite:///")).read_bytes()
+    end(again)
+    assert not again.is_published("http://me:secret@host:1", "FINISHED")
+
+
+def test_what_was_published_to_a_file_that_is_gone_is_not_published(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = opened(url)
+    uri = "sqlite:///mlflow.db"
+    Path("mlflow.db").touch()
+    table.mark_published(uri, "FINISHED")
+    assert table.is_published(uri, "FINISHED")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert not table.is_published(uri, "FINISHED")
+    assert table.is_published(f"sqlite:///{tmp_path}/mlflow.db", "FINISHED")
+    (tmp_path / "mlflow.db").unlink()
+    assert not table.is_published(f"sqlite:///{tmp_path}/mlflow.db", "FINISHED")
+
+
+def test_only_a_study_that_was_described_is_found_and_nothing_is_created(
+    url: str, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere" / "studies.db"
+    assert TrialTable.find(f"sqlite:///{nowhere}", "test") is None
+    assert not nowhere.parent.exists()
+    table = opened(url)
+    assert TrialTable.find(url, "test") is None
+    table.describe(study().about("config", "command"))
+    end(table)
+    found = TrialTable.find(url, "test")
+    assert found is not None
+    assert found.entries() == table.entries()
+    assert TrialTable.find(url, "other") is None
