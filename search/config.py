@@ -12,7 +12,7 @@ from pipeline.compose import build
 from pipeline.config import RunConfig, Section, TrackingConfig, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
-from search.launchers.base import LauncherConfig
+from search.launchers.base import LocalConfig, RayConfig, launcher_config
 from search.parse import parse
 from search.space import Space
 from search.study import StudyConfig
@@ -51,7 +51,7 @@ class Setup:
     study: StudyConfig
     space: Space
     engine: EngineConfig
-    launcher: LauncherConfig
+    launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
     make_sampler: Callable[..., Any]
@@ -96,7 +96,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         study=study,
         space=space,
         engine=engine,
-        launcher=validated(LauncherConfig, values["launcher"], "launcher"),
+        launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
         make_sampler=make_sampler,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipeline.config import DataConfig
     from pipeline.record import Status
     from search.config import Setup
+    from search.devices import Gpu
+    from search.launchers.base import Launcher
     from search.reporter import Reporter
     from search.study import Engine, Entry, Study
 
@@ -38,6 +40,10 @@ def main(values: dict[str, Any]) -> int:
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
     data = locate(setup.run.data)
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import check
+
+        check(setup.launcher)
     study = _study(setup, data)  # before the lock, which is the first thing that is created
     url = setup.storage.url
     try:
@@ -75,7 +81,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
     from search.devices import visible_gpus
-    from search.launchers.local import LocalLauncher, default_workers
+    from search.launchers.local import default_workers
     from search.leaderboard import summary
     from search.progress import Progress
     from search.records import Records
@@ -98,8 +104,10 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
         gpus = visible_gpus()
-        wanted = setup.launcher.workers
-        wanted = wanted or default_workers(gpus, setup.launcher.workers_per_gpu)
+        if setup.launcher.name == "local":
+            wanted = setup.launcher.workers or default_workers(gpus, setup.launcher.workers_per_gpu)
+        else:
+            wanted = setup.launcher.workers or default_workers((), 1)
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = open_publisher(setup.tracking, progress.note)
@@ -116,7 +124,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
                 with progress, stopper.listening():
-                    launcher = LocalLauncher(setup.launcher, data, workers, gpus)
+                    launcher = _launcher(setup, data, workers, gpus)
                     try:
                         coordinator = Coordinator(
                             study,
@@ -157,6 +165,18 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study") -> int:
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
+
+
+def _launcher(
+    setup: "Setup", data: "DataConfig", workers: int, gpus: "Sequence[Gpu]"
+) -> "Launcher":
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import RayLauncher
+
+        return RayLauncher(setup.launcher, data, workers)
+    from search.launchers.local import LocalLauncher
+
+    return LocalLauncher(setup.launcher, data, workers, gpus)
 
 
 def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":

@@ -55,11 +55,11 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.compose import CONF, compose
     from pipeline.config import RunConfig, TrackingConfig, validated
     from pipeline.data import load, locate
-    from pipeline.errors import PlumblineError
+    from pipeline.errors import ConfigError, PlumblineError
     from pipeline.record import RunRecord, environment_tags, epoch_points, final_points
     from pipeline.train import dataset_info, open_publisher, run_config
     from search.devices import visible_gpus
-    from search.launchers.base import Broken, Epoch, Failed, Finished, LauncherConfig, Lost, Task
+    from search.launchers.base import Broken, Epoch, Failed, Finished, LocalConfig, Lost, Task
     from search.launchers.local import LocalLauncher, default_workers
 
     long = bool(values["replicate"]["long"])
@@ -78,7 +78,9 @@ def main(values: dict[str, Any]) -> int:
 
     data = locate(run_config(values).data)
     dataset = dataset_info(load(data))
-    config = validated(LauncherConfig, values["launcher"], "launcher")
+    if values["launcher"]["name"] != "local":
+        raise ConfigError("launcher: the published networks run on this machine (launcher=local)")
+    config = validated(LocalConfig, values["launcher"], "launcher")
     publisher = open_publisher(validated(TrackingConfig, values["tracking"], "tracking"), print)
     gpus = visible_gpus()
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)

@@ -21,7 +21,7 @@ from search.launchers.base import (
     Event,
     Failed,
     Finished,
-    LauncherConfig,
+    LocalConfig,
     Lost,
     Started,
     Task,
@@ -46,7 +46,7 @@ class LocalLauncher:
     """A fixed number of worker processes, each with one trial at a time."""
 
     def __init__(
-        self, config: LauncherConfig, data: DataConfig, workers: int, gpus: Sequence[Gpu] = ()
+        self, config: LocalConfig, data: DataConfig, workers: int, gpus: Sequence[Gpu] = ()
     ) -> None:
         self._config = config
         self._data = data
@@ -116,7 +116,7 @@ class LocalLauncher:
             args=(
                 theirs,
                 self._config.trainer,
-                self._data,
+                worker.Data(self._data),
                 self._config.threads_per_worker,
                 str(log),
                 self._gpus[slot % len(self._gpus)].index if self._gpus else None,
@@ -124,7 +124,7 @@ class LocalLauncher:
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
         )
-        with _signals_held():
+        with signals_held():
             process.start()
         theirs.close()  # so that the pipe ends when the worker does
         started = _Worker(slot, process, ours, log)
@@ -191,7 +191,7 @@ class LocalLauncher:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
 
     A terminal and most schedulers send them to all processes at once. They are the coordinator's to

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, RunResult, State, Stop
 from search.launchers.base import (
     Broken,
@@ -24,7 +24,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.worker import Train, Trainer
+from search.worker import Data, Train, Trainer
 
 PORT = "FAKE_TRAINER_PORT"
 """Environment variable: the local port that `reporting_trainer` connects to."""
@@ -105,17 +105,17 @@ def _hang() -> NoReturn:
         signal.pause()
 
 
-def curve_trainer(_: DataConfig, threads: int) -> Trainer:
+def curve_trainer(_: Data, threads: int) -> Trainer:
     """Trains along `curve`."""
     return Trainer(_follow_curve, _about(threads))
 
 
-def hanging_trainer(_: DataConfig, threads: int) -> Trainer:
+def hanging_trainer(_: Data, threads: int) -> Trainer:
     """Stops moving after its first epoch."""
     return Trainer(_one_epoch_then(_hang), _about(threads))
 
 
-def reporting_trainer(_: DataConfig, threads: int) -> Trainer:
+def reporting_trainer(_: Data, threads: int) -> Trainer:
     """Hangs with a connection open to the port in `PORT`: its end is the process's end."""
     line = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
 
@@ -126,7 +126,7 @@ def reporting_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def killed_trainer(_: DataConfig, threads: int) -> Trainer:
+def killed_trainer(_: Data, threads: int) -> Trainer:
     """Is killed after its first epoch, as by the kernel when memory is short."""
 
     def end() -> NoReturn:
@@ -137,7 +137,7 @@ def killed_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def dying_trainer(_: DataConfig, threads: int) -> Trainer:
+def dying_trainer(_: Data, threads: int) -> Trainer:
     """Is killed before its first epoch."""
 
     def train(*_: object) -> Outcome:
@@ -147,7 +147,7 @@ def dying_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(train, _about(threads))
 
 
-def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
+def diverging_trainer(_: Data, threads: int) -> Trainer:
     """Its loss becomes NaN at the second epoch."""
 
     def end() -> NoReturn:
@@ -156,7 +156,7 @@ def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def raising_trainer(_: DataConfig, threads: int) -> Trainer:
+def raising_trainer(_: Data, threads: int) -> Trainer:
     """Has a bug."""
 
     def end() -> NoReturn:
