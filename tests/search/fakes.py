@@ -6,7 +6,6 @@ The trainers take the place of `search.worker.keras_trainer` in real worker proc
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NoReturn
 
@@ -25,9 +24,6 @@ from search.launchers.base import (
     Task,
 )
 from search.worker import Data, Train, Trainer
-
-PORT = "FAKE_TRAINER_PORT"
-"""Environment variable: the local port that `reporting_trainer` connects to."""
 
 
 def epoch_metrics(epoch: int, value: float) -> EpochMetrics:
@@ -110,20 +106,25 @@ def curve_trainer(_: Data, threads: int) -> Trainer:
     return Trainer(_follow_curve, _about(threads))
 
 
+def data_trainer(data: Data, threads: int) -> Trainer:
+    """Tells of its data and its environment, and then hangs."""
+    split = data.dataset.train if data.dataset else None
+    about = {
+        "rows": str(split and len(split)),
+        "writeable": str(split and split.features.flags.writeable),
+        "backend": os.environ.get("KERAS_BACKEND", "none"),
+    }
+    return Trainer(_one_epoch_then(_hang), _about(threads) | about)
+
+
 def hanging_trainer(_: Data, threads: int) -> Trainer:
     """Stops moving after its first epoch."""
     return Trainer(_one_epoch_then(_hang), _about(threads))
 
 
-def reporting_trainer(_: Data, threads: int) -> Trainer:
-    """Hangs with a connection open to the port in `PORT`: its end is the process's end."""
-    line = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
-
-    def end() -> NoReturn:
-        line.sendall(b"here")  # from here on nothing but the end of the process closes it
-        _hang()
-
-    return Trainer(_one_epoch_then(end), _about(threads))
+def stillborn_trainer(*_: object) -> Trainer:
+    """Its process ends while it is made."""
+    os._exit(3)
 
 
 def killed_trainer(_: Data, threads: int) -> Trainer:
