@@ -43,7 +43,7 @@ class Nodes:
 @contextlib.contextmanager
 def cluster() -> Iterator[Nodes]:
     """A cluster of a head alone, gone after the block."""
-    from ray._private import services
+    from ray._private import services, utils
 
     find_node = services.get_node
 
@@ -61,6 +61,8 @@ def cluster() -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setattr(services, "get_node", get_node)
+        # A node without its HTTP server, which on a busy machine is not up in the 15 s that it has.
+        patch.setattr(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted"))
         nodes = Nodes()
         try:
             yield nodes

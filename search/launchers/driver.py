@@ -21,6 +21,8 @@ from pipeline.data import Dataset, load
 from search.launchers.base import Broken, Epoch, Event, Failed, Lost, RayConfig, Started, Task
 from search.worker import Data, MakeTrainer, leave_with_the_coordinator, run_task
 
+_ENVIRONMENT = ("KERAS_BACKEND",)  # what of a launch's environment goes with its workers
+
 
 @dataclass(frozen=True)
 class Gone:
@@ -145,8 +147,9 @@ class _Driver:
             self._tasks.put_nowait(message)
         else:
             number, prune = message
-            if number in self._answers:
-                self._answers.pop(number).set_result(prune)
+            answer = self._answers.pop(number)
+            if not answer.done():  # else its trial was late meanwhile
+                answer.set_result(prune)
 
     async def _watch(self) -> None:
         """Returns when the cluster has not had a worker for too long."""
@@ -173,9 +176,12 @@ class _Driver:
         make: Any = ray.remote(Worker).options(
             num_cpus=self._config.num_cpus, num_gpus=self._config.num_gpus
         )
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        if self._config.num_gpus == 0:
+            environment["CUDA_VISIBLE_DEVICES"] = "-1"
         unable = 0  # in a row, died before they could train
         while True:
-            worker: Any = make.remote(self._config, self._data, self._dataset, _environment())
+            worker: Any = make.remote(self._config, self._data, self._dataset, environment)
             try:
                 about = await worker.prepare.remote()
                 if isinstance(about, Broken):
@@ -222,11 +228,6 @@ class _Driver:
             self._pipe.send(event)
             event = await worker.advance.remote(await answer)
         return event
-
-
-def _environment() -> dict[str, str]:
-    """What of this launch's environment a worker on another machine needs."""
-    return {name: os.environ[name] for name in ("KERAS_BACKEND",) if name in os.environ}
 
 
 def _cause(error: Exception) -> str:

@@ -57,6 +57,8 @@ class RayLauncher:
         self._config = config
         self._size = workers
         self._tasks: set[int] = set()  # submitted and not ended
+        self._heard = False  # anything from the driver: it has its cluster
+        self._gone: str | None = None  # why there is no cluster any more
         self._folder = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._log = Path(self._folder.name) / "driver.log"
         context = multiprocessing.get_context("spawn")
@@ -80,26 +82,31 @@ class RayLauncher:
 
     def poll(self, timeout: float) -> list[Event]:
         events: list[Event] = []
-        connection.wait([self._pipe], timeout)
+        if self._gone is None:
+            connection.wait([self._pipe], timeout)
         try:
-            while self._pipe.poll():
-                event = self._pipe.recv()
-                if isinstance(event, Gone):
-                    raise self._unavailable(event.reason)
-                if isinstance(event, Finished | Failed | Lost):
-                    self._tasks.discard(event.number)
-                events.append(event)
-        except (EOFError, OSError):  # what it said last counts: trials may have finished
-            if not events:
-                raise self._unavailable(self._last_words()) from None
+            while self._gone is None and self._pipe.poll():
+                message = self._pipe.recv()
+                self._heard = True
+                if isinstance(message, Gone):
+                    self._gone = message.reason
+                    continue
+                if isinstance(message, Finished | Failed | Lost):
+                    self._tasks.discard(message.number)
+                events.append(message)
+        except (EOFError, OSError):
+            self._gone = self._last_words()
+        if self._gone is not None and not events:  # else next time: trials may have finished
+            raise self._unavailable(self._gone)
         return events
 
     def reply(self, number: int, prune: bool) -> None:
         self._say((number, prune))
 
     def close(self) -> None:
-        self._say(None)
-        self._driver.join(_CLOSE_SECONDS)
+        if self._heard:
+            self._say(None)
+            self._driver.join(_CLOSE_SECONDS)
         self._driver.kill()  # what it started on this machine ends with it, however it ends
         self._driver.join()
         self._pipe.close()

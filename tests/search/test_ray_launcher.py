@@ -34,15 +34,17 @@ def ray_config(trainer: str = "curve_trainer", **changes: Any) -> RayConfig:
     return settings
 
 
+@pytest.fixture(scope="module")
+def _cluster() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch, cluster() as nodes:
+        nodes.add_node(num_cpus=2)
+        patch.setenv("RAY_ADDRESS", nodes.address)
+        yield
+
+
+@pytest.mark.usefixtures("_cluster")
 class TestRayLauncher(LauncherContract):
     """On a cluster with room for two workers."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def _cluster(self) -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch, cluster() as started:
-            started.add_node(num_cpus=2)
-            patch.setenv("RAY_ADDRESS", started.address)
-            yield
 
     @staticmethod
     def make(trainer: str, workers: int, **changes: Any) -> RayLauncher:
@@ -71,6 +73,11 @@ class TestRayLauncher(LauncherContract):
         reason = last(until(launcher, Broken), Broken).reason
         assert "launcher.num_gpus=8 for 3 s (launcher.start_seconds)" in reason
         assert "'CPU': 2.0" in reason
+
+    def test_a_worker_that_reserves_no_gpu_sees_none(self, launch: Launch) -> None:
+        launcher = launch("hanging_trainer")
+        launcher.submit(Task(0, run_of()))
+        assert last(until(launcher, Started), Started).worker["gpu"] == "-1"
 
     def test_the_backend_goes_with_the_workers(
         self, launch: Launch, monkeypatch: pytest.MonkeyPatch
