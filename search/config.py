@@ -13,7 +13,7 @@ from pipeline.config import RunConfig, Section, TrackingConfig, unambiguous, val
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
 from search.engines.optuna import OptunaEngine
-from search.launchers.base import LauncherConfig
+from search.launchers.base import LocalConfig, RayConfig, launcher_config
 from search.parse import parse
 from search.space import Space
 from search.study import Engine, Entry, StudyConfig
@@ -55,7 +55,7 @@ class Setup:
     engine: EngineConfig
     make_engine: Callable[[Sequence[Entry]], Engine]
     grid_size: int | None
-    launcher: LauncherConfig
+    launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
     values: Mapping[str, Any]
@@ -103,7 +103,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         engine=engine,
         make_engine=make_engine,
         grid_size=grid_size,
-        launcher=validated(LauncherConfig, values["launcher"], "launcher"),
+        launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
         values=values,

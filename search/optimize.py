@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from pipeline.record import DatasetInfo, Status
     from search.config import Setup
     from search.devices import Gpu
+    from search.launchers.base import Launcher
     from search.reporter import Reporter
     from search.server import Storage
     from search.study import Study
+    from search.system import GpuMeter
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -41,7 +43,6 @@ def _main(values: dict[str, Any]) -> int:
     from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
-    from search.devices import visible_gpus
     from search.lock import LockedError, study_lock
     from search.study import Study
 
@@ -49,11 +50,12 @@ def _main(values: dict[str, Any]) -> int:
     name, lock = setup.study.name, setup.study.lock
     url = setup.storage.url
     # All checks before the lock, which is the first thing that is created.
-    data, gpus = setup.run.data, list["Gpu"]()
+    data = setup.run.data
+    gpus: Sequence[Gpu] = ()
     dataset = _data_of_a_met_study(setup)
     if dataset is None:
         setup.check_oracle()
-        gpus = visible_gpus(setup.launcher.require_gpu)
+        gpus = _gpus(setup)
         data = locate(data)
         dataset = _checked(setup, data)
     study = Study(setup.study, setup.run, setup.space, dataset, setup.search)
@@ -110,7 +112,7 @@ def _run(
     from pipeline.record import environment_tags
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
-    from search.launchers.local import LocalLauncher, default_workers
+    from search.launchers.local import default_workers
     from search.leaderboard import ranked, summary
     from search.progress import Progress
     from search.records import Records
@@ -137,8 +139,8 @@ def _run(
         missing = target - len(ended)
         idle = missing <= 0 and not table.interrupted()
         tracker = str(setup.tracking.uri)
-        wanted = setup.launcher.workers
-        wanted = wanted or default_workers(gpus, setup.launcher.workers_per_gpu)
+        per_gpu = setup.launcher.workers_per_gpu if setup.launcher.name == "local" else 1
+        wanted = setup.launcher.workers or default_workers(gpus, per_gpu)
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = None  # it takes seconds to import MLflow and to look what is there
@@ -161,7 +163,7 @@ def _run(
                 with progress, stopper.listening():
                     measured = bool(gpus) and setup.tracking.system_metrics
                     meter = GpuMeter(progress.note) if measured else None
-                    launcher = LocalLauncher(setup.launcher, data, workers, gpus, meter)
+                    launcher = _launcher(setup, data, workers, gpus, meter)
                     try:
                         coordinator = Coordinator(
                             study,
@@ -207,6 +209,34 @@ def _run(
     if not met:
         progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
     return 0 if met else 75
+
+
+def _gpus(setup: "Setup") -> "Sequence[Gpu]":
+    """Those of this machine that workers are to use. Raises where no worker can ever start."""
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import check
+
+        check(setup.launcher)
+        return []
+    from search.devices import visible_gpus
+
+    return visible_gpus(setup.launcher.require_gpu)
+
+
+def _launcher(
+    setup: "Setup",
+    data: "DataConfig",
+    workers: int,
+    gpus: "Sequence[Gpu]",
+    meter: "GpuMeter | None",
+) -> "Launcher":
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import RayLauncher
+
+        return RayLauncher(setup.launcher, data, workers)
+    from search.launchers.local import LocalLauncher
+
+    return LocalLauncher(setup.launcher, data, workers, gpus, meter)
 
 
 def _reporter(setup: "Setup") -> "Reporter | None":

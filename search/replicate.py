@@ -56,17 +56,20 @@ def main(values: dict[str, Any]) -> int:
 
     from pipeline.config import TrackingConfig, validated
     from pipeline.data import load, locate
+    from pipeline.errors import ConfigError
     from pipeline.forest import ForestConfig, fit
     from pipeline.train import dataset_info, open_publisher, run_config
     from search.comparison import Compared, as_text
     from search.devices import visible_gpus
-    from search.launchers.base import LauncherConfig
+    from search.launchers.base import LocalConfig
     from search.launchers.local import LocalLauncher, default_workers
     from search.networks import FOREST, chosen
 
     networks, with_forest = chosen(values)
     forest = validated(ForestConfig, values["forest"], "forest")
-    config = validated(LauncherConfig, values["launcher"], "launcher")
+    if values["launcher"]["name"] != "local":
+        raise ConfigError("launcher: the published networks run on this machine (launcher=local)")
+    config = validated(LocalConfig, values["launcher"], "launcher")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     gpus = visible_gpus(config.require_gpu)
     data = locate(run_config(values).data)

@@ -21,7 +21,7 @@ from search.launchers.base import (
     Event,
     Failed,
     Finished,
-    LauncherConfig,
+    LocalConfig,
     Lost,
     OutOfMemory,
     Started,
@@ -50,7 +50,7 @@ class LocalLauncher:
 
     def __init__(
         self,
-        config: LauncherConfig,
+        config: LocalConfig,
         data: DataConfig,
         workers: int,
         gpus: Sequence[Gpu] = (),
@@ -156,7 +156,7 @@ class LocalLauncher:
             args=(
                 theirs,
                 self._config.trainer,
-                self._data,
+                worker.Data(self._data),
                 self._config.threads_per_worker,
                 str(log),
                 self._gpus[self._gpu(slot)].index if self._gpus else None,

@@ -177,11 +177,7 @@ class World:
     ) -> Launch:
         """Launch the study, with more `overrides`. `faults`, `settings`: see the driver."""
         argv = [*(self.overrides if module == "search.optimize" else []), *overrides]
-        env = {
-            fakes.FAULTS: str(self.faults),
-            fakes.SECONDS: str(self.epoch_seconds),
-            **self.env,
-        }
+        env = {**self.environment, **self.env}
         launch = self._driver.start(
             self.folder,
             module,
@@ -197,6 +193,11 @@ class World:
         )
         self._launches.append(launch)
         return launch
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the trainer reads, wherever it runs."""
+        return {fakes.FAULTS: str(self.faults), fakes.SECONDS: str(self.epoch_seconds)}
 
     def close(self) -> None:
         """Stop what still runs."""

@@ -24,6 +24,7 @@ DOORS = {
     "tensorflow": ["pipeline/artifact.py", "pipeline/device.py", "pipeline/loops/"],
     "jax": ["pipeline/device.py", "pipeline/loops/"],
     "keras": ["pipeline/"],
+    "ray": ["search/launchers/driver.py"],
     "sklearn": ["pipeline/data.py", "pipeline/forest.py"],
 }
 """Third-party tool -> the files and folders that may import it, anywhere in them. All of them do."""
