@@ -8,8 +8,10 @@ from typing import Any
 
 from pipeline.compose import from_yaml
 from pipeline.config import ObjectiveConfig, as_override
+from pipeline.result import EpochMetrics
 from pipeline.train import run_config
 from search.leaderboard import ranked
+from search.lineage import lineage
 from search.parse import parse
 from search.space import Choices, Range, Space, Stored, encode, same
 from search.study import About, Entry, TrialState
@@ -86,6 +88,20 @@ class Facts:
         return [
             e for e in self.entries if e.value is not None and e.state in ("complete", "pruned")
         ]
+
+    def curve(self, entry: Entry) -> tuple[EpochMetrics, ...]:
+        """All epochs of the network of `entry`, those of the trials that it went on from too."""
+        return tuple(epoch for each in lineage(entry, self.entries) for epoch in each.history)
+
+    def train_seconds(self, entry: Entry) -> float:
+        """Seconds that the network of `entry` was trained, in all trials that it went through."""
+        results = (each.result for each in lineage(entry, self.entries))
+        return sum(result.timings["train_seconds"] for result in results if result is not None)
+
+    @property
+    def promoted(self) -> list[Entry]:
+        """The trials that went on from another."""
+        return [entry for entry in self.entries if len(lineage(entry, self.entries)) > 1]
 
     @cached_property
     def axes(self) -> list[Axis]:

@@ -109,7 +109,7 @@ def _answer(facts: Facts) -> str:
     tiles = [_tile(f"{best.value:.4f}", f"{facts.metric}, trial {best.number}")]
     if best.result is not None:
         tiles.append(_tile(f"{best.result.test['test_accuracy']:.4f}", "accuracy on the test set"))
-        tiles.append(_tile(f"{best.result.timings['train_seconds']:.1f} s", "of training"))
+        tiles.append(_tile(f"{facts.train_seconds(best):.1f} s", "of training"))
     tiles.append(_tile(str(len(facts.ranked)), "complete trials"))
     return _section(
         "The answer",

@@ -62,6 +62,20 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         return storage
 
 
+def existing_storage(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's storage at `url`, for those who only read: nothing is created.
+
+    Raises ConfigError where there is no SQLite file; for the rest as `open_storage`.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise ConfigError(
+            f"storage.url: there is no study database {file.absolute()} "
+            "(run a study first, or name the database of one)"
+        )
+    return open_storage(url)
+
+
 def check_server(url: str) -> None:
     """Raise ConfigError where the server that `url` names is of no kind that can hold studies here."""
     parsed = make_url(url)

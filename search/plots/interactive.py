@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from search.facts import Axis, Facts, in_words
 from search.importance import importance
-from search.plots.course import BEST, best_so_far
+from search.plots.course import BEST, best_so_far, settled_values
 from search.plots.style import COLOURS, FAINT, INK, MUTED, YELLOW, Scale, value_label
 from search.records import shown
 from search.study import Entry
@@ -163,7 +163,7 @@ def learning_curves(facts: Facts) -> go.Figure:
     colours = mpl.colormaps["viridis"]
     figure = go.Figure()
     for entry in [e for e in facts.entries if e not in best] + best[::-1]:
-        points = [(e.epoch, e.metrics[metric]) for e in entry.history if metric in e.metrics]
+        points = [(e.epoch, e.metrics[metric]) for e in facts.curve(entry) if metric in e.metrics]
         if not points:
             continue
         leads = entry in best
@@ -181,12 +181,7 @@ def learning_curves(facts: Facts) -> go.Figure:
             text=[_about(entry, facts)] * len(points),
             hovertemplate="epoch %{x}: %{y:.4f}<br>%{text}<extra></extra>",
         )
-    settled = [
-        epoch.metrics[metric]
-        for entry in facts.entries
-        for epoch in entry.history[min(1, len(entry.history) - 1) :]
-        if metric in epoch.metrics
-    ]
+    settled = settled_values(facts, metric)
     if settled:
         scale = Scale.of(settled)
         figure.update_yaxes(range=[scale.low, scale.high])
@@ -220,6 +215,8 @@ def _star(
 def _about(entry: Entry, facts: Facts) -> str:
     """What the mouse shows of a trial."""
     lines = [f"<b>trial {entry.number}</b> ({entry.state})"]
+    if entry.continues is not None:
+        lines.append(f"goes on from trial {entry.continues}")
     if entry.value is not None:
         lines.append(f"{facts.objective.metric} {entry.value:.4f}")
     lines += [f"{path} = {html.escape(shown(value))}" for path, value in entry.params.items()]

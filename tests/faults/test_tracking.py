@@ -139,3 +139,25 @@ def test_results_do_not_depend_on_the_tracker(served: Served, make_world) -> Non
     launch = served.world.run(f"study.trials={TARGET}", settings=HASTY)
     assert launch.status == 0
     assert outcomes(served.world.entries()) == outcomes(calm.entries())
+
+
+def test_the_report_that_a_server_missed_is_published_with_the_runs_once(served: Served) -> None:
+    world = served.world
+    world.overrides.remove("tracking.report=false")
+    assert world.run(f"study.trials={TARGET}", settings=HASTY).status == 0
+    served.proxy.up()
+    assert f"{world.name}: its report is published" in publish(served)
+    assert_published(served)
+    assert report_files(served) >= {"history.png", "leaderboard.csv", "report.html"}
+    assert "report is published" not in publish(served)  # it is there already
+
+    served.proxy.down()
+    assert world.run(f"study.trials={TARGET + 1}", settings=HASTY).status == 0
+    served.proxy.up()
+    assert f"{world.name}: its report is published" in publish(served)
+    assert_published(served, TARGET + 1)
+
+
+def report_files(served: Served) -> set[str]:
+    """The artifacts of the study's run under `report/`."""
+    return {file.name for file in served.folder.glob("artifacts/*/*/artifacts/report/*")}

@@ -458,8 +458,8 @@ def test_other_numbers_are_refused_with_both_of_them_and_with_what_changed(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["study.name=nope"], "there is no study 'nope'; in sqlite:"),
-        (["study.name=null"], "study.name: is missing"),
+        (["study.name=smook"], "there is no study 'smook' (did you mean `smoke`?); in sqlite:"),
+        (["storage.url=sqlite:///nowhere/studies.db"], "there is no study database"),
         (["trial=99"], "smoke has the trials 0 to 2, got 99"),
         (["trial=-1"], "export.trial: expected >= 0, got -1"),
         (["export.formats=[litert]"], "keras must be among them"),
@@ -477,6 +477,7 @@ def test_a_wrong_word_exits_2_and_creates_nothing(
     assert place.export(f"export.path={tmp_path / 'mine'}", *overrides) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
+    assert not (place.folder / "nowhere").exists()
 
 
 def test_only_this_command_takes_the_short_names(capsys: pytest.CaptureFixture[str]) -> None:
