@@ -49,11 +49,12 @@ def history(facts: Facts) -> go.Figure:
                 hovertemplate="%{text}<extra></extra>",
             )
     if steps := best_so_far(facts):
-        x, y = zip(*steps, strict=True)
+        last = max(entry.number for entry in facts.entries)
+        x, y = zip(*steps, (last, steps[-1][1]), strict=True)
         line = {"color": INK, "shape": "hv", "width": 2}
         figure.add_scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="skip")
         _star(figure, facts.ranked[0].number, facts.ranked[0], facts, scale)
-    figure.update_yaxes(title=value_label(facts), range=[scale.low, scale.high])
+    figure.update_yaxes(title=value_label(facts), range=_roomy(scale))
     figure.update_xaxes(title="trial")
     return _dressed(figure)
 
@@ -87,7 +88,7 @@ def slices(facts: Facts) -> go.Figure:
             best = facts.ranked[0]
             _star(figure, axis.at(best.params[axis.path]), best, facts, scale, **place)
         figure.update_xaxes(**_plotly_axis(axis), **place)
-    figure.update_yaxes(range=[scale.low, scale.high])
+    figure.update_yaxes(range=_roomy(scale))
     figure.update_yaxes(title=value_label(facts), col=1)
     return _dressed(figure, 380 if rows == 1 else 300 * rows + 80)
 
@@ -223,12 +224,18 @@ def _about(entry: Entry, facts: Facts) -> str:
     return "<br>".join(lines)
 
 
+def _roomy(scale: Scale) -> list[float]:
+    """`scale` with room for the marks at its lower edge, which would hide the labels below."""
+    return [scale.low - 0.04 * (scale.high - scale.low), scale.high]
+
+
 def _plotly_axis(axis: Axis) -> dict[str, object]:
     look: dict[str, object] = {"title": {"text": axis.path}}
     if axis.labels:
         look |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
-        return look | {"range": [axis.low, axis.high]}
-    return look | {"type": "log", "dtick": "D2"} if axis.log else look
+        long = sum(map(len, axis.labels)) > 16
+        return look | {"range": [axis.low, axis.high], "tickangle": -45 if long else 0}
+    return look | {"type": "log", "dtick": "D2", "exponentformat": "none"} if axis.log else look
 
 
 def _dressed(

@@ -328,11 +328,28 @@ def test_a_file_that_differs_from_the_trial_is_refused_with_the_numbers(
     monkeypatch.setattr(search.bundle, "write", write_damaged)
     assert place.export(*keras_only) == 1
     assert re.search(
-        r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|test_accuracy)",
+        r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|log loss|test_accuracy)",
         capsys.readouterr().err,
     )
     assert contents(tmp_path / "mine") == before
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["mine"]
+
+
+def test_weights_with_another_loss_are_refused_though_they_are_as_often_right(
+    place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice as sure of everything: the same classes, another test_loss."""
+    store = tmp_path / "weights" / NAME
+    store.mkdir(parents=True)
+    with np.load(place.folder / "weights" / NAME / f"{BEST}.npz") as arrays:
+        *hidden, kernel, bias = (arrays[name] for name in arrays.files)
+    np.savez(store / f"{BEST}.npz", *hidden, 2 * kernel, 2 * bias)
+    assert place.export(*keras_only, f"storage.weights={store.parent}") == 1
+    recorded = place.entries[BEST].result.test["test_loss"]  # type: ignore[union-attr]
+    error = capsys.readouterr().err
+    assert "the network: test_loss is" in error
+    assert f"the trial's is {recorded:.6g}" in error
+    assert not (tmp_path / "mine").exists()
 
 
 def test_weights_of_another_trial_are_refused(
