@@ -21,7 +21,8 @@ from search.study import About, Entry, TrialState
 class Axis:
     """A parameter on an axis from `low` to `high`.
 
-    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers.
+    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers. `integer`: numbers
+    between which there are none.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Axis:
     log: bool = False
     labels: tuple[str, ...] = ()
     stored: tuple[Stored, ...] = ()
+    integer: bool = False
 
     def at(self, value: Stored) -> float:
         """Where `value` stands; NaN where it is none of the choices."""
@@ -109,7 +111,8 @@ class Facts:
         axes = []
         for path, dimension in self.space.dimensions.items():
             if isinstance(dimension, Range):
-                axes.append(Axis(path, dimension.low, dimension.high, dimension.log))
+                low, high, log = dimension.low, dimension.high, dimension.log
+                axes.append(Axis(path, low, high, log, integer=dimension.integer))
             elif isinstance(dimension, Choices):
                 stored = tuple(encode(option) for option in dimension.options)
                 labels = tuple(as_override(option) for option in dimension.options)

@@ -56,6 +56,7 @@ def history(facts: Facts) -> go.Figure:
         _star(figure, facts.ranked[0].number, facts.ranked[0], facts, scale)
     figure.update_yaxes(title=value_label(facts), range=_roomy(scale))
     figure.update_xaxes(title="trial")
+    _note_edge(figure, scale)
     return _dressed(figure)
 
 
@@ -90,6 +91,7 @@ def slices(facts: Facts) -> go.Figure:
         figure.update_xaxes(**_plotly_axis(axis), **place)
     figure.update_yaxes(range=_roomy(scale))
     figure.update_yaxes(title=value_label(facts), col=1)
+    _note_edge(figure, scale)
     return _dressed(figure, 380 if rows == 1 else 300 * rows + 80)
 
 
@@ -103,6 +105,8 @@ def parallel(facts: Facts) -> go.Figure:
         dimension = {"label": axis.path, "values": places, "range": [axis.low, axis.high]}
         if axis.labels:
             dimension |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
+        elif axis.integer and axis.high - axis.low < 10:
+            dimension["tickvals"] = list(range(int(axis.low), int(axis.high) + 1))
         elif axis.log:
             low, high = np.log10(axis.low), np.log10(axis.high)
             ticks = np.linspace(low, high, 5)
@@ -229,13 +233,30 @@ def _roomy(scale: Scale) -> list[float]:
     return [scale.low - 0.04 * (scale.high - scale.low), scale.high]
 
 
+def _note_edge(figure: go.Figure, scale: Scale) -> None:
+    """Say how many marks stand at the edge although their values lie beyond it."""
+    if scale.outside:
+        trials = "trial lies" if scale.outside == 1 else "trials lie"
+        place = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper"}
+        figure.add_annotation(
+            text=f"{scale.outside} {trials} outside, drawn at the edge",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 12, "color": MUTED},
+            **place,
+        )
+
+
 def _plotly_axis(axis: Axis) -> dict[str, object]:
     look: dict[str, object] = {"title": {"text": axis.path}}
     if axis.labels:
         look |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
         long = sum(map(len, axis.labels)) > 16
         return look | {"range": [axis.low, axis.high], "tickangle": -45 if long else 0}
-    return look | {"type": "log", "dtick": "D2", "exponentformat": "none"} if axis.log else look
+    if axis.log:
+        return look | {"type": "log", "dtick": "D2", "exponentformat": "none"}
+    return look | {"dtick": 1} if axis.integer and axis.high - axis.low < 10 else look
 
 
 def _dressed(
