@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+import search.export
+import search.publish
+import search.report
 from pipeline.compose import compose
 from pipeline.config import TrackingConfig
 from pipeline.errors import ConfigError, UnavailableError
@@ -73,9 +76,10 @@ def test_a_study_that_is_not_there_is_refused_with_those_that_are(
     assert not (workdir / "report.html").exists()
 
 
-def test_no_database_is_made_where_there_is_none(url: str, workdir: Path) -> None:
+@pytest.mark.parametrize("module", [search.export, search.publish, search.report])
+def test_no_database_is_made_where_there_is_none(url: str, workdir: Path, module: Any) -> None:
     with pytest.raises(ConfigError, match="no study database"):
-        main(values(url, "study.name=mine"))
+        module.main(values(url, "study.name=mine"))
     assert list(workdir.iterdir()) == []
 
 
