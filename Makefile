@@ -14,7 +14,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study export serve replicate ui test test-faults test-slow lint types bench check clean lock
+.PHONY: help setup study export serve replicate ui test test-faults test-slow pictures lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-faults: $(READY) ## kill, stop and launch twice what runs: minutes
 
 test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
+pictures: ## make the README's pictures again: a study of MNIST, the MLflow UI, Chromium
+	$(MAKE) --no-print-directory setup EXTRAS=test,browser
+	$(BIN)/python -m tests.ui.pictures .pictures +study=full train.epochs=10 study.trials=30
 
 lint: $(READY) ## ruff: style and formatting
 	$(BIN)/ruff check .

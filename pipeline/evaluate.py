@@ -46,12 +46,19 @@ def tested(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) ->
     return Tested(metrics, matrix)
 
 
+_LEAST = 1e-7  # Keras's: a probability of 0 would make the loss infinite
+
+
 @dataclass(frozen=True)
 class Judged:
-    """What a predictor made of a test set: N x classes probabilities, and how many classes are right."""
+    """What a predictor made of a test set: N x classes probabilities, and how many classes are right.
+
+    `log_loss`: mean of -log of the true class's probability, which confident mistakes make large.
+    """
 
     probabilities: NDArray[np.float32]
     right: int
+    log_loss: float
 
     def undecided(self, margin: float) -> int:
         """Rows whose two most probable classes are less than `margin` apart."""
@@ -64,4 +71,6 @@ def judge(predict: Predict, inputs: NDArray[Any], test: Split) -> Judged:
     probabilities = predict(inputs)
     if probabilities.shape[:1] != test.labels.shape or not np.isfinite(probabilities).all():
         raise ValueError(f"expected {len(test)} rows of numbers, got {probabilities.shape}")
-    return Judged(probabilities, int((probabilities.argmax(axis=1) == test.labels).sum()))
+    right = int((probabilities.argmax(axis=1) == test.labels).sum())
+    of_truth = probabilities[np.arange(len(test)), test.labels].astype(np.float64)
+    return Judged(probabilities, right, float(-np.log(of_truth.clip(_LEAST)).mean()))

@@ -21,10 +21,14 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 import mlflow.entities as entities
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.ERROR)
+
+TrackingError = MlflowException
+"""What this module raises where MLflow can't be reached or refuses."""
 
 UID = "uid"
 ATTEMPT = "attempt"
@@ -86,16 +90,35 @@ class MlflowTracker:
 
         False where the run is not published. Nothing else of it changes.
         """
+        run = self._run(experiment, uid)
+        if run is None:
+            return False
+        self._client.log_artifacts(run.info.run_id, str(folder), under)
+        return True
+
+    def tag(self, experiment: str, uid: str, tags: Mapping[str, str]) -> bool:
+        """Set `tags` on the run of `uid`; False where it is not published."""
+        run = self._run(experiment, uid)
+        if run is None:
+            return False
+        named = [entities.RunTag(key, value) for key, value in tags.items()]
+        self._client.log_batch(run.info.run_id, tags=named)
+        return True
+
+    def tags(self, experiment: str, uid: str) -> Mapping[str, str]:
+        """The tags of the run of `uid`; none where it is not published."""
+        run = self._run(experiment, uid)
+        return {} if run is None else run.data.tags
+
+    def _run(self, experiment: str, uid: str) -> entities.Run | None:
+        """The run of `uid` in MLflow, if it is published."""
         found = self._client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
-            return False
-        runs = self._client.search_runs(
-            [found.experiment_id], f"tags.{UID} = '{uid}'", max_results=1
+            return None
+        query = f"tags.{UID} = '{uid}'"
+        return next(
+            iter(self._client.search_runs([found.experiment_id], query, max_results=1)), None
         )
-        if not runs:
-            return False
-        self._client.log_artifacts(runs[0].info.run_id, str(folder), under)
-        return True
 
     def _publish(self, record: RunRecord) -> bool:
         runs = self._known_runs(record.experiment)

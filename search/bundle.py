@@ -78,8 +78,9 @@ def _write_models(
     # One network is written and scored once here: on the CPU, in the backend that all formats know.
     os.environ["KERAS_BACKEND"], os.environ["CUDA_VISIBLE_DEVICES"] = "tensorflow", ""
     limit_threads(int(entry.worker.get("threads", 1)))
-    verifier = Verifier(run, entry.result, dataset)
+    verifier = Verifier(run, entry, dataset)
     with quietly():
+        from pipeline.loops.plain import PlainLoop
         from pipeline.serving import input_dtype, network, with_scaling
 
         dtype = input_dtype(dataset)
@@ -94,7 +95,9 @@ def _write_models(
             raise PlumblineError(
                 f"trial {entry.number}: its weights don't fit it: {error}"
             ) from None
-        verifier.take_as_reference(lambda rows: model.predict(rows, batch_size=8192, verbose=0))
+        loop = PlainLoop()
+        loop.begin(run, model)
+        verifier.take_as_reference(loop)
         raw = with_scaling(model, dataset)
         portable = with_scaling(network(run, dataset, weights, portable=True), dataset)
         for kind in formats:

@@ -36,12 +36,13 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         "Every file was loaded in a fresh process and gave this on the raw test set, next to the network "
         "as it was trained:",
         _table(
-            ["format", "file", "test accuracy", "largest difference", "allowed"],
+            ["format", "file", "test accuracy", "log loss", "largest difference", "allowed"],
             [
                 [
                     kind,
                     NAMES[kind],  # type: ignore[index]
                     f"{check['accuracy']:.6g}",
+                    f"{check['log_loss']:.6g}",
                     f"{check['difference']:.1e}",
                     f"{check['tolerance']:g}",
                 ]

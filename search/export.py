@@ -78,12 +78,7 @@ def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
     from search.trials import TrialTable
 
     with errors_named(url):
-        names = TrialTable.names(url)
-        if name not in names:
-            there = ", ".join(names) or "none"
-            wanted = "is missing" if name is None else f"there is no study {name!r}"
-            raise ConfigError(f"study.name: {wanted}; in {url} there are: {there}")
-        table = TrialTable.load(url, str(name))
+        table = TrialTable.load(url, name)
         return table.about(), table.entries()
 
 

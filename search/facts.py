@@ -8,8 +8,10 @@ from typing import Any
 
 from pipeline.compose import from_yaml
 from pipeline.config import ObjectiveConfig, as_override
+from pipeline.result import EpochMetrics
 from pipeline.train import run_config
 from search.leaderboard import ranked
+from search.lineage import lineage
 from search.parse import parse
 from search.space import Choices, Range, Space, Stored, encode, same
 from search.study import About, Entry, TrialState
@@ -19,7 +21,8 @@ from search.study import About, Entry, TrialState
 class Axis:
     """A parameter on an axis from `low` to `high`.
 
-    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers.
+    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers. `integer`: numbers
+    between which there are none.
     """
 
     path: str
@@ -28,6 +31,7 @@ class Axis:
     log: bool = False
     labels: tuple[str, ...] = ()
     stored: tuple[Stored, ...] = ()
+    integer: bool = False
 
     def at(self, value: Stored) -> float:
         """Where `value` stands; NaN where it is none of the choices."""
@@ -87,13 +91,28 @@ class Facts:
             e for e in self.entries if e.value is not None and e.state in ("complete", "pruned")
         ]
 
+    def curve(self, entry: Entry) -> tuple[EpochMetrics, ...]:
+        """All epochs of the network of `entry`, those of the trials that it went on from too."""
+        return tuple(epoch for each in lineage(entry, self.entries) for epoch in each.history)
+
+    def train_seconds(self, entry: Entry) -> float:
+        """Seconds that the network of `entry` was trained, in all trials that it went through."""
+        results = (each.result for each in lineage(entry, self.entries))
+        return sum(result.timings["train_seconds"] for result in results if result is not None)
+
+    @property
+    def promoted(self) -> list[Entry]:
+        """The trials that went on from another."""
+        return [entry for entry in self.entries if len(lineage(entry, self.entries)) > 1]
+
     @cached_property
     def axes(self) -> list[Axis]:
         """What varies, in the order of the configuration."""
         axes = []
         for path, dimension in self.space.dimensions.items():
             if isinstance(dimension, Range):
-                axes.append(Axis(path, dimension.low, dimension.high, dimension.log))
+                low, high, log = dimension.low, dimension.high, dimension.log
+                axes.append(Axis(path, low, high, log, integer=dimension.integer))
             elif isinstance(dimension, Choices):
                 stored = tuple(encode(option) for option in dimension.options)
                 labels = tuple(as_override(option) for option in dimension.options)

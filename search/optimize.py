@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
 
-_REPORT_SECONDS = (
-    60.0  # how long it waits for the last report, or a sixth of that if it was stopped
-)
+_REPORT_SECONDS = 180.0  # how long the end waits for the last report: it takes idle time only
+_STOPPED_SECONDS = 10.0  # the same where the study was stopped
 
 
 def main(values: dict[str, Any]) -> int:
@@ -193,7 +192,7 @@ def _run(
         finally:
             unpublished = watcher.close(status)
             if reporter is not None:
-                wait = _REPORT_SECONDS if status == "FINISHED" else _REPORT_SECONDS / 6
+                wait = _REPORT_SECONDS if status == "FINISHED" else _STOPPED_SECONDS
                 reporter.close(0 if unpublished else wait)
         if publisher is not None and not unpublished:
             table.mark_published(tracker, status)

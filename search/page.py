@@ -19,6 +19,7 @@ from search.study import Entry
 
 _ROWS = 20
 _STYLE = (Path(__file__).parent / "page.css").read_text()
+_ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 _FIGURES = {
     "history": (
         "How the search went",
@@ -43,7 +44,8 @@ _FIGURES = {
     ),
     "learning_curves": (
         "Learning curves",
-        "The best ten in colour, the darker the better; all others in grey.",
+        "The best ten in colour, the darker the better; all others in grey. The curve of a trial that "
+        "went on from another one begins with that one's epochs.",
     ),
     "accuracy_against_time": (
         "What it costs",
@@ -109,7 +111,7 @@ def _answer(facts: Facts) -> str:
     tiles = [_tile(f"{best.value:.4f}", f"{facts.metric}, trial {best.number}")]
     if best.result is not None:
         tiles.append(_tile(f"{best.result.test['test_accuracy']:.4f}", "accuracy on the test set"))
-        tiles.append(_tile(f"{best.result.timings['train_seconds']:.1f} s", "of training"))
+        tiles.append(_tile(f"{facts.train_seconds(best):.1f} s", "of training"))
     tiles.append(_tile(str(len(facts.ranked)), "complete trials"))
     return _section(
         "The answer",
@@ -194,7 +196,8 @@ def _origin(facts: Facts) -> str:
         ["data", f"{escape(data.name)}: {data.train_shape[0]:,} training rows, "
                  f"{data.test_shape[0]:,} test rows, each {' x '.join(map(str, data.train_shape[1:]))}"],
         ["SHA-256 of the data", f"<code>{escape(data.digest)}</code>"],
-        *([escape(name.removeprefix("version.")), escape(text)] for name, text in about.versions.items()),
+        *([escape(_ORIGINS.get(name, name.removeprefix("version."))), escape(text)]
+          for name, text in about.versions.items()),
         ["to go on, or top up", f"<code>{escape(about.command)}</code>"],
     ]  # fmt: skip
     config = f"<details><summary>The whole configuration</summary><pre>{escape(about.config)}</pre></details>"

@@ -6,9 +6,13 @@ python -m search.publish study.name=dropout tracking.uri=http://127.0.0.1:5000
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import command
+
+if TYPE_CHECKING:
+    from search.reporter import Source
+    from search.trials import TrialTable
 
 _PATIENCE_SECONDS = 5.0  # how long a tracker that does not answer is tried again
 
@@ -22,6 +26,7 @@ def main(values: dict[str, Any]) -> int:
     from search.config import StorageConfig
     from search.lock import LockedError, study_lock
     from search.records import Records
+    from search.reporter import Source
     from search.storage import errors_named
     from search.trials import TrialTable
 
@@ -29,10 +34,8 @@ def main(values: dict[str, Any]) -> int:
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     name = values["study"]["name"]
     with errors_named(url):
-        names = TrialTable.names(url)
-        if name is not None and name not in names:
-            raise ConfigError(f"study.name: no study {name!r} here, there are: {', '.join(names)}")
-        for study in [name] if name is not None else names:
+        names = TrialTable.names(url) if name is None else [TrialTable.load(url, name).name]
+        for study in names:
             try:
                 with study_lock(url, study, wait=False):
                     table = TrialTable.load(url, study)
@@ -58,7 +61,31 @@ def main(values: dict[str, Any]) -> int:
                     f"{tracking.uri} now; nothing is lost, try again later"
                 )
             print(f"{study}: {publisher.changed} runs published, {len(entries)} trials in all")
+            if tracking.report and entries:
+                _publish_report(Source(url, study, tracking), table)
     return 0
+
+
+def _publish_report(source: "Source", table: "TrialTable") -> None:
+    """Publish the study's report, unless the tracker has one of these very trials."""
+    from pipeline.errors import UnavailableError
+    from pipeline.tracking import MlflowTracker, TrackingError
+    from search.leaderboard import counts
+    from search.reporter import MADE_OF
+
+    try:
+        tags = MlflowTracker(str(source.tracking.uri)).tags(source.name, table.uid)
+        if tags.get(MADE_OF) == counts(table.entries()):
+            return
+        from search.rendering import render_and_publish  # it takes seconds to import
+
+        problem = render_and_publish(source, last=True)
+    except (TrackingError, OSError) as error:
+        raise UnavailableError(
+            f"{source.name}: its runs are published, its report can't be to {source.tracking.uri} now: "
+            f"{(str(error).splitlines() or [''])[0]}; nothing is lost, try again later"
+        ) from error
+    print(f"{source.name}: its report is published{f', but {problem}' if problem else ''}")
 
 
 def _help(_: Path) -> str:

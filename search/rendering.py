@@ -2,24 +2,36 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import DataConfig, validated
 from pipeline.data import load
 from pipeline.errors import PlumblineError
 from search.facts import Facts
-from search.leaderboard import as_csv, as_markdown
+from search.leaderboard import as_csv, as_markdown, counts
 from search.page import page
 from search.plots.gallery import save_study, save_trial
-from search.reporter import Source
+from search.reporter import MADE_OF, UNDER, Source
 from search.trials import TrialTable
 
-UNDER = "report"
-"""Where the files stand among the artifacts of the study's run."""
+
+@dataclass(frozen=True)
+class Rendered:
+    """A report as files. `problem`: what of it could not be drawn; `folders`: by the uid of their run.
+
+    `study`: the uid of the study's own run. `trials`: how those that it is made of ended.
+    """
+
+    problem: str
+    folders: Mapping[str, Path]
+    study: str
+    trials: str
 
 
-def render(source: Source, folder: Path, pictures_of_trials: bool) -> tuple[str, dict[str, Path]]:
-    """The report of a study in `folder`; what could not be drawn, and folders by the uid of their run.
+def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
+    """Make the report of a study in `folder`, its own files in `folder/study`.
 
     `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too.
     """
@@ -38,7 +50,7 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> tuple[str,
     (of_study / "leaderboard.csv").write_text(as_csv(facts.entries, facts.objective))
     (of_study / "leaderboard.md").write_text(as_markdown(facts.entries, facts.objective))
     (of_study / "report.html").write_text(page(facts, of_study), encoding="utf-8")
-    return problem, folders
+    return Rendered(problem, folders, table.uid, counts(facts.entries))
 
 
 def _trials(facts: Facts, folder: Path, best: int) -> dict[str, Path]:
@@ -59,22 +71,25 @@ def _trials(facts: Facts, folder: Path, best: int) -> dict[str, Path]:
     return folders
 
 
-def publish(source: Source, folders: dict[str, Path], study: Path) -> bool:
-    """Log the files of `folders` as artifacts; False where a run is not published yet."""
+def publish(source: Source, rendered: Rendered) -> bool:
+    """Log the files as artifacts of their runs; False where a run is not published yet.
+
+    Last of all a tag on the study's run says of which trials its report is.
+    """
     from pipeline.tracking import MlflowTracker
 
     tracker = MlflowTracker(str(source.tracking.uri))
-    found = [
-        tracker.log_files(source.name, uid, folder, UNDER if folder == study else None)
-        for uid, folder in folders.items()
+    logged = [
+        tracker.log_files(source.name, uid, folder, UNDER if uid == rendered.study else None)
+        for uid, folder in rendered.folders.items()
     ]
-    return all(found)
+    return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.trials})
 
 
 def render_and_publish(source: Source, last: bool) -> str:
     """The report, made anew and published; what is missing of it, or nothing."""
     with tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
-        problem, folders = render(source, Path(name), pictures_of_trials=last)
-        if not publish(source, folders, Path(name) / "study") and last:
+        rendered = render(source, Path(name), pictures_of_trials=last)
+        if not publish(source, rendered) and last:
             return "its runs are not published yet"
-    return problem
+    return rendered.problem

@@ -21,15 +21,17 @@ def main(values: dict[str, Any]) -> int:
     from search.rendering import publish, render
     from search.reporter import Source
     from search.storage import errors_named, sqlite_file
+    from search.trials import TrialTable
 
     storage = validated(StorageConfig, values["storage"], "storage")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     path = Path(validated(ReportConfig, values["report"], "report").path)
     with errors_named(storage.url), tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
-        source = Source(storage.url, _chosen(values["study"]["name"], storage.url), tracking)
-        problem, folders = render(source, Path(name), pictures_of_trials=True)
-        if problem:
-            print(f"report: {problem}", file=sys.stderr)
+        study = TrialTable.load(storage.url, values["study"]["name"]).name
+        source = Source(storage.url, study, tracking)
+        rendered = render(source, Path(name), pictures_of_trials=True)
+        if rendered.problem:
+            print(f"report: {rendered.problem}", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(name) / "study" / "report.html", path)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
@@ -39,7 +41,7 @@ def main(values: dict[str, Any]) -> int:
         if tracking.name == "none" or (database is not None and not database.exists()):
             return 0  # nothing is published here
         try:
-            published = publish(source, folders, Path(name) / "study")
+            published = publish(source, rendered)
         except Exception as error:
             raise UnavailableError(
                 f"{path} is written, but it can't be published to {tracking.uri}: "
@@ -51,23 +53,6 @@ def main(values: dict[str, Any]) -> int:
         else "Not all of its runs are published yet: python -m search.publish, then this again."
     )
     return 0
-
-
-def _chosen(name: str | None, url: str) -> str:
-    from pipeline.errors import ConfigError
-    from search.storage import sqlite_file
-    from search.trials import TrialTable
-
-    file = sqlite_file(url)
-    if file is not None and not file.exists():
-        raise ConfigError(f"storage.url: there is no study database {file.absolute()}")
-    names = TrialTable.names(url)
-    if name is None and len(names) == 1:
-        return names[0]
-    if name not in names:
-        given = "is missing" if name is None else f"no study {name!r} here"
-        raise ConfigError(f"study.name: {given}, there are: {', '.join(names)}")
-    return str(name)
 
 
 def _help(_: Path) -> str:

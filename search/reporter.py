@@ -16,6 +16,12 @@ from pipeline.config import TrackingConfig
 from pipeline.redact import redact
 from search.stopping import signals_held
 
+UNDER = "report"
+"""Where the files of a report stand among the artifacts of the study's run."""
+
+MADE_OF = "report.trials"
+"""Tag of the study's run: how the trials ended that its report is made of."""
+
 _NICENESS = 19
 
 

@@ -13,6 +13,7 @@ from pipeline.device import quietly
 from pipeline.errors import PlumblineError
 from pipeline.result import DivergedError, Outcome, Weights
 from pipeline.train import run_config
+from search.lineage import lineage
 from search.study import Entry
 from search.worker import Data, keras_trainer
 
@@ -36,14 +37,10 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
     A trial that went on from another is trained from the beginning, by way of that one.
     Raises PlumblineError, showing both numbers, where the objective is not the recorded one.
     """
-    legs: list[Leg] = []
-    step: Entry | None = entry
-    while step is not None:
+    legs = []
+    for step in lineage(entry, entries):
         pruned = step.result is not None and step.result.stop == "pruned"
-        legs.insert(0, Leg(recorded_run(step), len(step.history) if pruned else None))
-        # One whose predecessor's state was gone has trained from its first epoch.
-        alone = step.continues is None or any(epoch.epoch == 1 for epoch in step.history)
-        step = None if alone or step.continues is None else entries[step.continues]
+        legs.append(Leg(recorded_run(step), len(step.history) if pruned else None))
     threads = int(entry.worker.get("threads", 1))
     before = os.environ.get("KERAS_BACKEND")
     os.environ["KERAS_BACKEND"] = entry.worker.get("backend", before or "tensorflow")

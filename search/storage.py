@@ -58,6 +58,20 @@ def open_storage(url: str) -> Storage:
         return storage
 
 
+def existing_storage(url: str) -> Storage:
+    """Optuna's storage at `url`, for those who only read: nothing is created.
+
+    Raises ConfigError where there is no SQLite file; for the rest as `open_storage`.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise ConfigError(
+            f"storage.url: there is no study database {file.absolute()} "
+            "(run a study first, or name the database of one)"
+        )
+    return open_storage(url)
+
+
 def check_writable(folder: Path) -> None:
     """Create `folder` if need be, and raise StorageError where it can't take what a study writes."""
     try:

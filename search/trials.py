@@ -15,14 +15,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, did_you_mean
 from pipeline.errors import ConfigError
 from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
 from search.server import ServerStorage, Storage
 from search.space import Dimension, Range, Space, encode, fixed
-from search.storage import errors_named, open_storage, sqlite_file
+from search.storage import errors_named, existing_storage, open_storage, sqlite_file
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
@@ -87,14 +87,29 @@ class TrialTable:
 
     @classmethod
     def names(cls, url: str) -> list[str]:
-        """The Plumbline studies in the storage at `url`."""
-        studies = open_storage(url).get_all_studies()
+        """The Plumbline studies in the storage at `url`, which must be there."""
+        studies = existing_storage(url).get_all_studies()
         return sorted(study.study_name for study in studies if _ABOUT in study.user_attrs)
 
     @classmethod
-    def load(cls, url: str, name: str) -> "TrialTable":
-        """The table of a study that exists."""
-        return cls(open_storage(url), name)
+    def load(cls, url: str, name: str | None) -> "TrialTable":
+        """The table of the study `name`, or of the only one if that is None. Nothing is created.
+
+        Raises ConfigError, with the studies that there are, where it can't be told which is meant.
+        """
+        storage = existing_storage(url)
+        if name is None and len(names := cls.names(url)) == 1:
+            name = names[0]
+        try:
+            return cls(storage, name or "")
+        except KeyError:
+            names = cls.names(url)
+            wrong = "is missing" if name is None else f"there is no study {name!r}"
+            hint = did_you_mean(name or "", names)
+            there = ", ".join(names) or "none"
+            raise ConfigError(
+                f"study.name: {wrong}{hint}; in {redact(url)} there are: {there}"
+            ) from None
 
     @classmethod
     def find(cls, url: str, name: str) -> "TrialTable | None":

@@ -1,11 +1,12 @@
 """How the study went: its values, its curves, and what accuracy cost."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from search.facts import Facts, in_words
 from search.leaderboard import counts
@@ -81,9 +82,12 @@ def learning_curves(facts: Facts) -> Figure:
     panels = [metric] if loss == metric else [metric, loss]
     best = facts.ranked[:BEST]
     title = f"Learning curves of the best {len(best)}" if len(best) > 1 else "Learning curves"
-    figure = blank(
-        title, "In colour the best trials, the darker the better; in grey all others", 10
-    )
+    about = "In colour the best trials, the darker the better; in grey all others"
+    if facts.promoted:
+        about = (
+            "The best in colour, darker is better. After a dot the network went on in a new trial"
+        )
+    figure = blank(title, about, 10)
     for index, name in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), index)
         if not any(entry.history for entry in facts.entries):
@@ -93,6 +97,7 @@ def learning_curves(facts: Facts) -> Figure:
             if entry not in best and entry.history:
                 _curve(
                     axes,
+                    facts,
                     entry,
                     name,
                     color=FAINT,
@@ -104,18 +109,14 @@ def learning_curves(facts: Facts) -> Figure:
             label = f"{entry.number}: {entry.value:.4f}"
             _curve(
                 axes,
+                facts,
                 entry,
                 name,
                 color=colours(place * 0.9 / max(len(best) - 1, 1)),
                 lw=1.8,
                 label=label,
             )
-        settled = [
-            epoch.metrics[name]
-            for entry in facts.entries
-            for epoch in entry.history[min(1, len(entry.history) - 1) :]
-            if name in epoch.metrics
-        ]
+        settled = settled_values(facts, name)
         if settled:
             scale = Scale.of(settled)
             axes.set_ylim(scale.low, scale.high)
@@ -130,11 +131,24 @@ def learning_curves(facts: Facts) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, entry: Entry, metric: str, **look: object) -> None:
-    points = [(e.epoch, e.metrics[metric]) for e in entry.history if metric in e.metrics]
-    if points:
-        marker = "." if len(points) == 1 else None
-        axes.plot(*zip(*points, strict=True), marker=marker, **look)  # type: ignore[arg-type]
+def settled_values(facts: Facts, metric: str) -> list[float]:
+    """Values of `metric` without those of first epochs, which are far from all others."""
+    return [
+        epoch.metrics[metric]
+        for entry in facts.entries
+        for epoch in entry.history
+        if metric in epoch.metrics and (epoch.epoch > 1 or len(entry.history) == 1)
+    ]
+
+
+def _curve(axes: Axes, facts: Facts, entry: Entry, metric: str, **look: Any) -> None:
+    points = [(e.epoch, e.metrics[metric]) for e in facts.curve(entry) if metric in e.metrics]
+    if not points:
+        return
+    axes.plot(*zip(*points, strict=True), marker="." if len(points) == 1 else None, **look)
+    before = len(points) - len(entry.history)
+    if before > 0 and "label" in look:
+        axes.plot(*points[before - 1], marker="o", ms=4.5, mec="white", color=look["color"])
 
 
 @styled
@@ -150,25 +164,30 @@ def cost(facts: Facts) -> Figure:
         say(axes, NOTHING)
         return figure
     scale = Scale.of_study(facts)
-    unit, length = time_unit(max(train_seconds(entry) for entry in trained))
+    unit, length = time_unit(max(facts.train_seconds(entry) for entry in trained))
     for state in ("complete", "pruned"):
         shown = [entry for entry in trained if entry.state == state]
         if shown:
-            times = [train_seconds(entry) / length for entry in shown]
+            times = [facts.train_seconds(entry) / length for entry in shown]
             _dots(axes, times, [scale.clip(entry.value or 0.0) for entry in shown], state)
     front = unbeaten(facts)
     if front:
-        points = [(train_seconds(e) / length, scale.clip(e.value or 0.0)) for e in front]
+        points = [(facts.train_seconds(e) / length, scale.clip(e.value or 0.0)) for e in front]
         axes.step(*zip(*points, strict=True), where="post", color=GREEN, lw=1.6, label="unbeaten")
         for entry, point in list(zip(front, points, strict=True))[-6:]:
             axes.annotate(str(entry.number), point, (5, 5), textcoords="offset points", size=9)
         best_star(
-            axes, train_seconds(facts.ranked[0]) / length, scale.clip(facts.ranked[0].value or 0.0)
+            axes,
+            facts.train_seconds(facts.ranked[0]) / length,
+            scale.clip(facts.ranked[0].value or 0.0),
         )
     scale.limit(axes)
-    times = [train_seconds(entry) for entry in trained]
+    times = [facts.train_seconds(entry) for entry in trained]
     if min(times) > 0 and max(times) / min(times) > 10:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
     axes.set_xlabel(f"training time in {unit}")
@@ -177,15 +196,12 @@ def cost(facts: Facts) -> Figure:
     return figure
 
 
-def train_seconds(entry: Entry) -> float:
-    """Seconds that a trial trained."""
-    return 0.0 if entry.result is None else entry.result.timings["train_seconds"]
-
-
 def unbeaten(facts: Facts) -> list[Entry]:
     """The complete trials that no other is both faster and better than, fastest first."""
     front: list[Entry] = []
-    for entry in sorted(facts.ranked, key=train_seconds):  # stable: of equals the better first
+    for entry in sorted(
+        facts.ranked, key=facts.train_seconds
+    ):  # stable: of equals the better first
         before = front[-1].value if front else None
         if entry.value is not None and facts.objective.better(entry.value, before):
             front.append(entry)

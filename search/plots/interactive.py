@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from search.facts import Axis, Facts, in_words
 from search.importance import importance
-from search.plots.course import BEST, best_so_far
+from search.plots.course import BEST, best_so_far, settled_values
 from search.plots.style import COLOURS, FAINT, INK, MUTED, YELLOW, Scale, value_label
 from search.records import shown
 from search.study import Entry
@@ -49,12 +49,14 @@ def history(facts: Facts) -> go.Figure:
                 hovertemplate="%{text}<extra></extra>",
             )
     if steps := best_so_far(facts):
-        x, y = zip(*steps, strict=True)
+        last = max(entry.number for entry in facts.entries)
+        x, y = zip(*steps, (last, steps[-1][1]), strict=True)
         line = {"color": INK, "shape": "hv", "width": 2}
         figure.add_scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="skip")
         _star(figure, facts.ranked[0].number, facts.ranked[0], facts, scale)
-    figure.update_yaxes(title=value_label(facts), range=[scale.low, scale.high])
+    figure.update_yaxes(title=value_label(facts), range=_roomy(scale))
     figure.update_xaxes(title="trial")
+    _note_edge(figure, scale)
     return _dressed(figure)
 
 
@@ -87,8 +89,9 @@ def slices(facts: Facts) -> go.Figure:
             best = facts.ranked[0]
             _star(figure, axis.at(best.params[axis.path]), best, facts, scale, **place)
         figure.update_xaxes(**_plotly_axis(axis), **place)
-    figure.update_yaxes(range=[scale.low, scale.high])
+    figure.update_yaxes(range=_roomy(scale))
     figure.update_yaxes(title=value_label(facts), col=1)
+    _note_edge(figure, scale)
     return _dressed(figure, 380 if rows == 1 else 300 * rows + 80)
 
 
@@ -102,6 +105,8 @@ def parallel(facts: Facts) -> go.Figure:
         dimension = {"label": axis.path, "values": places, "range": [axis.low, axis.high]}
         if axis.labels:
             dimension |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
+        elif axis.integer and axis.high - axis.low < 10:
+            dimension["tickvals"] = list(range(int(axis.low), int(axis.high) + 1))
         elif axis.log:
             low, high = np.log10(axis.low), np.log10(axis.high)
             ticks = np.linspace(low, high, 5)
@@ -163,7 +168,7 @@ def learning_curves(facts: Facts) -> go.Figure:
     colours = mpl.colormaps["viridis"]
     figure = go.Figure()
     for entry in [e for e in facts.entries if e not in best] + best[::-1]:
-        points = [(e.epoch, e.metrics[metric]) for e in entry.history if metric in e.metrics]
+        points = [(e.epoch, e.metrics[metric]) for e in facts.curve(entry) if metric in e.metrics]
         if not points:
             continue
         leads = entry in best
@@ -181,12 +186,7 @@ def learning_curves(facts: Facts) -> go.Figure:
             text=[_about(entry, facts)] * len(points),
             hovertemplate="epoch %{x}: %{y:.4f}<br>%{text}<extra></extra>",
         )
-    settled = [
-        epoch.metrics[metric]
-        for entry in facts.entries
-        for epoch in entry.history[min(1, len(entry.history) - 1) :]
-        if metric in epoch.metrics
-    ]
+    settled = settled_values(facts, metric)
     if settled:
         scale = Scale.of(settled)
         figure.update_yaxes(range=[scale.low, scale.high])
@@ -220,18 +220,43 @@ def _star(
 def _about(entry: Entry, facts: Facts) -> str:
     """What the mouse shows of a trial."""
     lines = [f"<b>trial {entry.number}</b> ({entry.state})"]
+    if entry.continues is not None:
+        lines.append(f"goes on from trial {entry.continues}")
     if entry.value is not None:
         lines.append(f"{facts.objective.metric} {entry.value:.4f}")
     lines += [f"{path} = {html.escape(shown(value))}" for path, value in entry.params.items()]
     return "<br>".join(lines)
 
 
+def _roomy(scale: Scale) -> list[float]:
+    """`scale` with room for the marks at its lower edge, which would hide the labels below."""
+    return [scale.low - 0.04 * (scale.high - scale.low), scale.high]
+
+
+def _note_edge(figure: go.Figure, scale: Scale) -> None:
+    """Say how many marks stand at the edge although their values lie beyond it."""
+    if scale.outside:
+        trials = "trial lies" if scale.outside == 1 else "trials lie"
+        place = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper"}
+        figure.add_annotation(
+            text=f"{scale.outside} {trials} outside, drawn at the edge",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 12, "color": MUTED},
+            **place,
+        )
+
+
 def _plotly_axis(axis: Axis) -> dict[str, object]:
     look: dict[str, object] = {"title": {"text": axis.path}}
     if axis.labels:
         look |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
-        return look | {"range": [axis.low, axis.high]}
-    return look | {"type": "log", "dtick": "D2"} if axis.log else look
+        long = sum(map(len, axis.labels)) > 16
+        return look | {"range": [axis.low, axis.high], "tickangle": -45 if long else 0}
+    if axis.log:
+        return look | {"type": "log", "dtick": "D2", "exponentformat": "none"}
+    return look | {"dtick": 1} if axis.integer and axis.high - axis.low < 10 else look
 
 
 def _dressed(

@@ -100,7 +100,7 @@ def slices(facts: Facts) -> Figure:
             best = facts.ranked[0]
             best_star(axes, _spread(axis, best), scale.clip(best.value or 0.0))
         parameter_axis(axes, axis)
-        scale.limit(axes)
+        scale.limit(axes, note=index == 0)
         if index % columns == 0:
             axes.set_ylabel(value_label(facts))
         else:
@@ -114,10 +114,11 @@ def _trend(axes: Axes, axis: Axis, facts: Facts) -> None:
     if len(shown) < _SMOOTH_FROM:
         return
     points = sorted((axis.at(e.params[axis.path]), e.value or 0.0) for e in shown)
-    if axis.labels:
-        for place in range(len(axis.labels)):
-            if values := [value for at, value in points if at == place]:
-                axes.plot([place - 0.3, place + 0.3], [np.median(values)] * 2, c=ORANGE, lw=2.2)
+    places = sorted({at for at, _ in points})
+    if axis.labels or (axis.integer and not axis.log and axis.high - axis.low < 10):
+        for place in places:
+            median = np.median([value for at, value in points if at == place])
+            axes.plot([place - 0.3, place + 0.3], [median] * 2, c=ORANGE, lw=2.2)
         return
     around = max(2, len(points) // 10)
     windows = [points[max(0, i - around) : i + around + 1] for i in range(len(points))]
@@ -190,7 +191,10 @@ def _ticks(axis: Axis) -> list[tuple[float, str]]:
     if axis.low == axis.high:
         return [(axis.low, f"{axis.low:.3g}")]
     spaced = np.geomspace if axis.log else np.linspace
-    return [(float(value), f"{value:.3g}") for value in spaced(axis.low, axis.high, 5)]
+    values = [float(value) for value in spaced(axis.low, axis.high, 5)]
+    if axis.integer:
+        values = sorted({float(round(value)) for value in values})
+    return [(value, f"{value:.6g}" if axis.integer else f"{value:.3g}") for value in values]
 
 
 @styled

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from search.facts import Axis, Facts
 
@@ -103,13 +104,13 @@ class Scale:
     def clip(self, value: float) -> float:
         return min(max(value, self.low), self.high)
 
-    def limit(self, axes: Axes) -> None:
-        """Make it the y axis, and say so where it leaves anything out."""
-        axes.set_ylim(self.low, self.high)
-        if self.outside:
+    def limit(self, axes: Axes, note: bool = True) -> None:
+        """Make it the y axis, with room for marks at its lower edge; `note`: where it leaves any out."""
+        axes.set_ylim(self.low - 0.04 * (self.high - self.low), self.high)
+        if self.outside and note:
             s = "s lie" if self.outside > 1 else " lies"
             text = f"{self.outside} trial{s} outside, drawn at the edge"
-            axes.text(0.995, 0.01, text, transform=axes.transAxes, ha="right", size=9, color=MUTED)
+            axes.text(0.995, 0.075, text, transform=axes.transAxes, ha="right", size=9, color=MUTED)
 
 
 def value_label(facts: Facts) -> str:
@@ -141,6 +142,8 @@ def parameter_axis(axes: Axes, axis: Axis, side: str = "x") -> None:
     else:
         margin = 0.03 * (axis.high - axis.low) or 0.5
         set_limits(axis.low - margin, axis.high + margin)
+        if axis.integer:
+            ours.set_major_locator(MaxNLocator(integer=True))
 
 
 def best_star(axes: Axes, x: float, y: float, label: str | None = "best") -> None:

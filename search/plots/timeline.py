@@ -4,11 +4,22 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from search.facts import Facts
-from search.plots.style import COLOURS, MUTED, blank, say, styled, time_unit
+from search.plots.style import COLOURS, INK, MUTED, blank, say, styled, time_unit
 from search.study import Entry
 
+_ARROWS = 40  # more would hide the trials
+_ARROW = {
+    "arrowstyle": "-|>,head_width=0.2,head_length=0.3",
+    "color": INK,
+    "lw": 1.2,
+    "shrinkA": 0,
+    "shrinkB": 0,
+    "connectionstyle": "arc3,rad=-0.2",
+    "path_effects": [withStroke(linewidth=3, foreground="white")],
+}
 _HATCHES = {"complete": None, "pruned": "//", "failed": "xx"}
 
 
@@ -19,7 +30,10 @@ def timeline(facts: Facts) -> Figure:
     lanes = lanes_of(ended)
     names = list(dict.fromkeys(sorted(lanes.values(), key=_by_number)))
     height = min(8.0, max(2.6, 1.5 + 0.5 * len(names)))
-    figure = blank("Timeline", "Every trial from its start to its end", height=height)
+    about = "Every trial from its start to its end"
+    if 0 < len(facts.promoted) <= _ARROWS:
+        about += ". A line leads to the trial that went on from it"
+    figure = blank("Timeline", about, height=height)
     axes = figure.add_subplot()
     if not ended:
         say(axes, "No trial has ended yet.")
@@ -32,6 +46,7 @@ def timeline(facts: Facts) -> Figure:
         return at - origin - sum(seconds for begin, seconds in gaps if begin < at)
 
     unit, length = time_unit(max(squeeze(entry.ended_at or 0.0) for entry in ended))
+    whole = max(squeeze(entry.ended_at or 0.0) for entry in ended) / length
     for entry in ended:
         start, stop = squeeze(entry.started_at) / length, squeeze(entry.ended_at or 0.0) / length
         lane = names.index(lanes[entry.number])
@@ -39,7 +54,7 @@ def timeline(facts: Facts) -> Figure:
         axes.barh(
             lane, stop - start, 0.72, start, color=colour, hatch=hatch, edgecolor="white", lw=0.8
         )
-        if len(ended) <= 60:
+        if stop - start > 0.009 * len(str(entry.number)) * whole:
             axes.text(
                 (start + stop) / 2,
                 lane,
@@ -50,6 +65,16 @@ def timeline(facts: Facts) -> Figure:
                 size=8,
                 clip_on=True,
             )
+    for entry in facts.promoted if len(facts.promoted) <= _ARROWS else ():
+        before = next(each for each in facts.entries if each.number == entry.continues)
+        if entry.ended_at is None or before.ended_at is None:
+            continue
+        axes.annotate(
+            "",
+            (squeeze(entry.started_at) / length, names.index(lanes[entry.number])),
+            (squeeze(before.ended_at) / length, names.index(lanes[before.number])),
+            arrowprops=_ARROW,
+        )
     for begin, seconds in gaps:
         at, (paused, pause_length) = squeeze(begin) / length, time_unit(seconds)
         axes.axvline(at, color=MUTED, ls=":")

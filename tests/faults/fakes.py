@@ -88,7 +88,7 @@ def _train(run: RunConfig, on_epoch: OnEpoch, _: State | None) -> Outcome:
         value=values[best],
         best_epoch=best,
         test={"test_accuracy": values[best], "test_loss": 1 - values[best]},
-        timings={"seconds_total": time.time() - began},
+        timings={"train_seconds": time.time() - began, "seconds_total": time.time() - began},
         examples_per_second=1.0,
         parameters=1,
         model_summary="a fake",

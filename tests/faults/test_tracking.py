@@ -23,9 +23,13 @@ def assert_published(served: Served, target: int = TARGET) -> None:
     assert_tracked(served.folder / "mlflow.db", table.entries(), table.uid, world.name)
 
 
-def publish(served: Served) -> str:
+def publish(served: Served, report: bool = False) -> str:
     """Publish what is pending, with a command that must succeed; what it said."""
-    launch = served.world.run(f"tracking.uri={served.proxy.uri}", module="search.publish")
+    launch = served.world.run(
+        f"tracking.uri={served.proxy.uri}",
+        f"tracking.report={str(report).lower()}",  # it costs seconds
+        module="search.publish",
+    )
     assert launch.status == 0, launch.output
     return launch.stdout
 
@@ -139,3 +143,25 @@ def test_results_do_not_depend_on_the_tracker(served: Served, make_world) -> Non
     launch = served.world.run(f"study.trials={TARGET}", settings=HASTY)
     assert launch.status == 0
     assert outcomes(served.world.entries()) == outcomes(calm.entries())
+
+
+def test_the_report_that_a_server_missed_is_published_with_the_runs_once(served: Served) -> None:
+    world = served.world
+    world.overrides.remove("tracking.report=false")
+    assert world.run(f"study.trials={TARGET}", settings=HASTY).status == 0
+    served.proxy.up()
+    assert f"{world.name}: its report is published" in publish(served, report=True)
+    assert_published(served)
+    assert report_files(served) >= {"history.png", "leaderboard.csv", "report.html"}
+    assert "report is published" not in publish(served, report=True)  # it is there already
+
+    served.proxy.down()
+    assert world.run(f"study.trials={TARGET + 1}", settings=HASTY).status == 0
+    served.proxy.up()
+    assert f"{world.name}: its report is published" in publish(served, report=True)
+    assert_published(served, TARGET + 1)
+
+
+def report_files(served: Served) -> set[str]:
+    """The artifacts of the study's run under `report/`."""
+    return {file.name for file in served.folder.glob("artifacts/*/*/artifacts/report/*")}

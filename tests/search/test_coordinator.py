@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from pipeline.errors import PlumblineError
 from search.config import Setup
 from search.coordinator import Coordinator
+from search.engines.optuna import OptunaEngine
 from search.launchers.base import Broken, Epoch, Failed, Finished, Started, Task
 from search.space import Range, Space
 from search.stopping import Stopper
@@ -54,7 +56,10 @@ class Launch:
         study: Study = study_of(self.setup)
         if wide:  # as only three fields can be that don't fit together: pairs are checked before
             study = replace(study, space=Space({"model.dropout": Range(low=0.0, high=50.0)}))
-            self.setup = replace(self.setup, space=study.space)
+            sampler, pruner = optuna.samplers.RandomSampler, optuna.pruners.NopPruner()
+            engine = OptunaEngine(
+                "test", "maximize", "val_accuracy", study.space, sampler, 0, pruner, ()
+            )
         self.table = TrialTable.open(url, study)
         self.engine = engine or engine_of(self.setup, self.table.entries())
         self.launcher = FakeLauncher(script, workers)

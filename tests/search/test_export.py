@@ -328,11 +328,28 @@ def test_a_file_that_differs_from_the_trial_is_refused_with_the_numbers(
     monkeypatch.setattr(search.bundle, "write", write_damaged)
     assert place.export(*keras_only) == 1
     assert re.search(
-        r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|test_accuracy)",
+        r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|log loss|test_accuracy)",
         capsys.readouterr().err,
     )
     assert contents(tmp_path / "mine") == before
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["mine"]
+
+
+def test_weights_with_another_loss_are_refused_though_they_are_as_often_right(
+    place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice as sure of everything: the same classes, another test_loss."""
+    store = tmp_path / "weights" / NAME
+    store.mkdir(parents=True)
+    with np.load(place.folder / "weights" / NAME / f"{BEST}.npz") as arrays:
+        *hidden, kernel, bias = (arrays[name] for name in arrays.files)
+    np.savez(store / f"{BEST}.npz", *hidden, 2 * kernel, 2 * bias)
+    assert place.export(*keras_only, f"storage.weights={store.parent}") == 1
+    recorded = place.entries[BEST].result.test["test_loss"]  # type: ignore[union-attr]
+    error = capsys.readouterr().err
+    assert "the network: test_loss is" in error
+    assert f"the trial's is {recorded:.6g}" in error
+    assert not (tmp_path / "mine").exists()
 
 
 def test_weights_of_another_trial_are_refused(
@@ -458,8 +475,8 @@ def test_other_numbers_are_refused_with_both_of_them_and_with_what_changed(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["study.name=nope"], "there is no study 'nope'; in sqlite:"),
-        (["study.name=null"], "study.name: is missing"),
+        (["study.name=smook"], "there is no study 'smook' (did you mean `smoke`?); in sqlite:"),
+        (["storage.url=sqlite:///nowhere/studies.db"], "there is no study database"),
         (["trial=99"], "smoke has the trials 0 to 2, got 99"),
         (["trial=-1"], "export.trial: expected >= 0, got -1"),
         (["export.formats=[litert]"], "keras must be among them"),
@@ -477,6 +494,7 @@ def test_a_wrong_word_exits_2_and_creates_nothing(
     assert place.export(f"export.path={tmp_path / 'mine'}", *overrides) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
+    assert not (place.folder / "nowhere").exists()
 
 
 def test_only_this_command_takes_the_short_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+import search.export
+import search.publish
+import search.report
 from pipeline.compose import compose
 from pipeline.config import TrackingConfig
 from pipeline.errors import ConfigError, UnavailableError
@@ -59,20 +62,24 @@ def test_a_storage_with_one_study_needs_no_name(workdir: Path, url: str) -> None
     assert "only" in (workdir / "report.html").read_text()
 
 
-@pytest.mark.parametrize("override", [[], ["study.name=typo"]])
+@pytest.mark.parametrize(
+    ("override", "wrong"),
+    [([], "is missing"), (["study.name=twi"], r"no study 'twi' \(did you mean `two`\?\)")],
+)
 def test_a_study_that_is_not_there_is_refused_with_those_that_are(
-    url: str, workdir: Path, override: list[str]
+    url: str, workdir: Path, override: list[str], wrong: str
 ) -> None:
     recorded(url, "one")
     recorded(url, "two")
-    with pytest.raises(ConfigError, match="one, two"):
+    with pytest.raises(ConfigError, match=f"{wrong}.*one, two"):
         main(values(url, *override))
     assert not (workdir / "report.html").exists()
 
 
-def test_no_database_is_made_where_there_is_none(url: str, workdir: Path) -> None:
+@pytest.mark.parametrize("module", [search.export, search.publish, search.report])
+def test_no_database_is_made_where_there_is_none(url: str, workdir: Path, module: Any) -> None:
     with pytest.raises(ConfigError, match="no study database"):
-        main(values(url, "study.name=mine"))
+        module.main(values(url, "study.name=mine"))
     assert list(workdir.iterdir()) == []
 
 
@@ -98,9 +105,9 @@ def test_no_tracking_database_is_made_by_looking(workdir: Path, url: str) -> Non
 def test_other_data_than_the_study_had_cost_the_images_only(url: str, tmp_path: Path) -> None:
     table = recorded(url, "mine")
     source = Source(url, "mine", tracking())
-    problem, folders = rendering.render(source, tmp_path, pictures_of_trials=True)
-    assert "not the data that the study was run on" in problem
-    assert list(folders) == [table.uid]
+    rendered = rendering.render(source, tmp_path, pictures_of_trials=True)
+    assert "not the data that the study was run on" in rendered.problem
+    assert list(rendered.folders) == [table.uid]
     assert (tmp_path / "study" / "report.html").exists()
 
 
@@ -110,8 +117,9 @@ def test_the_best_trials_get_pictures(
     monkeypatch.setattr(made, "DATA", dataclasses.replace(made.DATA, digest=digits.digest))
     table = recorded(url, "mine")
     source = Source(url, "mine", tracking(keep_models=2))
-    problem, folders = rendering.render(source, tmp_path, pictures_of_trials=True)
-    assert problem == ""
+    rendered = rendering.render(source, tmp_path, pictures_of_trials=True)
+    assert rendered.problem == ""
+    folders = rendered.folders
     assert set(folders) == {table.uid, f"{table.uid}-2", f"{table.uid}-1"}
     pictures = {file.name for file in folders[f"{table.uid}-2"].iterdir()}
     assert pictures == {"confusion.png", "hardest.png"}
@@ -148,7 +156,7 @@ def test_a_report_that_fails_is_told_of_and_nothing_else(url: str) -> None:
     reporter.tick()
     reporter.close(120)
     (note,) = notes
-    assert note.startswith("report: KeyError")
+    assert note.startswith("report: ConfigError: storage.url: there is no study database")
     assert "python -m search.report study.name=not there" in note
 
 

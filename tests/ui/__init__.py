@@ -1,0 +1,1 @@
+"""What people see: the real MLflow UI and the report's page, in a real browser."""
