@@ -20,6 +20,10 @@ from search.study import Entry
 _ROWS = 20
 _STYLE = (Path(__file__).parent / "page.css").read_text()
 _FIGURES = {
+    "chart": (
+        "Accuracy against the parameter",
+        "Each dot is a trial; the lines join the means of the trials with the same value.",
+    ),
     "history": (
         "How the search went",
         "Each mark is a trial; the line is the best value so far. Hover to see what a trial tried.",
