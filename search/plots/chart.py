@@ -73,8 +73,9 @@ def means(axis: Axis, entries: list[Entry], measure: Measure) -> list[tuple[floa
 def _line(
     axes: Axes, axis: Axis, shown: list[Entry], measure: Measure, colour: str, label: str
 ) -> None:
-    dots = [(axis.at(entry.params[axis.path]), measure(entry)) for entry in shown]
-    axes.scatter(*zip(*dots, strict=True), s=26, c=colour, edgecolors=INK, linewidths=0.3, zorder=3)
+    x = [axis.at(entry.params[axis.path]) for entry in shown]
+    y = [measure(entry) for entry in shown]
+    axes.scatter(x, y, s=26, c=colour, edgecolors=INK, linewidths=0.3, zorder=3)
     points = means(axis, shown, measure)
     axes.plot(*zip(*points, strict=True), color=colour, lw=2.2, label=label, zorder=2)
 
