@@ -83,9 +83,12 @@ def main(values: dict[str, Any]) -> int:
     limit_threads(threads)
     publisher = open_publisher(tracking, print)
     with quietly():
+        from pipeline.model import build, summary
         from pipeline.run import execute
 
         device = device_name()
+        model = build(run.model, dataset.shape, dataset.classes, run.train.precision)
+        print(summary(model))
 
     record = RunRecord(
         uid=uuid.uuid4().hex,

@@ -21,6 +21,10 @@ _ROWS = 20
 _STYLE = (Path(__file__).parent / "page.css").read_text()
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 _FIGURES = {
+    "chart": (
+        "Accuracy against the parameter",
+        "Each dot is a trial; the lines join the means of the trials with the same value.",
+    ),
     "history": (
         "How the search went",
         "Each mark is a trial; the line is the best value so far. Hover to see what a trial tried.",

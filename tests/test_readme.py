@@ -126,6 +126,21 @@ def test_every_file_in_conf_opens_with_a_command(file: Path) -> None:
     assert "#   python -m " in head
 
 
+STUDIES = sorted(set((CONF / "study").glob("*.yaml")) - {CONF / "study" / "smoke.yaml"})
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_a_study_is_a_page_of_a_lab_notebook(file: Path) -> None:
+    """Question, command, what varies and what does not, time, and what came out."""
+    _, question, command, *rest = file.read_text().partition("\n\n")[0].splitlines()
+    assert question.endswith("?")
+    assert command == f"#   python -m search.optimize +study={file.stem}"
+    text = " ".join(line.removeprefix("# ") for line in rest)
+    for heading in ("Varies: ", "Fixed: ", "Time: ", "Result ("):
+        assert heading in text
+    assert re.search(r"Result \(.*0\.\d{4}", text), "figures, not words"
+
+
 @pytest.mark.slow
 def test_the_commands_for_smoke_are_run_as_they_stand(workdir: Path, run_python: RunPython) -> None:
     smoke = [c for c in COMMANDS if c.startswith("python ") and "smoke" in c]

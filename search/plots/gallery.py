@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from pipeline.data import Dataset
 from search.facts import Facts
 from search.plots import course, parameters, trial
+from search.plots.chart import chart, parameter
 from search.plots.style import Draw
 from search.plots.timeline import timeline
 from search.study import Entry
 
 FIGURES: dict[str, Draw] = {
+    "chart": chart,
     "history": course.history,
     "importance": parameters.importance,
     "slices": parameters.slices,
@@ -25,8 +27,12 @@ FIGURES: dict[str, Draw] = {
 
 def of_study(facts: Facts) -> dict[str, Draw]:
     """The figures that say something of this study, by name."""
-    alone = len(facts.axes) < 2
-    return {name: draw for name, draw in FIGURES.items() if not (alone and name == "contour")}
+    left_out = set()
+    if parameter(facts) is None:
+        left_out.add("chart")
+    if len(facts.axes) < 2:
+        left_out.add("contour")
+    return {name: draw for name, draw in FIGURES.items() if name not in left_out}
 
 
 def save(figure: Figure, file: Path) -> None:

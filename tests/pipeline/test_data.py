@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.config import DataConfig
-from pipeline.data import MNIST_DIGEST, Dataset, check_rows, load, locate, validation_start
+from pipeline.data import MNIST_DIGEST, Dataset, Split, check_rows, load, locate, validation_start
 from pipeline.errors import ConfigError, UnavailableError
 from tests.conftest import RunPython
 
@@ -378,6 +378,26 @@ def test_without_scaling_the_network_sees_the_numbers_as_they_are(tmp_path: Path
     arrays = rows([0.0, 1, 2, 3, 4, 5], [10.0, 20, 10, 20, 10, 20])
     inputs = load(own(save(tmp_path, arrays), scale=False)).train_arrays.inputs
     np.testing.assert_array_equal(inputs, arrays["x_train"].astype(np.float32))
+
+
+def test_a_random_split_takes_the_test_set_from_the_training_rows(digits: Dataset) -> None:
+    """Always the same rows, none of them twice, and none of the data set's own test rows."""
+    config = DataConfig(name="digits", path=None, scale=False, test_split=0.25)
+    split, again = load(config), load(config)
+    assert (len(split.train), len(split.test)) == (1077, 360)
+    assert split.digest == again.digest
+
+    def images(part: Split) -> list[bytes]:
+        return [
+            image.tobytes() + bytes([label])
+            for image, label in zip(part.features, part.labels, strict=True)
+        ]
+
+    together = images(split.train) + images(split.test)
+    assert sorted(together) == sorted(images(digits.train))
+    assert together != images(digits.train), "shuffled"
+    ends = [images(digits.train)[-360:], images(digits.train)[:360]]
+    assert images(split.test) not in ends
 
 
 def test_the_digits_are_split_by_class_and_scaled_from_sixteen(digits: Dataset) -> None:

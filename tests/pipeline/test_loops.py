@@ -74,7 +74,7 @@ def assert_same_to_rounding(compiled: Any, plain: Any) -> None:
         ("sgd", "categorical_crossentropy", 0, 0, ""),
         ("rmsprop", "mse", 0.001, 0, ""),
         ("adam", "categorical_crossentropy", 0.001, 0.01, "train.batch_size=256"),
-        ("adamw", "mse", 0, 0, ""),
+        ("adamw", "binary_crossentropy", 0, 0, ""),
         ("nadam", "categorical_crossentropy", 0, 0.01, "train.learning_rate=0.01"),
         ("adagrad", "mse", 0.001, 0.01, "train.validation_split=0.2"),
     ],

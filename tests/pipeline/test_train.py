@@ -61,7 +61,10 @@ def test_a_run_that_went_well_exits_0_and_tells_its_result(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     metrics = tracked(folder).data.metrics
-    lines = done.stdout.splitlines()
+    text = done.stdout
+    assert "hidden_1" in text
+    assert "Total params: 4,810" in text  # 64 x 64 + 64 and 64 x 10 + 10
+    lines = text[text.index("epoch 1/2") :].splitlines()
     assert lines[0].startswith("epoch 1/2  ")
     assert lines[1].startswith("epoch 2/2  ")
     assert lines[2] == f"epoch {metrics['best_epoch']:.0f}: val_accuracy {metrics['objective']:.4f}"

@@ -15,6 +15,7 @@ from pipeline.data import Dataset
 from search.facts import Facts
 from search.importance import importance
 from search.plots import course, interactive, parameters, trial
+from search.plots.chart import chart
 from search.plots.gallery import FIGURES, of_study, save_study
 from search.plots.style import Scale
 from search.plots.timeline import lanes_of, pauses, timeline
@@ -91,6 +92,82 @@ def test_figures_become_pngs(case: str, tmp_path_factory: pytest.TempPathFactory
 def test_one_parameter_has_no_contour() -> None:
     assert "contour" not in of_study(made.facts(made.many(3)))
     assert "contour" in of_study(made.facts(made.many(3, made.MIXED), made.MIXED))
+
+
+@pytest.mark.parametrize(
+    ("paths", "drawn"),
+    [
+        (("model.dropout",), True),
+        (("model.dropout", "train.seed"), True),
+        (("model.dropout", "model.l2"), False),
+        (("train.seed",), False),
+    ],
+)
+def test_a_study_of_one_parameter_has_a_chart_of_it_however_often_it_repeats(
+    paths: tuple[str, ...], drawn: bool
+) -> None:
+    space = Space({path: Choices((0, 1)) for path in paths})
+    assert ("chart" in of_study(made.facts([], space))) == drawn
+
+
+WIDTHS = Space({"model.hidden_units": Choices((32, 128)), "train.seed": Choices((0, 1))})
+
+
+def widths() -> Facts:
+    """Two trials of each of two widths."""
+    entries = []
+    for number, (units, seed) in enumerate([(128, 0), (32, 0), (128, 1), (32, 1)]):
+        reached = 0.9 + units / 2000 + seed / 100
+        entries.append(
+            made.trial(
+                number,
+                space=WIDTHS,
+                params={"model.hidden_units": units, "train.seed": seed},
+                result=made.result([0.5, reached, reached - 0.1], parameters=1000 * units),
+            )
+        )
+    return made.facts([*entries, made.failed(4, space=WIDTHS)], WIDTHS)
+
+
+def lines(axes: Axes) -> dict[str, list[tuple[float, float]]]:
+    """The lines drawn on `axes`, by label."""
+    return {
+        str(line.get_label()): [
+            (float(x), round(float(y), 6)) for x, y in np.array(line.get_data()).T
+        ]
+        for line in axes.lines
+    }
+
+
+def test_the_chart_shows_every_trial_and_the_mean_of_each_value() -> None:
+    accuracy, parameters, seconds = chart(widths()).axes
+    assert lines(accuracy) == {
+        "validation accuracy": [(0, 0.921), (1, 0.969)],
+        "test accuracy": [(0, 0.916), (1, 0.964)],  # 0.005 below, as made
+    }
+    assert {(0, 0.916), (0, 0.926), (1, 0.964), (1, 0.974)} <= dots(accuracy)
+    assert len(dots(accuracy)) == 8
+    assert lines(parameters) == {"parameters": [(0, 32000), (1, 128000)]}
+    assert lines(seconds) == {"seconds per epoch": [(0, 0.5), (1, 0.5)]}
+
+
+def test_the_chart_of_another_parameter_is_of_accuracy_alone() -> None:
+    (axes,) = chart(made.facts(made.many(5))).axes
+    assert set(lines(axes)) == {"validation accuracy", "test accuracy"}
+    assert "model.dropout" in axes.get_xlabel()
+
+
+def test_without_validation_rows_the_chart_shows_the_test_accuracy() -> None:
+    bare = [
+        replace(
+            e,
+            metrics={name: v for name, v in e.metrics.items() if not name.startswith("val_")},
+        )
+        for e in made.history([0.8, 0.9])
+    ]
+    entry = made.trial(0, result=made.result([0.8, 0.9], history=tuple(bare)))
+    (axes,) = chart(made.facts([entry])).axes
+    assert set(lines(axes)) == {"test accuracy"}
 
 
 def dots(axes: Axes, label: str | None = None) -> set[tuple[float, float]]:
