@@ -211,7 +211,7 @@ def chaos(world: World, target: int, rounds: int, seed: int) -> None:
         launch.signal(signal.SIGKILL)
         assert launch.wait() in {KILLED, 0}, launch.output
         killed += 1
-    ended = world.run(f"study.trials={target}", within=120)
+    ended = world.run(f"study.trials={target}")
     assert ended.status == 0, ended.output
 
 
@@ -273,7 +273,7 @@ def test_real_training_survives_kills(tracked_world: World, make_world: MakeWorl
     eventually(lambda: world.count("COMPLETE") >= 3)
     launch.signal(signal.SIGKILL)
     assert launch.wait() == KILLED
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     assert world.run().status == 0
     assert_tracked_whole(world, 8)
     assert outcomes(world.entries()) == outcomes(calm.entries())

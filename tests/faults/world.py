@@ -273,7 +273,7 @@ class World:
                 epochs = [epoch.epoch for epoch in entry.history]
                 assert epochs == list(range(1, len(epochs) + 1))
         self.assert_best_kept(entries, name or self.name)
-        eventually(lambda: not self.workers(), within=10)
+        eventually(lambda: not self.workers(), within=60)
 
     def assert_best_kept(self, entries: list[Entry], name: str) -> None:
         """On disk are the weights of the best of `entries`, each readable, and nothing else."""
