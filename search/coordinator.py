@@ -106,7 +106,7 @@ class Usage:
             return "No trial was trained."
         busy = self._busy / (wall * self.workers)
         own = time.thread_time() - self._own_cpu
-        others = time.process_time() - self._cpu - own
+        others = max(0.0, time.process_time() - self._cpu - own)  # two clocks: not to the tick
         return (
             f"{wall:.1f} s: workers busy {busy:.0%} of it, "
             f"coordinator {own / wall:.1%} of a core, tracking {others / wall:.1%}."

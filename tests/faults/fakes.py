@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.config import RunConfig
 from pipeline.result import (
     DivergedError,
@@ -95,7 +97,7 @@ def _train(run: RunConfig, on_epoch: OnEpoch, _: State | None) -> Outcome:
         device="fake",
         loop="fake",
     )
-    weights: Weights = []
+    weights: Weights = [np.full((64, 64), result.value)]
     return Outcome(result, weights, State(len(history), []))
 
 

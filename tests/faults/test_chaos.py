@@ -7,10 +7,10 @@ import contextlib
 import os
 import random
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.faults.conftest import MakeWorld
@@ -61,6 +61,19 @@ PUBLISHING_POINTS = [
     (f"{CLIENT}.set_terminated", "after", 1),
     (f"{CLIENT}.delete_run", "before", 1),  # the run of an attempt that was cut short
     (f"{CLIENT}.delete_run", "after", 1),
+]
+STORE = "search.weights:WeightStore"
+WEIGHT_POINTS = [
+    # The third and last trial takes the place of the second among the two best.
+    (f"{STORE}.keep_only", "before", 1),  # at the start
+    (f"{STORE}.save", "before", 3),
+    ("numpy:savez", "before", 3),  # an empty file
+    ("numpy:savez", "after", 3),  # half a file: the rest was still in memory
+    ("os:fsync", "after", 3),  # a whole file, not yet in its place
+    (f"{STORE}.save", "after", 3),  # in its place, but its trial is not recorded
+    ("search.trials:TrialTable.complete", "after", 3),  # recorded: one too many is kept
+    (f"{STORE}.kept", "after", 4),  # known which one, not yet deleted
+    (f"{STORE}.keep_only", "after", 4),
 ]
 
 
@@ -144,6 +157,20 @@ def test_killed_at_every_step_of_publishing_each_trial_is_tracked_once(
     )
 
 
+@pytest.mark.parametrize("point", WEIGHT_POINTS, ids=lambda point: f"{point[1]} {point[0]}")
+def test_killed_at_every_step_of_keeping_weights_the_best_trials_have_theirs(
+    world: World, point: tuple[str, str, int], undisturbed: Any
+) -> None:
+    world.overrides += ["launcher.workers=1", "study.trials=3", "tracking.keep_models=2"]
+    world.keep = 2
+    launch = world.run(faults=kill(*point))
+    assert launch.status == KILLED, f"{point} was not reached:\n{launch.output}"
+    launch = world.run()
+    assert launch.status == 0, launch.output
+    world.assert_whole(3)
+    assert outcomes(world.entries()) == undisturbed(world.overrides, 3)
+
+
 def chaos(
     world: World,
     target: int,
@@ -177,7 +204,7 @@ def chaos(
         launch.signal(signal.SIGKILL)
         assert launch.wait() in {KILLED, 0}, launch.output
         killed += 1
-    ended = world.run(f"study.trials={target}", within=120)
+    ended = world.run(f"study.trials={target}")
     assert ended.status == 0, ended.output
 
 
@@ -211,7 +238,7 @@ def test_random_kills_leave_each_trial_tracked_once(tracked_world: World, undist
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10, 14))
+@pytest.mark.parametrize("seed", [10, 11])
 def test_a_long_chaos_loses_and_repeats_nothing(
     tracked_world: World, undisturbed: Any, seed: int
 ) -> None:
@@ -223,29 +250,29 @@ def test_a_long_chaos_loses_and_repeats_nothing(
 
 
 @pytest.mark.slow
-def test_real_training_survives_kills(make_world: MakeWorld) -> None:
-    entries = []
-    for name in ("undisturbed", "disturbed"):
-        world = make_world(name)
-        world.overrides = [
-            "+study=smoke",
-            "study.trials=8",
-            "sampler=random",
-            "pruner=none",
-            "tracking=none",
-            f"launcher.workers={1 if name == 'undisturbed' else 2}",
+def test_real_training_survives_kills(tracked_world: World, make_world: MakeWorld) -> None:
+    """Keras on the digits: results and kept weights are those of a study that ran through."""
+    calm, world = make_world("calm"), tracked_world
+    for each, more in ((calm, ["launcher.workers=1", "tracking=none"]), (world, [])):
+        each.fake = False
+        each.overrides = [
+            *("+study=smoke", "study.trials=8", "sampler=random", "pruner=none"),
+            *("tracking.report=false", "launcher.workers=2", *more),
         ]
-        if name == "disturbed":
-            began = world.start()
-            eventually(lambda world=world: world.count("COMPLETE") >= 1)
-            _kill(world.workers()[0])
-            eventually(lambda world=world: world.count("COMPLETE") >= 3)
-            began.signal(signal.SIGKILL)
-            assert began.wait() == KILLED
-            killed_at = time.monotonic()
-            eventually(lambda world=world: not world.workers(), within=10)
-            assert time.monotonic() - killed_at < 5
-        assert world.run(within=120).status == 0
-        world.assert_whole(8)
-        entries.append(outcomes(world.entries()))
-    assert entries[0] == entries[1]
+    assert calm.run().status == 0
+    launch = world.start()
+    eventually(lambda: world.count("COMPLETE") >= 1)
+    _kill(world.workers()[0])
+    eventually(lambda: world.count("COMPLETE") >= 3)
+    launch.signal(signal.SIGKILL)
+    assert launch.wait() == KILLED
+    eventually(lambda: not world.workers(), within=60)
+    assert world.run().status == 0
+    assert_tracked_whole(world, 8)
+    assert outcomes(world.entries()) == outcomes(calm.entries())
+    for file in (calm.folder / "mlruns" / "weights" / "smoke").iterdir():
+        theirs = np.load(world.folder / file.relative_to(calm.folder))
+        ours = np.load(file)
+        assert ours.files == theirs.files
+        for name in ours.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])

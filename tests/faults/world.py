@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from search.study import Entry
 from search.trials import TrialTable
 from tests.faults import fakes
@@ -162,6 +164,8 @@ class World:
             "tracking=none",
         ]
         self.name = "smoke"
+        self.fake = True  # trained by `tests.faults.fakes`
+        self.keep = 3  # tracking.keep_models
         self.epoch_seconds = 0.002
         self.env: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
@@ -277,7 +281,24 @@ class World:
             if entry.result is not None:
                 epochs = [epoch.epoch for epoch in entry.history]
                 assert epochs == list(range(1, len(epochs) + 1))
-        eventually(lambda: not self.workers(), within=10)
+        self.assert_best_kept(entries, name or self.name)
+        eventually(lambda: not self.workers(), within=60)
+
+    def assert_best_kept(self, entries: list[Entry], name: str) -> None:
+        """On disk are the weights of the best of `entries`, each readable, and nothing else."""
+        complete = [
+            (-entry.value, entry.number)
+            for entry in entries
+            if entry.state == "complete" and entry.value is not None
+        ]
+        best = {number for _, number in sorted(complete)[: self.keep]}
+        folder = self.folder / "mlruns" / "weights" / name
+        assert {file.name for file in folder.glob("*")} == {f"{number}.npz" for number in best}
+        for number in best:
+            with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:
+                assert arrays.files
+                if self.fake:  # its weights are full of its value
+                    assert (arrays["arr_0"] == entries[number].value).all()
 
 
 class ServerWorld(World):
