@@ -181,8 +181,7 @@ def test_a_study_whose_lock_was_lost_is_held_again_before_there_is_anything_to_w
     monkeypatch.setattr("search.server._KEEP_SECONDS", 0.0)
     with launched(server_url) as table:
         postgres.cut()
-        table.keep()  # notices
-        table.keep()  # and renews
+        table.keep()
         with pytest.raises(LockedError), study_lock(server_url, "test", wait=False):
             pass
 
