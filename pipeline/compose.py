@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -102,5 +102,10 @@ def _refused_override(error: Exception, known: list[str]) -> str:
     first_line = str(error).splitlines()[0]
     if match := re.match(r"Could not override '(.+)'", first_line):
         return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
-    # What Hydra can't read it shows whole: a password may hold spaces here.
-    return re.sub("://.*@", "://***@", " ".join(str(error).splitlines()[:2]))
+    if isinstance(error, OverrideParseException) and "://" in error.override:
+        # Hydra shows what it can't read, which may be a password or a part of one.
+        return (
+            f"{error.override.partition('=')[0]}: Hydra can't read this URL; percent-encode what is "
+            "special in it (a quote as %27, # as %23, { as %7B)"
+        )
+    return " ".join(str(error).splitlines()[:2])

@@ -60,7 +60,7 @@ class AdvisoryLock:
         self._wait = wait
         self._launch = ""
         digest = hashlib.sha256(f"plumbline study {name}".encode()).digest()
-        self._key = int.from_bytes(digest[:8], "big", signed=True)
+        self.key = int.from_bytes(digest[:8], "big", signed=True)
 
     def __call__(self, connection: Any, _: object) -> None:
         """Take the lock in this session of the driver."""
@@ -76,7 +76,7 @@ class AdvisoryLock:
         connection.execute(_NOTICE_DEAD_CLIENTS)
         first = not self._launch
         function = "pg_advisory_lock" if first and self._wait else "pg_try_advisory_lock"
-        (got,) = connection.execute(f"SELECT {function}(%s)", [self._key]).fetchone()
+        (got,) = connection.execute(f"SELECT {function}(%s)", [self.key]).fetchone()
         if got is False:  # waiting for it gives nothing, which is no False
             if first:
                 raise LockedError

@@ -17,6 +17,7 @@ def main(values: dict[str, Any]) -> int:
     """Write `report.path` and publish the report. 69: it is written, but the tracker is away."""
     from pipeline.config import TrackingConfig, validated
     from pipeline.errors import UnavailableError
+    from pipeline.redact import redact
     from search.config import ReportConfig, StorageConfig
     from search.rendering import publish, render
     from search.reporter import Source
@@ -48,7 +49,7 @@ def main(values: dict[str, Any]) -> int:
                 f"{(str(error).splitlines() or [''])[0]}"
             ) from error
     print(
-        f"Published with the study's run in {tracking.uri}"
+        f"Published with the study's run in {redact(str(tracking.uri))}"
         if published
         else "Not all of its runs are published yet: python -m search.publish, then this again."
     )

@@ -64,11 +64,11 @@ class ServerStorage(Storage):
         if time.monotonic() - self._seen < _KEEP_SECONDS:
             return
         self._seen = time.monotonic()
-        try:
-            with self.engine.connect() as connection:
+        for _ in range(2):  # what was lost is noticed, then renewed
+            # There is nothing to write now: the next write waits, or fails.
+            with contextlib.suppress(LostError), self.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT 1"))
-        except LostError:
-            pass  # there is nothing to write now; the next write waits, or fails
+                return
 
     def create_new_trial(
         self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None
@@ -182,7 +182,8 @@ def _named(url: str) -> Callable[[Any], None]:
         if isinstance(context.sqlalchemy_exception, sqlalchemy.exc.OperationalError):
             lines = redact(str(context.original_exception)).strip().splitlines()
             text = f"storage.url: {redact(url)}: {lines[0] if lines else 'no answer'}"
-            lost = context.is_disconnect or context.connection is None
-            raise (LostError if lost else UnavailableError)(text)
+            if context.is_disconnect or context.connection is None:
+                raise LostError(f"{text} (when it is back, the same command goes on)")
+            raise UnavailableError(text)
 
     return handle

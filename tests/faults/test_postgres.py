@@ -88,6 +88,30 @@ def test_a_server_restarted_in_the_middle_is_waited_for(world: ServerWorld, mode
     assert all(entry.attempt == 1 for entry in world.entries())
 
 
+def test_a_study_whose_connection_was_lost_is_held_again_while_its_trials_train(
+    world: ServerWorld,
+) -> None:
+    """Before there is anything to write: no other launch gets in between."""
+
+    def holders() -> list[Any]:
+        return world.rows(
+            "SELECT pid FROM pg_locks JOIN pg_database ON oid = database "
+            "WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+        )
+
+    hang = world.fault("hang", epoch=2)
+    settings = {"search.server._KEEP_SECONDS": 0.05}
+    launch = world.start(f"study.trials={TARGET}", settings=settings)
+    eventually(lambda: world.happened() == 2)
+    before = holders()
+    assert len(before) == 1
+    world.server.cut()
+    eventually(lambda: len(holders()) == 1 and holders() != before)
+    hang.unlink()
+    assert launch.wait() == 0, launch.output
+    world.assert_whole(TARGET)
+
+
 def test_a_server_stopped_for_good_ends_the_launch_and_the_same_command_goes_on(
     world: ServerWorld,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError, PlumblineError, StoppedError, UnavailableError
-from search.lock import LockedError, TakenError, study_lock
+from search.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.server import LostError, ServerStorage
 from search.storage import open_storage
 from search.trials import TrialTable
@@ -175,14 +175,31 @@ def test_a_launch_that_lost_its_lock_to_another_one_writes_nothing_more(
             assert TrialTable.load(server_url, "test").entries() == theirs.entries()
 
 
+@pytest.mark.usefixtures("patient")
+def test_the_lock_of_a_session_that_the_server_still_believes_in_is_waited_for(
+    postgres: Postgres, server_url: str
+) -> None:
+    """Of this launch itself: the network went, and only one end of it has noticed."""
+    import psycopg
+
+    with launched(server_url) as table:
+        postgres.cut()
+        with psycopg.connect(server_url.replace("+psycopg", "")) as believed:
+            believed.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock("test", False).key])
+            end = threading.Timer(1.0, believed.close)
+            end.start()
+            asked(table)
+            end.join()
+        assert TrialTable.load(server_url, "test").entries() == table.entries()
+
+
 def test_a_study_whose_lock_was_lost_is_held_again_before_there_is_anything_to_write(
     postgres: Postgres, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.server._KEEP_SECONDS", 0.0)
     with launched(server_url) as table:
         postgres.cut()
-        table.keep()  # notices
-        table.keep()  # and renews
+        table.keep()
         with pytest.raises(LockedError), study_lock(server_url, "test", wait=False):
             pass
 
