@@ -51,6 +51,15 @@ def to_systemd(fields: Sequence[str]) -> str:
     return f"{days}*-{_calendar(month, 1)}-{_calendar(day, 1)} {_calendar(hour)}:{_calendar(minute)}:00"
 
 
+def to_kubernetes(fields: Sequence[str]) -> str:
+    """The expression as Kubernetes takes it, which knows no day 7."""
+    *others, weekday = fields
+    if "7" in weekday:
+        names = _weekdays(weekday).split(",")
+        weekday = ",".join(sorted(str(_DAYS.index(name)) for name in names))
+    return " ".join([*others, weekday])
+
+
 def _calendar(text: str, first: int = 0) -> str:
     parts = []
     for part in text.split(","):

@@ -87,7 +87,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _keep_best(self, entry: Entry) -> None:
         if entry.state == "complete" and entry.value is not None:

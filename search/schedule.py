@@ -3,6 +3,7 @@
 python -m search.schedule +study=full cron="0 2 * * *" target=systemd
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,15 @@ from pipeline.cli import command, listing
 from pipeline.compose import CONF
 from pipeline.config import Section, validated
 from pipeline.errors import ConfigError
-from search.cron import check, to_systemd
+from search.cron import check, to_kubernetes, to_systemd
 
 
 class ScheduleConfig(Section):
     """How a scheduler runs a study.
 
     `hours`: time limit of a launch; the study is told `grace_seconds` before to end, and the next
-    launch goes on. `gpus`: how many to ask for. `image`: container with this project, for Kubernetes.
+    launch goes on. `gpus`: how many to ask for; with one or more the study never runs on the CPU.
+    `image`: container with this project, for Kubernetes.
     """
 
     hours: Annotated[float, Field(gt=0)]
@@ -30,6 +32,8 @@ class ScheduleConfig(Section):
     gpus: Annotated[int, Field(ge=0)]
     image: Annotated[str, Field(min_length=1)]
 
+
+_KUBERNETES_NAME = 52  # characters of a CronJob's name: its jobs add eleven
 
 Target = Literal["cron", "systemd", "slurm", "kubernetes"]
 
@@ -61,18 +65,30 @@ def render(
     # The study keeps to the limit by itself; the scheduler's own is the second line.
     words.append(f"study.max_seconds={max(1, seconds - 2 * config.grace_seconds)}")
     words.append(f"launcher.grace_seconds={config.grace_seconds}")
+    if config.gpus:
+        words.append("launcher.require_gpu=true")
     launch = shlex.join(words)
     cron = " ".join(fields)
     if target == "cron":
         kill = f"--kill-after={2 * config.grace_seconds}"
-        limited = f"timeout --preserve-status --signal=TERM {kill} {seconds} {launch}"
+        # --foreground: SIGTERM goes to the study alone, not to its workers.
+        limited = f"timeout --foreground --preserve-status --signal=TERM {kill} {seconds} {launch}"
         line = f"cd {shlex.quote(folder)} && {{ {limited} || [ $? -eq 75 ]; }} >> {study}.log 2>&1"
         return f"{cron} {line}".replace("%", r"\%") + "\n"
     if target == "systemd":
         return _systemd(fields, config, study, words, folder, seconds)
     if target == "slurm":
         return _slurm(cron, config, study, launch, folder, seconds)
-    return _kubernetes(cron, config, study, launch, seconds)
+    return _kubernetes(to_kubernetes(fields), config, study, launch, seconds)
+
+
+def label(study: str, overrides: Sequence[str]) -> str:
+    """What units and jobs are called: the name of the study, without the date of today if it has one."""
+    written = [word.partition("=")[2] for word in overrides if word.startswith("study.name=")]
+    if not written or "${" not in written[-1]:
+        return study
+    plain = re.sub(r"\$\{.*?\}", "", written[-1].strip("'\""))
+    return re.sub(r"([._-])[._-]+", r"\1", plain).strip("._-") or "study"
 
 
 def _systemd(
@@ -83,7 +99,7 @@ def _systemd(
     folder: str,
     seconds: int,
 ) -> str:
-    quoted = " ".join('"' + w.replace("%", "%%").replace('"', r"\"") + '"' for w in words)
+    quoted = " ".join(map(_systemd_word, words))
     return f"""\
 # ~/.config/systemd/user/plumbline-{study}.service
 # A timer does not start a service that is still running, so launches never overlap.
@@ -92,7 +108,7 @@ Description=Plumbline study {study}
 
 [Service]
 Type=exec
-WorkingDirectory={folder}
+WorkingDirectory={folder.replace("%", "%%")}
 ExecStart={quoted}
 SuccessExitStatus=75
 RuntimeMaxSec={seconds}
@@ -112,6 +128,13 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+
+
+def _systemd_word(word: str) -> str:
+    r"""`word` in quotes; `\`, `"`, `%` and `$` mean themselves."""
+    for special, plain in (("\\", r"\\"), ('"', r"\""), ("%", "%%"), ("$", "$$")):
+        word = word.replace(special, plain)
+    return f'"{word}"'
 
 
 def _slurm(
@@ -134,7 +157,8 @@ cd {shlex.quote(folder)} || exit 74
 
 
 def _kubernetes(cron: str, config: ScheduleConfig, study: str, launch: str, seconds: int) -> str:
-    name = "plumbline-" + study.lower().replace("_", "-").replace(".", "-")
+    name = "plumbline-" + re.sub(r"[^a-z0-9]+", "-", study.lower())
+    name = name[:_KUBERNETES_NAME].rstrip("-")
     script = "".join(
         f"                {line}\n" for line in _WRAPPER.format(command=launch).splitlines()
     )
@@ -190,7 +214,8 @@ def main(values: dict[str, Any]) -> int:
     python, folder = sys.executable, str(Path.cwd())
     if values["target"] == "kubernetes":
         python = "python"
-    text = render(values["target"], fields, config, setup.study.name, overrides, python, folder)
+    name = label(setup.study.name, overrides)
+    text = render(values["target"], fields, config, name, overrides, python, folder)
     print(text, end="")
     return 0
 

@@ -200,8 +200,9 @@ class LocalLauncher:
     def _measured(self, event: Event, slot: int, meter: GpuMeter) -> Event:
         """`event` with what the GPU did, if it ends a trial."""
         number = self._gpus[self._gpu(slot)].number if self._gpus else None
-        if isinstance(event, Started) and number is not None:
-            meter.begin(event.number, number)
+        if isinstance(event, Started):
+            if number is not None and event.worker["device"] != "cpu":
+                meter.begin(event.number, number)
         elif isinstance(event, Finished):
             system = {**event.result.system, **meter.end(event.number)}
             return replace(event, result=replace(event.result, system=system))

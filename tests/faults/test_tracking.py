@@ -51,8 +51,10 @@ def test_a_server_that_is_down_all_along_costs_a_study_nothing_but_the_publicati
 
     served.proxy.up()
     name = served.world.name
+    assert not served.world.table().is_published(served.proxy.uri, "FINISHED")
     assert f"{name}: {RUNS} runs published, {TARGET} trials in all" in publish(served)
     assert_published(served)
+    assert served.world.table().is_published(served.proxy.uri, "FINISHED")
     assert f"{name}: 0 runs published, {TARGET} trials in all" in publish(served)
     assert_published(served)
 

@@ -4,7 +4,13 @@ import os
 
 import pytest
 
-from pipeline.device import device_name, is_out_of_memory, limit_threads
+from pipeline.device import (
+    device_name,
+    forget_peak_memory,
+    is_out_of_memory,
+    limit_threads,
+    peak_memory,
+)
 from tests.conftest import RunPython
 
 NOISY = """
@@ -62,6 +68,32 @@ def test_the_device_is_the_first_gpu_or_the_cpu() -> None:
     import tensorflow as tf
 
     assert (device_name() == "cpu") == (not tf.config.list_physical_devices("GPU"))
+
+
+def test_the_peak_of_memory_is_that_of_the_first_gpu_since_it_was_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tensorflow as tf
+
+    peaks = {"GPU:0": 9 * 2**20}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(
+        tf.config.experimental, "reset_memory_stats", lambda name: peaks.update({name: 2**20})
+    )
+    monkeypatch.setattr(
+        tf.config.experimental, "get_memory_info", lambda name: {"peak": peaks[name]}
+    )
+    assert peak_memory() == {"peak_gpu_memory_mib": 9}
+    forget_peak_memory()
+    assert peak_memory() == {"peak_gpu_memory_mib": 1}
+
+
+def test_on_a_cpu_there_is_no_peak_of_gpu_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    forget_peak_memory()
+    assert peak_memory() == {}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pipeline.cli import command
 from pipeline.errors import UnavailableError
 from search.devices import Gpu, visible_gpus
 from search.optimize import main
+from search.trials import TrialTable
+from tests.search.conftest import run_python
 
 SMALL = Gpu("0", "NVIDIA T4", 15000, 0)
 LARGE = Gpu("1", "NVIDIA A100-SXM4-80GB", 81000, 1)
@@ -119,3 +121,24 @@ def test_a_study_that_requires_a_gpu_ends_with_69_and_creates_nothing(
     said = "there is no nvidia-smi in PATH" if required else "nowhere.npz"
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_lists_its_gpus_fills_them_and_says_where_the_backend_sees_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, DRIVER, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    words = ["+study=smoke", "study.trials=4", "tracking=none", "launcher.workers_per_gpu=2"]
+    words.append("launcher.trainer=tests.search.fakes.cpu_trainer")
+    done = run_python(["-m", "search.optimize", *words], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["GPU 2: NVIDIA GB10", "GPU 0: NVIDIA T4, 15,000 MiB free"]
+    assert "4 workers" in lines[2]
+    told = [line for line in lines if "tensorflow 2.21.0 sees none" in line]
+    assert len(told) == 1
+    assert "plumbline[gpu]" in told[0]
+    entries = TrialTable.load(f"sqlite:///{tmp_path}/mlruns/studies.db", "smoke").entries()
+    assert {entry.worker["gpu"] for entry in entries} <= {"0", "2"}
+    places = {(entry.worker["worker"], entry.worker["gpu"]) for entry in entries}
+    assert places <= {("0", "2"), ("1", "0"), ("2", "2"), ("3", "0")}

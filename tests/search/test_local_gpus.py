@@ -148,6 +148,14 @@ def test_a_trial_is_measured_on_its_own_gpu_while_it_runs(launch: Launch) -> Non
     assert result.final_metrics()["system/gpu_5_utilization_percentage"] == 50.0
 
 
+def test_a_trial_that_runs_on_the_cpu_is_measured_on_no_gpu(launch: Launch) -> None:
+    meter = FakeMeter()
+    launcher = launch("cpu_trainer", gpus=[Gpu("0", "fake", 1000, 0)], meter=meter)
+    launcher.submit(Task(3, run_of()))
+    until(launcher, Finished)
+    assert ("begin", 3, 0) not in meter.calls
+
+
 class FakeMeter(GpuMeter):
     """Says what it was asked."""
 

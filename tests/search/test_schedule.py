@@ -1,18 +1,24 @@
 """What search.schedule prints, judged by the schedulers' own parsers where they are installed."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pipeline.errors import ConfigError
-from search.cron import check, to_systemd
-from search.schedule import ScheduleConfig, Target, render
+from search.cron import check, to_kubernetes, to_systemd
+from search.schedule import ScheduleConfig, Target, label, render
+from tests.faults.world import eventually
 
 CONFIG = ScheduleConfig(hours=6.0, grace_seconds=60, gpus=2, image="plumbline:1")
+GOLDEN = Path(__file__).parent / "golden"
 TARGETS: tuple[Target, ...] = ("cron", "systemd", "slurm", "kubernetes")
 
 
@@ -60,6 +66,44 @@ def test_a_day_or_a_weekday_is_refused_for_systemd_which_means_both() -> None:
         to_systemd(check("0 0 1 * 1"))
 
 
+@pytest.mark.parametrize(
+    ("cron", "days"), [("0 2 * * 7", "0"), ("0 2 * * 5-7", "0,5,6"), ("0 2 * * 1-5", "1-5")]
+)
+def test_kubernetes_is_told_of_sunday_by_the_number_that_it_knows(cron: str, days: str) -> None:
+    assert to_kubernetes(check(cron)) == f"0 2 * * {days}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_printed_is_what_was_looked_at(target: Target) -> None:
+    """Golden files; where one changes, somebody reads it again."""
+    text = rendered(target, "30 2 * * 1-5", "study.name=nightly_${now:%Y-%m-%d}")
+    assert text == (GOLDEN / f"{target}.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "name"),
+    [
+        ("full", ["+study=full"], "full"),
+        ("mine", ["study.name=mine"], "mine"),
+        ("nightly_2026-01-02", ["study.name=nightly_${now:%Y-%m-%d}"], "nightly"),
+        ("a_2026_b", ["'study.name=x'", "study.name='a_${now:%Y}_b'"], "a_b"),
+        ("2026", ["study.name=${now:%Y}"], "study"),
+    ],
+)
+def test_a_job_is_not_named_after_the_day_on_which_it_was_printed(
+    study: str, overrides: list[str], name: str
+) -> None:
+    assert label(study, overrides) == name
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_study_that_was_given_gpus_never_runs_without(target: Target) -> None:
+    assert "launcher.require_gpu=true" in rendered(target)
+    without = CONFIG.model_copy(update={"gpus": 0})
+    text = render(target, check("0 2 * * *"), without, "full", [], "python", "/srv")
+    assert "gpu" not in text
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_skips_overlaps_and_passes_the_study_on(target: Target) -> None:
     text = rendered(target, "30 2 * * *", "train.epochs=5")
@@ -76,10 +120,46 @@ def test_a_crontab_line_is_one_line_with_its_percent_signs_escaped() -> None:
     assert r"n\%1" in text
 
 
+def test_a_crontab_line_ends_the_study_alone_and_takes_75_for_success(tmp_path: Path) -> None:
+    """Its workers get no signal: the study has them finish. `timeout` is told here what time tells it."""
+    study = tmp_path / "python"
+    study.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, subprocess, sys\n"
+        "def end(*_):\n"
+        "    ended = signal.sigtimedwait([signal.SIGCHLD], 0.5)\n"
+        "    print('told, and its worker', 'too' if ended else 'not', flush=True)\n"
+        "    worker.kill()\n"
+        "    sys.exit(75)\n"
+        "worker = subprocess.Popen(['sleep', '600'])\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print(os.getppid(), flush=True)\n"
+        "while True:\n"
+        "    signal.pause()\n"
+    )
+    study.chmod(0o755)
+    line = render("cron", check("0 2 * * *"), CONFIG, "full", [], str(study), str(tmp_path))
+    shell = subprocess.Popen(["sh", "-c", line.removeprefix("0 2 * * * ").replace(r"\%", "%")])
+    log = tmp_path / "full.log"
+    eventually(lambda: log.exists() and log.read_text().endswith("\n"))
+    timeout = log.read_text()
+    os.kill(int(timeout), signal.SIGTERM)
+    assert shell.wait(timeout=60) == 0
+    assert log.read_text().removeprefix(timeout) == "told, and its worker not\n"
+
+
+def test_a_systemd_unit_passes_dollars_percents_quotes_and_backslashes_on() -> None:
+    text = rendered("systemd", "0 2 * * *", "study.name=n_${now:%Y}", r'a="\d"')
+    assert '"study.name=n_$${now:%%Y}"' in text
+    assert r'"a=\"\\d\""' in text
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
-    service, timer = re.split(r"(?m)^(?=# ~/.*\.timer$)", rendered("systemd"))
+    text = rendered("systemd", "30 2 * * 1-5", "study.name=n_${now:%Y}")
+    service, timer = re.split(r"(?m)^(?=# ~/.*\.timer$)", text)
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
@@ -145,3 +225,40 @@ def test_the_kubernetes_job_forbids_overlap_and_asks_for_its_gpus() -> None:
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     script = container["args"][0]
     assert subprocess.run(["sh", "-n"], input=script, text=True).returncode == 0
+
+
+def test_kubectl_knows_every_field_of_the_job(tmp_path: Path) -> None:
+    """Read into kubectl's own types and written again: what it does not know would be gone."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+    job = tmp_path / "job.yaml"
+    job.write_text(rendered("kubernetes"))
+    command = ["kubectl", "set", "image", "--local", "-f", str(job), "study=other:2", "-o", "yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    changed = rendered("kubernetes").replace("plumbline:1", "other:2")
+    assert _missing(yaml.safe_load(changed), yaml.safe_load(done.stdout)) == []
+
+
+def _missing(ours: Any, theirs: Any, place: str = "") -> list[str]:
+    """Where `theirs` lacks or changes something of `ours`."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            line
+            for key, value in ours.items()
+            for line in _missing(value, theirs.get(key), f"{place}.{key}")
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return [
+            line
+            for index, value in enumerate(ours)
+            for line in _missing(value, theirs[index], f"{place}[{index}]")
+        ]
+    return [] if ours == theirs else [f"{place}: {ours!r}, {theirs!r}"]
+
+
+def test_a_kubernetes_name_is_one_that_kubernetes_takes() -> None:
+    name = "A.long_name" * 9
+    text = render("kubernetes", check("0 2 * * *"), CONFIG, name, [], "python", "/work")
+    found = yaml.safe_load(text)["metadata"]["name"]
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?", found)
