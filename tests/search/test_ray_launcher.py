@@ -36,8 +36,7 @@ def ray_config(trainer: str = "curve_trainer", **changes: Any) -> RayConfig:
 
 @pytest.fixture(scope="module")
 def _cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, cluster() as nodes:
-        nodes.add_node(num_cpus=2)
+    with pytest.MonkeyPatch.context() as patch, cluster(num_cpus=2) as nodes:
         patch.setenv("RAY_ADDRESS", nodes.address)
         yield
 
