@@ -23,6 +23,9 @@ MADE_OF = "report.trials"
 """Tag of the study's run: how the trials ended that its report is made of."""
 
 _NICENESS = 19
+_IDLE_SECONDS = (
+    15.0  # what the last report may take in idle time before it gets its share like others
+)
 
 
 @dataclass(frozen=True)
@@ -73,24 +76,37 @@ class Reporter:
         self._problem = ""  # from here on it is worth saying again
         try:
             if self._owed and self._asked:
-                self._hear(patience)
+                self._hear(min(patience, _IDLE_SECONDS))
             if self._owed and not self._asked and patience > 0:
+                self._ask(last=True)
+                self._hear(min(until - time.monotonic(), _IDLE_SECONDS))
+            if self._asked and time.monotonic() + 1 < until:
+                # Others keep this machine busy, and the study no longer does.
+                self._stop()
+                self._start(niceness=0)
                 self._ask(last=True)
                 self._hear(until - time.monotonic())
             if self._asked or (self._owed and patience <= 0):
                 self._say(f"not ready within {patience:g} s" if patience else "not published")
         finally:
-            if self._process is not None and self._pipe is not None:
-                self._process.kill()
-                self._process.join()
-                self._pipe.close()
+            self._stop()
 
-    def _start(self) -> None:
+    def _stop(self) -> None:
+        if self._process is not None and self._pipe is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+        self._asked = False
+
+    def _start(self, niceness: int = _NICENESS) -> None:
         try:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(
-                target=_main, args=(theirs, self._source), name="plumbline-report", daemon=True
+                target=_main,
+                args=(theirs, self._source, niceness),
+                name="plumbline-report",
+                daemon=True,
             )
             with signals_held():
                 self._process.start()
@@ -132,9 +148,9 @@ class Reporter:
             )
 
 
-def _main(pipe: "connection.Connection[Any, Any]", source: Source) -> None:
+def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int) -> None:
     """Answer every request with what went wrong, or an empty text, until the study's process ends."""
-    os.nice(_NICENESS)
+    os.nice(niceness)
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
         signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)

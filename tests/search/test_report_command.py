@@ -10,10 +10,13 @@ import pytest
 import search.export
 import search.publish
 import search.report
+import search.reporter
 from pipeline.compose import compose
 from pipeline.config import TrackingConfig
 from pipeline.errors import ConfigError, UnavailableError
+from pipeline.tracking import MlflowTracker
 from search import rendering
+from search.records import Records
 from search.report import main
 from search.reporter import Reporter, Source
 from search.study import Study, StudyConfig, Suggestion
@@ -169,6 +172,27 @@ def test_a_process_that_dies_is_told_of_and_nothing_else(url: str) -> None:
     reporter._process.kill()
     reporter.close(0.5)
     assert "the process that makes it died" in notes[0]
+
+
+@pytest.mark.slow
+def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
+    url: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that others keep busy: a process of usual priority takes over."""
+    table = recorded(url, "mine")
+    MlflowTracker("sqlite:///mlflow.db").publish(
+        Records(table.about(), table.uid).of_study(table.entries(), "FINISHED")
+    )
+    monkeypatch.setattr(search.reporter, "_IDLE_SECONDS", 0.0)
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
+    reporter.trial_ended()
+    first = reporter._process
+    reporter.close(240)
+    assert reporter._process is not first
+    assert list(workdir.rglob("report.html"))
+    (note,) = notes
+    assert "no validation images" in note  # of data that are made up
 
 
 def test_a_study_waits_no_longer_than_it_was_told_to(url: str) -> None:
