@@ -66,6 +66,8 @@ class Stopper:
                 signal.signal(number, handler)
 
     def _interrupted(self, _: int, __: FrameType | None) -> None:
+        if self.expired:
+            return  # it stops already
         if self.draining:
             self.drain(0)
             self._say("Stopping at once.")
@@ -74,6 +76,8 @@ class Stopper:
             self._say("Finishing the running trials; Ctrl-C again stops at once.")
 
     def _terminated(self, _: int, __: FrameType | None) -> None:
+        if self.expired:
+            return
         self.drain(self._grace_seconds)
         self._say(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
 

@@ -115,7 +115,7 @@ def test_a_signal_again_and_again_to_the_last_moment_of_the_process_ends_it_once
     cause = world.fault("hang", epoch=2)
     launch = world.start(f"study.trials={TARGET}", "launcher.grace_seconds=0")
     eventually(lambda: world.happened() >= 2 if begun else world.workers())
-    while not launch.ended.wait(0.001):
+    while not launch.ended.wait(0.005):
         launch.signal_all(number)
     assert launch.wait() == 75, launch.output
     assert "Traceback" not in launch.output
