@@ -64,7 +64,7 @@ types: $(READY) ## mypy, strict
 
 bench: ## measure against hand-written loops on MNIST: DATA=mnist.npz (default: MNIST_PATH)
 	$(MAKE) --no-print-directory setup EXTRAS=test,bench
-	$(BIN)/python benchmarks/compare.py "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
+	$(BIN)/python -m benchmarks.compare "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
 
 check: test lint types ## everything before a commit
 

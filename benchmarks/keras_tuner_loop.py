@@ -18,12 +18,13 @@ import numpy as np
 class Tuner(keras_tuner.RandomSearch):
     """RandomSearch that scores the test set after each trial, as the other loops do."""
 
-    def run_trial(self, trial, x, y, test, ends, **fit):  # type: ignore[no-untyped-def]
+    def run_trial(self, trial, x, y, test, ends, values, **fit):  # type: ignore[no-untyped-def]
         model = self.hypermodel.build(trial.hyperparameters)
         history = model.fit(x, y, **fit)
         model.evaluate(*test, verbose=0)
         ends.append(time.time())
-        return max(history.history["val_accuracy"])
+        values.append(max(history.history["val_accuracy"]))
+        return values[-1]
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def main() -> None:
         return model
 
     ends: list[float] = []
+    values: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         tuner = Tuner(
             build,
@@ -69,12 +71,13 @@ def main() -> None:
             y_train,
             test=(x_test, y_test),
             ends=ends,
+            values=values,
             batch_size=128,
             epochs=arguments.epochs,
             validation_split=0.2,
             verbose=0,
         )
-    print(json.dumps({"ends": ends}))
+    print(json.dumps({"ends": ends, "values": values}))
 
 
 if __name__ == "__main__":

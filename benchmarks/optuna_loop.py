@@ -29,6 +29,7 @@ def main() -> None:
     x_train, x_test = x_train.astype("float32"), x_test.astype("float32")
     y_train, y_test = keras.utils.to_categorical(y_train), keras.utils.to_categorical(y_test)
     ends: list[float] = []
+    values: list[float] = []
 
     def objective(trial: optuna.Trial) -> float:
         rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
@@ -53,12 +54,13 @@ def main() -> None:
         )
         model.evaluate(x_test, y_test, verbose=0)
         ends.append(time.time())
-        return max(history.history["val_accuracy"])
+        values.append(max(history.history["val_accuracy"]))
+        return values[-1]
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(objective, n_trials=arguments.trials)
-    print(json.dumps({"ends": ends, "best": study.best_value}))
+    print(json.dumps({"ends": ends, "values": values}))
 
 
 if __name__ == "__main__":

@@ -102,4 +102,5 @@ def _refused_override(error: Exception, known: list[str]) -> str:
     first_line = str(error).splitlines()[0]
     if match := re.match(r"Could not override '(.+)'", first_line):
         return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
-    return " ".join(str(error).splitlines()[:2])
+    # What Hydra can't read it shows whole: a password may hold spaces here.
+    return re.sub("://.*@", "://***@", " ".join(str(error).splitlines()[:2]))

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
+from pipeline.redact import is_ambiguous
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad"]
@@ -30,6 +31,21 @@ METRICS: tuple[str, ...] = get_args(Metric)
 
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def unambiguous(place: str) -> BeforeValidator:
+    """Refuses a URL whose password should have been encoded, without showing it."""
+
+    def check(url: object) -> object:
+        if isinstance(url, str) and is_ambiguous(url):
+            raise ValueError(
+                f"{place}: it can't be told where the password ends; percent-encode what is special "
+                "in the user name and the password (@ as %40, / as %2F, # as %23, ? as %3F, : as %3A, "
+                "% as %25, a space as %20)"
+            )
+        return url
+
+    return BeforeValidator(check)
 
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -219,7 +235,7 @@ class TrackingConfig(Section):
     """
 
     name: Literal["mlflow", "none"]
-    uri: Annotated[str, Field(min_length=1)] | None
+    uri: Annotated[Annotated[str, Field(min_length=1)] | None, unambiguous("tracking.uri")]
     report_seconds: Annotated[float, Field(gt=0)] | None
     keep_models: PositiveInt
     report: bool = True

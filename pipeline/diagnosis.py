@@ -1,6 +1,8 @@
-"""What a network gets wrong on the validation rows: the classes it confuses, the hardest examples."""
+"""What a network gets wrong: the classes it confuses, what that makes of each, the hardest examples."""
 
-from dataclasses import dataclass
+import json
+import statistics
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.result import Confusion, Example
 
 MOST_CLASSES = 100
-"""With more classes nothing is diagnosed: nobody reads such a matrix, and every trial would carry it."""
+"""With more classes no matrix is kept: nobody reads it, and every trial would carry it."""
 
 _HARDEST = 12
 
@@ -23,7 +25,7 @@ class ClassScores:
     recall: float | None
 
 
-def confusion(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+def confusion(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) -> Confusion:
     """Counts by true class (rows) and predicted class (columns); both arguments are N x classes."""
     classes = targets.shape[1]
     pairs = targets.argmax(axis=1) * classes + probabilities.argmax(axis=1)
@@ -65,3 +67,25 @@ def per_class(matrix: Confusion) -> list[ClassScores]:
             )
         )
     return scores
+
+
+def macro(matrix: Confusion) -> tuple[float, float]:
+    """Mean precision and mean recall over the classes that are there or were predicted.
+
+    Where one of a class's two can't be told it counts as 0, as scikit-learn's averages take it.
+    """
+    scores = [each for each in per_class(matrix) if each.rows or each.precision is not None]
+    return (
+        statistics.fmean(each.precision or 0.0 for each in scores),
+        statistics.fmean(each.recall or 0.0 for each in scores),
+    )
+
+
+def as_json(matrix: Confusion, rows: str) -> str:
+    """A confusion matrix of the `rows` named, and what follows from it for each class."""
+    tree = {
+        "of": f"{rows} rows; one line per true class, one column per predicted class",
+        "matrix": matrix,
+        "classes": [asdict(scores) for scores in per_class(matrix)],
+    }
+    return json.dumps(tree, indent=1).replace("\n   ", " ").replace("\n  ]", " ]")

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays, Split
+from pipeline.diagnosis import confusion, macro
+from pipeline.result import Confusion
 
 if TYPE_CHECKING:  # judging what somebody else computed needs no Keras
     from pipeline.loops import Loop
@@ -16,10 +18,32 @@ Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
 """From N inputs to N x classes probabilities."""
 
 
-def evaluate(loop: "Loop", test: Arrays) -> dict[str, float]:
-    """`test_loss` and `test_accuracy` (fraction in [0, 1]) of the network in `loop`."""
-    scores = loop.evaluate(test)
-    return {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+@dataclass(frozen=True)
+class Tested:
+    """How a model fares on the test set. `metrics`: by name, all but `test_loss` in [0, 1]."""
+
+    metrics: dict[str, float]
+    confusion: Confusion
+
+
+def evaluate(loop: "Loop", test: Arrays) -> Tested:
+    """Score the network in `loop` in one pass over `test`."""
+    found = loop.predict(test)
+    result = tested(found.probabilities, test.targets)
+    return Tested({"test_loss": found.scores.loss, **result.metrics}, result.confusion)
+
+
+def tested(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) -> Tested:
+    """`test_accuracy`, and the macro averages `test_precision` and `test_recall`, of N x classes."""
+    matrix = confusion(probabilities, targets)
+    precision, recall = macro(matrix)
+    right = sum(matrix[label][label] for label in range(len(matrix)))
+    metrics = {
+        "test_accuracy": right / len(targets),
+        "test_precision": precision,
+        "test_recall": recall,
+    }
+    return Tested(metrics, matrix)
 
 
 @dataclass(frozen=True)

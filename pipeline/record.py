@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pipeline.diagnosis import as_json
 from pipeline.result import EpochMetrics, RunResult
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -80,6 +81,16 @@ def epoch_points(history: tuple[EpochMetrics, ...]) -> tuple[Point, ...]:
 def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
     """What is measured once, at the end of a run."""
     return tuple(Point(name, value, 0, at) for name, value in result.final_metrics().items())
+
+
+def final_texts(result: RunResult) -> dict[str, str]:
+    """What a run leaves to read, by artifact path."""
+    texts = {"model_summary.txt": result.model_summary}
+    if result.confusion:
+        texts["confusion.json"] = as_json(result.confusion, "validation")
+    if result.test_confusion:
+        texts["confusion_test.json"] = as_json(result.test_confusion, "test")
+    return texts
 
 
 @cache

@@ -12,7 +12,7 @@ Weights = list[NDArray[Any]]
 Stop = Literal["completed", "early_stopped", "pruned"]
 
 Confusion = tuple[tuple[int, ...], ...]
-"""How many validation rows of each true class (rows) were taken for each class (columns)."""
+"""How many rows of each true class (rows) were taken for each class (columns)."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class RunResult:
 
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
     by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
-    `hardest` are of the validation rows; empty where there are none, or too many classes to show.
-    `system`: what its GPU did meanwhile, by metric; empty on a CPU.
+    `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
+    or too many classes to show. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -61,6 +61,7 @@ class RunResult:
     loop: str
     confusion: Confusion = ()
     hardest: tuple[Example, ...] = ()
+    test_confusion: Confusion = ()
     system: Mapping[str, float] = field(default_factory=dict)
 
     def final_metrics(self) -> dict[str, float]:
@@ -79,12 +80,15 @@ class RunResult:
     def from_json(cls, tree: Mapping[str, Any]) -> "RunResult":
         """The result that `dataclasses.asdict` and JSON made `tree` of."""
         history = tuple(EpochMetrics(**epoch) for epoch in tree["history"])
-        confusion = tuple(tuple(row) for row in tree.get("confusion", ()))
+        matrices = {
+            name: tuple(tuple(row) for row in tree.get(name, ()))
+            for name in ("confusion", "test_confusion")
+        }
         hardest = tuple(
             Example(each["row"], each["label"], tuple(each["probabilities"]))
             for each in tree.get("hardest", ())
         )
-        return cls(**{**tree, "history": history, "confusion": confusion, "hardest": hardest})
+        return cls(**{**tree, "history": history, "hardest": hardest, **matrices})
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,15 @@ def execute(
     scoring = time.perf_counter()
     test = evaluate(trained.loop, dataset.test_arrays)
     ended = time.perf_counter()
-    matrix, examples = _diagnose(trained, dataset)
+    readable = dataset.classes <= MOST_CLASSES
+    matrix, examples = _diagnose(trained, dataset) if readable else ((), ())
     seconds = [epoch.seconds for epoch in trained.history]
     result = RunResult(
         history=trained.history,
         stop=trained.stop,
         value=value,
         best_epoch=trained.best_epoch,
-        test=test,
+        test=test.metrics,
         timings={
             "build_seconds": trained.build_seconds,
             # Tracing and compiling happen inside the first epoch: what it took beyond a usual one.
@@ -50,6 +51,7 @@ def execute(
         loop=trained.loop.name,
         confusion=matrix,
         hardest=examples,
+        test_confusion=test.confusion if readable else (),
         system=peak_memory(),
     )
     return Outcome(result, trained.loop.weights(), trained.state)
@@ -59,9 +61,9 @@ def _diagnose(trained: Trained, dataset: Dataset) -> tuple[Confusion, tuple[Exam
     """What the best epoch's weights get wrong on the validation rows."""
     rows = dataset.train_arrays
     validation = rows.part(trained.examples, len(rows.inputs))
-    if not len(validation.inputs) or dataset.classes > MOST_CLASSES:
+    if not len(validation.inputs):
         return (), ()
-    probabilities = trained.loop.probabilities(validation)
+    probabilities = trained.loop.predict(validation).probabilities
     return (
         confusion(probabilities, validation.targets),
         hardest(probabilities, validation.targets, trained.examples),

@@ -16,7 +16,14 @@ from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_
 from pipeline.data import Dataset, check_rows, load
 from pipeline.device import device_name, limit_threads, quietly
 from pipeline.publisher import Publisher
-from pipeline.record import DatasetInfo, RunRecord, environment_tags, epoch_points, final_points
+from pipeline.record import (
+    DatasetInfo,
+    RunRecord,
+    environment_tags,
+    epoch_points,
+    final_points,
+    final_texts,
+)
 from pipeline.redact import redact
 from pipeline.result import DivergedError, EpochMetrics
 
@@ -126,7 +133,7 @@ def main(values: dict[str, Any]) -> int:
                 status=status,
                 ended_at=ended,
                 points=record.points + final_points(result, ended),
-                texts={"model_summary.txt": result.model_summary},
+                texts=final_texts(result),
             )
         else:
             publish(status=status, ended_at=ended, tags={**record.tags, "reason": failure})

@@ -39,6 +39,11 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
 
     Raises DivergedError at the first epoch with a metric that is not finite.
     """
+    if start is not None and start.epoch >= run.train.epochs:
+        raise ValueError(
+            f"train.epochs: expected more than the {start.epoch} epochs that the start state has "
+            f"behind it, got {run.train.epochs} (epochs count from the first one)"
+        )
     started = time.perf_counter()
     keras.utils.set_random_seed(run.train.seed)
     split_at = validation_start(len(rows.inputs), run.train.validation_split)

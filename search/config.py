@@ -1,7 +1,7 @@
 """From a composed configuration to frozen objects, once, at the door."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipeline.compose import build
-from pipeline.config import RunConfig, Section, TrackingConfig, validated
+from pipeline.config import RunConfig, Section, TrackingConfig, unambiguous, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
-from search.launchers.base import LauncherConfig
+from search.engines.optuna import OptunaEngine
+from search.launchers.base import LocalConfig, RayConfig, launcher_config
 from search.parse import parse
 from search.space import Space
-from search.study import StudyConfig
+from search.study import Engine, Entry, StudyConfig
 
 _GRID = "search.engines.optuna.GridSampler"
 _DEFAULT_ORACLE = "search.oracles.random.RandomOracle"
@@ -30,7 +31,7 @@ class EngineConfig(Section):
 class StorageConfig(Section):
     """Where the trial table is. `url`: an SQLAlchemy URL. `weights`: folder for trials' weights."""
 
-    url: Annotated[str, Field(pattern=r"^\w[\w+]*://")]
+    url: Annotated[str, Field(pattern=r"^\w[\w+]*://"), unambiguous("storage.url")]
     weights: Annotated[str, Field(min_length=1)]
 
 
@@ -44,34 +45,30 @@ class ReportConfig(Section):
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `grid_size`: how many points a grid has; None for other samplers. `make_oracle`: None for Optuna.
+    `make_engine`: from the trials in the table to the engine that goes on from them. `grid_size`: how
+    many points Optuna's grid has; None for what suggests otherwise.
     """
 
     run: RunConfig
     study: StudyConfig
     space: Space
     engine: EngineConfig
-    launcher: LauncherConfig
+    make_engine: Callable[[Sequence[Entry]], Engine]
+    grid_size: int | None
+    launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
-    make_sampler: Callable[..., Any]
-    sampler_seed: int | None
-    grid_size: int | None
-    pruner: Any
-    make_oracle: Callable[[], Any] | None
     values: Mapping[str, Any]
 
     def check_oracle(self) -> None:
         """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
-        if self.make_oracle is not None:
-            from search.engines.keras_tuner import KerasTunerEngine
-
-            KerasTunerEngine(self.run.objective.direction, self.space, self.make_oracle, ())
+        if self.engine.name == "keras_tuner":
+            self.make_engine(())
 
     @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
-        parts = ("sampler", "pruner") if self.make_oracle is None else ("oracle",)
+        parts = ("sampler", "pruner") if self.engine.name == "optuna" else ("oracle",)
         names = {part: _class_name(self.values[part]) for part in parts}
         return {"engine": self.engine.name, **names}
 
@@ -87,32 +84,63 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     study = validated(StudyConfig, values["study"], "study")
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
-    make_oracle = None
-    if engine.name == "keras_tuner":
-        make_oracle = partial(build, values["oracle"], "oracle")
-    elif values["oracle"]["_target_"] != _DEFAULT_ORACLE:
-        raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
-    grids = make_oracle is None and values["sampler"].get("_target_") == _GRID
-    grid = space.grid() if grids else None
-    arguments = {} if grid is None else {"search_space": grid}
-    make_sampler = partial(build, values["sampler"], "sampler", **arguments)
-    make_sampler()  # its own checks, before anything is created
-    seed = values["sampler"].get("seed")
+    grid_size: int | None = None
+    make_engine: Callable[[Sequence[Entry]], Engine]
+    if engine.name == "keras_tuner":  # sampler and pruner, a study's own too, have no say
+        make_engine = _keras_tuner(values["oracle"], run, space)
+    else:
+        if values["oracle"]["_target_"] != _DEFAULT_ORACLE:
+            raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
+        grid = space.grid() if values["sampler"].get("_target_") == _GRID else None
+        if grid is not None:
+            grid_size = math.prod(map(len, grid.values()))
+        make_engine = _optuna(values, run, study, space, grid)
+        make_engine(())  # its own checks, before anything is created
     return Setup(
         run=run,
         study=study,
         space=space,
         engine=engine,
-        launcher=validated(LauncherConfig, values["launcher"], "launcher"),
+        make_engine=make_engine,
+        grid_size=grid_size,
+        launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
-        make_sampler=make_sampler,
-        sampler_seed=seed,
-        grid_size=None if grid is None else math.prod(map(len, grid.values())),
-        pruner=build(values["pruner"], "pruner"),
-        make_oracle=make_oracle,
         values=values,
     )
+
+
+def _optuna(
+    values: Mapping[str, Any],
+    run: RunConfig,
+    study: StudyConfig,
+    space: Space,
+    grid: Mapping[str, Any] | None,
+) -> Callable[[Sequence[Entry]], Engine]:
+    arguments = {} if grid is None else {"search_space": grid}
+    return partial(
+        OptunaEngine,
+        study.name,
+        run.objective.direction,
+        run.objective.metric,
+        space,
+        partial(build, values["sampler"], "sampler", **arguments),
+        values["sampler"].get("seed"),
+        build(values["pruner"], "pruner"),
+    )
+
+
+def _keras_tuner(
+    spec: Mapping[str, Any], run: RunConfig, space: Space
+) -> Callable[[Sequence[Entry]], Engine]:
+    def make(entries: Sequence[Entry]) -> Engine:
+        # Only here, because KerasTuner takes two seconds to import.
+        from search.engines.keras_tuner import KerasTunerEngine
+
+        oracle = partial(build, spec, "oracle")
+        return KerasTunerEngine(run.objective.direction, space, oracle, entries)
+
+    return make
 
 
 def _class_name(spec: Mapping[str, Any]) -> str:

@@ -73,10 +73,14 @@ class Running:
 
 @dataclass
 class Usage:
-    """How much of the time workers trained, and how much of a core the coordinator took."""
+    """How much of the time workers trained, and how much of a core the coordinator took.
+
+    `tracking` is what the other threads of its process took: they publish.
+    """
 
     workers: int = 0
     _began: float = 0.0
+    _own_cpu: float = 0.0
     _cpu: float = 0.0
     _busy: float = 0.0
     _last: float = 0.0
@@ -86,7 +90,8 @@ class Usage:
         """A worker took a trial up. The clock runs from the first one: before, workers start."""
         now = time.monotonic()
         if not self._began:
-            self._began, self._cpu = now, time.process_time()
+            self._began = now
+            self._own_cpu, self._cpu = time.thread_time(), time.process_time()
         self._since[number] = now
         self.workers = max(self.workers, len(self._since))
 
@@ -100,8 +105,12 @@ class Usage:
         if wall <= 0 or not self.workers:
             return "No trial was trained."
         busy = self._busy / (wall * self.workers)
-        cpu = (time.process_time() - self._cpu) / wall
-        return f"{wall:.1f} s: workers busy {busy:.0%} of it, coordinator {cpu:.1%} of a core."
+        own = time.thread_time() - self._own_cpu
+        others = time.process_time() - self._cpu - own
+        return (
+            f"{wall:.1f} s: workers busy {busy:.0%} of it, "
+            f"coordinator {own / wall:.1%} of a core, tracking {others / wall:.1%}."
+        )
 
 
 class Watcher(Protocol):
@@ -162,7 +171,6 @@ class Coordinator:
         Raises PlumblineError when no worker can train, the same exception ends trial after trial, or
         the engine waits for trials although none runs.
         """
-        self._retain()
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
         while True:
@@ -181,6 +189,7 @@ class Coordinator:
             for event in sorted(events, key=lambda event: isinstance(event, Broken)):
                 self._handle(event)  # the end of everything last: other trials may have finished
             self._watcher.running(self._running)
+            self._table.keep()
 
     def usage(self) -> str:
         """How busy workers and coordinator were, in one line."""
@@ -256,7 +265,7 @@ class Coordinator:
         # Arrays before the record: what the table counts on is there.
         if event.state is not None:
             self._weights.save_state(trial.number, event.state)
-        if result.stop != "pruned" and self._is_among_the_best(result.value):
+        if result.stop != "pruned" and self._is_among_the_best(trial.number, result.value):
             self._weights.save(trial.number, event.weights)
         notes = self._engine.notes(trial.number)
         self._ended(self._table.complete(trial, result, running.worker, notes))
@@ -293,10 +302,13 @@ class Coordinator:
     def _best(self) -> list[Entry]:
         return ranked(self._table.entries(), self._study.base.objective)[: self._keep]
 
-    def _is_among_the_best(self, value: float) -> bool:
+    def _is_among_the_best(self, number: int, value: float) -> bool:
         best = self._best()
-        objective = self._study.base.objective
-        return len(best) < self._keep or objective.better(value, best[-1].value)
+        if len(best) < self._keep:
+            return True
+        last = best[-1]
+        equal = value == last.value and number < last.number  # it began earlier and took longer
+        return equal or self._study.base.objective.better(value, last.value)
 
     def _retain(self) -> None:
         """Keep the weights of the best trials, and no others."""

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from pipeline.record import DatasetInfo, Status
     from search.config import Setup
     from search.devices import Gpu
+    from search.launchers.base import Launcher
     from search.reporter import Reporter
-    from search.study import Engine, Entry, Study
+    from search.server import Storage
+    from search.study import Study
+    from search.system import GpuMeter
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -28,31 +31,37 @@ _REPORT_SECONDS = (
 
 def main(values: dict[str, Any]) -> int:
     """Bring the study to its target. 0: met; 75: stopped before, the same command goes on."""
+    from search.stopping import stopping_at_once
+
+    with stopping_at_once():
+        return _main(values)
+
+
+def _main(values: dict[str, Any]) -> int:
     from pipeline.cli import listing
     from pipeline.compose import CONF
     from pipeline.data import locate
     from pipeline.errors import StoppedError
     from search.config import read
-    from search.devices import visible_gpus
     from search.lock import LockedError, study_lock
-    from search.stopping import stopping_at_once
     from search.study import Study
 
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
     url = setup.storage.url
     # All checks before the lock, which is the first thing that is created.
-    data, gpus = setup.run.data, list["Gpu"]()
+    data = setup.run.data
+    gpus: Sequence[Gpu] = ()
     dataset = _data_of_a_met_study(setup)
     if dataset is None:
         setup.check_oracle()
-        gpus = visible_gpus(setup.launcher.require_gpu)
+        gpus = _gpus(setup)
         data = locate(data)
         dataset = _checked(setup, data)
     study = Study(setup.study, setup.run, setup.space, dataset, setup.search)
     try:
-        with stopping_at_once(), study_lock(url, name, wait=False):
-            return _run(setup, data, study, gpus)
+        with study_lock(url, name, wait=False) as storage:
+            return _run(setup, data, study, storage, gpus)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -63,8 +72,8 @@ def main(values: dict[str, Any]) -> int:
                 "(wait for it, or choose study.lock=wait or study.lock=skip)"
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
-    with stopping_at_once(), study_lock(url, name, wait=True):
-        return _run(setup, data, study, gpus)
+    with study_lock(url, name, wait=True) as storage:
+        return _run(setup, data, study, storage, gpus)
 
 
 def _data_of_a_met_study(setup: "Setup") -> "DatasetInfo | None":
@@ -90,15 +99,21 @@ def _target(setup: "Setup") -> int:
     return min(setup.study.trials, setup.grid_size or setup.study.trials)
 
 
-def _run(setup: "Setup", data: "DataConfig", study: "Study", gpus: "Sequence[Gpu]") -> int:
+def _run(
+    setup: "Setup",
+    data: "DataConfig",
+    study: "Study",
+    storage: "Storage",
+    gpus: "Sequence[Gpu]",
+) -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
     from pipeline.record import environment_tags
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
-    from search.launchers.local import LocalLauncher, default_workers
-    from search.leaderboard import summary
+    from search.launchers.local import default_workers
+    from search.leaderboard import ranked, summary
     from search.progress import Progress
     from search.records import Records
     from search.stopping import Stopper
@@ -112,17 +127,20 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", gpus: "Sequence[Gpu
     console = Console(highlight=False)
     objective = setup.run.objective
     with errors_named(setup.storage.url):
-        table = TrialTable.open(setup.storage.url, study)
+        table = TrialTable.open(storage, study)
         about = study.about(to_yaml(setup.values), shlex.join(_command()), environment_tags())
         table.describe(about)
         entries = table.entries()
+        weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
+        keep = setup.tracking.keep_models
+        weights.keep_only([entry.number for entry in ranked(entries, objective)[:keep]])
         target = _target(setup)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)
         idle = missing <= 0 and not table.interrupted()
         tracker = str(setup.tracking.uri)
-        wanted = setup.launcher.workers
-        wanted = wanted or default_workers(gpus, setup.launcher.workers_per_gpu)
+        per_gpu = setup.launcher.workers_per_gpu if setup.launcher.name == "local" else 1
+        wanted = setup.launcher.workers or default_workers(gpus, per_gpu)
         workers = min(wanted, max(missing, 1))
         progress = Progress(console, setup.study.name, target, workers, objective, ended)
         publisher = None  # it takes seconds to import MLflow and to look what is there
@@ -145,18 +163,18 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", gpus: "Sequence[Gpu
                 with progress, stopper.listening():
                     measured = bool(gpus) and setup.tracking.system_metrics
                     meter = GpuMeter(progress.note) if measured else None
-                    launcher = LocalLauncher(setup.launcher, data, workers, gpus, meter)
+                    launcher = _launcher(setup, data, workers, gpus, meter)
                     try:
                         coordinator = Coordinator(
                             study,
                             table,
-                            _engine(setup, entries),
+                            setup.make_engine(entries),
                             launcher,
-                            WeightStore(Path(setup.storage.weights) / setup.study.name),
+                            weights,
                             setup.launcher.attempts,
                             watcher,
                             stopper,
-                            setup.tracking.keep_models,
+                            keep,
                         )
                         coordinator.run(target)
                         met = coordinator.met
@@ -168,6 +186,7 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", gpus: "Sequence[Gpu
                         if meter is not None:
                             meter.close()
             else:
+                weights.remove_states()
                 progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
                 met = True
             status = "FINISHED" if met else "KILLED"
@@ -192,24 +211,32 @@ def _run(setup: "Setup", data: "DataConfig", study: "Study", gpus: "Sequence[Gpu
     return 0 if met else 75
 
 
-def _engine(setup: "Setup", entries: "Sequence[Entry]") -> "Engine":
-    objective = setup.run.objective
-    if setup.make_oracle is not None:
-        from search.engines.keras_tuner import KerasTunerEngine
+def _gpus(setup: "Setup") -> "Sequence[Gpu]":
+    """Those of this machine that workers are to use. Raises where no worker can ever start."""
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import check
 
-        return KerasTunerEngine(objective.direction, setup.space, setup.make_oracle, entries)
-    from search.engines.optuna import OptunaEngine
+        check(setup.launcher)
+        return []
+    from search.devices import visible_gpus
 
-    return OptunaEngine(
-        setup.study.name,
-        objective.direction,
-        objective.metric,
-        setup.space,
-        setup.make_sampler,
-        setup.sampler_seed,
-        setup.pruner,
-        entries,
-    )
+    return visible_gpus(setup.launcher.require_gpu)
+
+
+def _launcher(
+    setup: "Setup",
+    data: "DataConfig",
+    workers: int,
+    gpus: "Sequence[Gpu]",
+    meter: "GpuMeter | None",
+) -> "Launcher":
+    if setup.launcher.name == "ray":
+        from search.launchers.ray import RayLauncher
+
+        return RayLauncher(setup.launcher, data, workers)
+    from search.launchers.local import LocalLauncher
+
+    return LocalLauncher(setup.launcher, data, workers, gpus, meter)
 
 
 def _reporter(setup: "Setup") -> "Reporter | None":
@@ -238,9 +265,9 @@ def _help(config_dir: Path) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
+
     from pipeline.cli import command
 
     description = "Run a study, or go on with it, until it has its target number of trials."
-    code = command(sys.argv[1:], main, "search.optimize", description, _help)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends already: a late Ctrl-C changes nothing
-    sys.exit(code)
+    sys.exit(command(sys.argv[1:], main, "search.optimize", description, _help))

@@ -3,10 +3,9 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from pipeline.config import as_override
-from pipeline.diagnosis import per_class
 from pipeline.record import (
     Point,
     RunRecord,
@@ -14,9 +13,9 @@ from pipeline.record import (
     environment_tags,
     epoch_points,
     final_points,
+    final_texts,
 )
 from pipeline.redact import redact
-from pipeline.result import Confusion
 from search.space import LAYER
 from search.study import About, Entry, TrialState
 
@@ -47,9 +46,7 @@ class Records:
         texts = {}
         if entry.result is not None and entry.ended_at is not None:
             points += final_points(entry.result, entry.ended_at)
-            texts["model_summary.txt"] = entry.result.model_summary
-            if entry.result.confusion:
-                texts["confusion.json"] = _confusion(entry.result.confusion)
+            texts = final_texts(entry.result)
         tags = {
             **environment_tags(),
             **self.about.search,
@@ -144,16 +141,6 @@ class Records:
         lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
         lines += [f"{_EXIT[status]} {len(ended)} of {about.trials} trials: {counts}."]
         return "\n".join(lines)
-
-
-def _confusion(matrix: Confusion) -> str:
-    """The confusion matrix of the validation rows, and what follows from it for each class."""
-    tree = {
-        "of": "validation rows; one line per true class, one column per predicted class",
-        "matrix": matrix,
-        "classes": [asdict(scores) for scores in per_class(matrix)],
-    }
-    return json.dumps(tree, indent=1).replace("\n   ", " ").replace("\n  ]", " ]")
 
 
 def objective_params(about: About) -> dict[str, str]:

@@ -4,182 +4,264 @@ python -m search.replicate
 python -m search.replicate replicate.long=true
 """
 
-import statistics
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import command
 
+if TYPE_CHECKING:
+    from pipeline.config import DataConfig, RunConfig
+    from pipeline.data import Dataset
+    from pipeline.forest import Forest, ForestConfig
+    from pipeline.record import DatasetInfo, RunRecord
+    from pipeline.result import RunResult
+    from search.comparison import Compared
+    from search.launchers.base import Launcher
+    from search.networks import Network
+
+# What is slow to import is imported where it is used: --help and a typo answer at once, and the
+# worker processes, which import this module again, stay light.
+
 EXPERIMENT = "replicate"
-_LONG_EPOCHS = 100  # more than these are run only when asked, and with one seed
-_SEEDS = (0, 1, 2)
 
 
 @dataclass
-class _Network:
-    """A published network: what its source reports, and what was measured, seed by seed."""
+class _Row:
+    """What was measured of one row of the table so far, seed by seed."""
 
-    name: str
-    published: Mapping[str, float]
     measured: list[dict[str, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """One row per published metric: metric, published, measured, difference."""
-        rows = []
-        for metric in self.published or ("test_accuracy",):
-            values = [result[metric] for result in self.measured]
-            mean = statistics.mean(values)
-            spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-            published = self.published.get(metric)
-            rows.append(
-                (
-                    metric,
-                    "-" if published is None else f"{published:.4f}",
-                    f"{mean:.4f}{spread}",
-                    "-" if published is None else f"{mean - published:+.4f}",
-                )
-            )
-        return rows
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of a network that has ended."""
+
+    network: "Network"
+    config: "RunConfig"
+    result: "RunResult"
+    worker: dict[str, str]
+    started_at: float
 
 
 def main(values: dict[str, Any]) -> int:
-    """Train every network on workers side by side, track each run, print one table."""
+    """Train every network on workers side by side, then the forest; track each, print one table."""
     from rich.console import Console
 
-    from pipeline.compose import CONF, compose
-    from pipeline.config import RunConfig, TrackingConfig, validated
+    from pipeline.config import TrackingConfig, validated
     from pipeline.data import load, locate
-    from pipeline.errors import PlumblineError
-    from pipeline.record import RunRecord, environment_tags, epoch_points, final_points
+    from pipeline.errors import ConfigError
+    from pipeline.forest import ForestConfig, fit
     from pipeline.train import dataset_info, open_publisher, run_config
+    from search.comparison import Compared, as_text
     from search.devices import visible_gpus
+    from search.launchers.base import LocalConfig
+    from search.launchers.local import LocalLauncher, default_workers
+    from search.networks import FOREST, chosen
+
+    networks, with_forest = chosen(values)
+    forest = validated(ForestConfig, values["forest"], "forest")
+    if values["launcher"]["name"] != "local":
+        raise ConfigError("launcher: the published networks run on this machine (launcher=local)")
+    config = validated(LocalConfig, values["launcher"], "launcher")
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    gpus = visible_gpus(config.require_gpu)
+    data = locate(run_config(values).data)
+
+    def read(config: "DataConfig") -> "Dataset":
+        return load(config.model_copy(update={"path": data.path}))
+
+    about = cache(lambda config: dataset_info(read(config)))
+    about(data)  # checked before anything is created
+    workers = config.workers or default_workers(gpus, config.workers_per_gpu)
+    console = Console(highlight=False, soft_wrap=True)
+    publisher = open_publisher(tracking, console.print)
+    rows: dict[str, _Row] = {}
+
+    def publish(record: "RunRecord") -> None:
+        if publisher is not None:
+            publisher.update(record)
+
+    def ended(run: _Run) -> None:
+        row = rows.setdefault(run.network.name, _Row())
+        row.measured.append({**run.result.history[-1].metrics, **run.result.test})
+        row.seconds.append(run.result.timings["seconds_total"])
+        name = f"{run.network.name}, seed {run.config.train.seed}"
+        console.print(f"{name}: {_told(run.result.test, row.seconds[-1])}")
+        publish(_of_run(run, about(run.config.data)))
+
+    began = time.time()
+    unpublished = 0
+    try:
+        if networks:
+            runs = sum(len(network.seeded) for network in networks)
+            console.print(f"{len(networks)} networks, {runs} runs, {min(workers, runs)} workers.")
+            launcher = LocalLauncher(config, data, min(workers, runs), gpus)
+            try:
+                _train(networks, launcher, ended)
+            finally:
+                launcher.close()
+        if with_forest:
+            started = time.time()
+            fitted = fit(forest, read(data), workers * config.threads_per_worker)
+            seconds = fitted.train_seconds + fitted.test_seconds
+            rows[FOREST] = _Row([fitted.test.metrics], [seconds])
+            console.print(f"{FOREST}: {_told(fitted.test.metrics, seconds)}")
+            publish(_of_forest(forest, fitted, started, about(data)))
+        published = {network.name: network.published for network in networks}
+        compared = [
+            Compared(name, published.get(name, {}), rows[name].measured, rows[name].seconds)
+            for name in [*published, *([FOREST] if with_forest else [])]
+        ]
+        publish(_of_table(compared, began))
+    finally:
+        if publisher is not None:
+            unpublished = publisher.close(patience=30)
+    console.print(f"\n{as_text(compared)}")
+    if data.name != "mnist":
+        console.print(f"\nMeasured on {data.name}: the published figures are of MNIST.")
+    if unpublished:
+        console.print(f"\n{unpublished} runs could not be published to the tracking server.")
+    elif publisher is not None:
+        console.print(f"\nTracked in the experiment {EXPERIMENT!r}: make ui")
+    return 0
+
+
+def _train(
+    networks: "Sequence[Network]", launcher: "Launcher", ended: Callable[[_Run], None]
+) -> None:
+    """Run every network with all its seeds, the longest first, so that no worker is left alone."""
+    from pipeline.errors import PlumblineError
     from search.launchers.base import (
         Broken,
         Epoch,
         Failed,
         Finished,
-        LauncherConfig,
         Lost,
         OutOfMemory,
+        Started,
         Task,
     )
-    from search.launchers.local import LocalLauncher, default_workers
 
-    long = bool(values["replicate"]["long"])
-    only = values["replicate"]["only"]
-    networks: dict[str, _Network] = {}
-    tasks: list[tuple[_Network, Task]] = []
-    for file in sorted((CONF / "experiment").glob("*.yaml")):
-        composed = compose([f"+experiment={file.stem}"])
-        run = run_config(composed)
-        if (only and file.stem not in only) or (run.train.epochs > _LONG_EPOCHS and not long):
-            continue
-        network = networks[file.stem] = _Network(file.stem, composed["published"])
-        for seed in _SEEDS if run.train.epochs <= _LONG_EPOCHS else _SEEDS[:1]:
-            seeded = run.model_copy(update={"train": run.train.model_copy(update={"seed": seed})})
-            tasks.append((network, Task(len(tasks), seeded)))
-
-    data = locate(run_config(values).data)
-    dataset = dataset_info(load(data))
-    config = validated(LauncherConfig, values["launcher"], "launcher")
-    publisher = open_publisher(validated(TrackingConfig, values["tracking"], "tracking"), print)
-    gpus = visible_gpus(config.require_gpu)
-    workers = config.workers or default_workers(gpus, config.workers_per_gpu)
-    launcher = LocalLauncher(config, data, min(workers, len(tasks)), gpus)
-    console = Console(highlight=False)
-    waiting, began = list(reversed(tasks)), time.time()
-    running: dict[int, tuple[_Network, Task, float]] = {}
-
-    def publish(network: _Network, run: RunConfig, result: Any, started: float) -> None:
-        now = time.time()
-        record = RunRecord(
-            uid=uuid.uuid4().hex,
-            experiment=EXPERIMENT,
-            name=f"{network.name} seed={run.train.seed}",
-            status="FINISHED",
-            started_at=started,
-            ended_at=now,
-            params=run.parameters(),
-            tags={
-                **environment_tags(),
-                "experiment": network.name,
-                **{f"published.{metric}": str(v) for metric, v in network.published.items()},
-            },
-            points=epoch_points(result.history) + final_points(result, now),
-            texts={"model_summary.txt": result.model_summary},
-            dataset=dataset,
-        )
-        if publisher is not None:
-            publisher.update(record)
-
-    try:
-        while waiting or running:
-            while waiting and launcher.free():
-                network, task = waiting.pop()
-                running[task.number] = (network, task, time.time())
-                launcher.submit(task)
-            for event in launcher.poll(1.0):
-                if isinstance(event, Epoch):
-                    launcher.reply(event.number, prune=False)
-                elif isinstance(event, Broken | Failed | Lost | OutOfMemory):
-                    raise PlumblineError(event.reason)
-                elif isinstance(event, Finished):
-                    network, task, started = running.pop(event.number)
-                    result = event.result
-                    network.measured.append({**result.history[-1].metrics, **result.test})
-                    network.seconds.append(result.timings["seconds_total"])
-                    publish(network, task.run, result, started)
-                    console.print(
-                        f"{network.name} seed {task.run.train.seed}: "
-                        f"test_accuracy {result.test['test_accuracy']:.4f}, "
-                        f"{network.seconds[-1]:.0f} s"
-                    )
-    finally:
-        launcher.close()
-    text = table(list(networks.values()))
-    if publisher is not None:
-        now = time.time()
-        publisher.update(
-            RunRecord(
-                uid=uuid.uuid4().hex,
-                experiment=EXPERIMENT,
-                name="comparison",
-                status="FINISHED",
-                started_at=began,
-                ended_at=now,
-                tags={**environment_tags(), "mlflow.note.content": text},
-                texts={"comparison.md": text},
+    tasks = [
+        (network, Task(number, run))
+        for number, (network, run) in enumerate(
+            sorted(
+                ((network, run) for network in networks for run in network.seeded),
+                key=lambda pair: -pair[1].train.epochs,
             )
         )
-        publisher.close(patience=30)
-    console.print(text)
-    return 0
-
-
-def table(networks: list[_Network]) -> str:
-    """Published against measured (mean ± standard deviation over the seeds), as markdown."""
-    lines = [
-        "| network | metric | published | measured | difference | seconds |",
-        "|---|---|---|---|---|---|",
     ]
-    for network in networks:
-        for index, cells in enumerate(network.rows()):
-            name = f"`{network.name}`" if index == 0 else ""
-            seconds = f"{statistics.mean(network.seconds):.0f}" if index == 0 else ""
-            lines.append(f"| {name} | {' | '.join(cells)} | {seconds} |")
-    return "\n".join(lines)
+    waiting = list(reversed(tasks))
+    workers: dict[int, tuple[dict[str, str], float]] = {}
+    left = len(tasks)
+    while left:
+        while waiting and launcher.free():
+            launcher.submit(waiting.pop()[1])
+        for event in launcher.poll(1.0):
+            if isinstance(event, Started):
+                workers[event.number] = (event.worker, time.time())
+            elif isinstance(event, Epoch):
+                launcher.reply(event.number, prune=False)
+            elif isinstance(event, Broken):
+                raise PlumblineError(event.reason)
+            elif isinstance(event, Failed | Lost | OutOfMemory):
+                raise PlumblineError(f"{tasks[event.number][0].name}: {event.reason}")
+            elif isinstance(event, Finished):
+                network, task = tasks[event.number]
+                ended(_Run(network, task.run, event.result, *workers[event.number]))
+                left -= 1
+
+
+def _record(
+    name: str,
+    started_at: float,
+    dataset: "DatasetInfo | None",
+    tags: Mapping[str, str],
+    **rest: Any,
+) -> "RunRecord":
+    from pipeline.record import RunRecord, environment_tags
+
+    return RunRecord(
+        uid=uuid.uuid4().hex,
+        experiment=EXPERIMENT,
+        name=name,
+        status="FINISHED",
+        started_at=started_at,
+        dataset=dataset,
+        tags={**environment_tags(), **tags, **({"data.digest": dataset.digest} if dataset else {})},
+        **rest,
+    )
+
+
+def _of_run(run: _Run, dataset: "DatasetInfo") -> "RunRecord":
+    from pipeline.record import epoch_points, final_points, final_texts
+
+    now = time.time()
+    published = {f"published.{name}": str(value) for name, value in run.network.published.items()}
+    return _record(
+        f"{run.network.name} seed={run.config.train.seed}",
+        run.started_at,
+        dataset,
+        {"experiment": run.network.name, **published, **run.worker},
+        ended_at=now,
+        params=run.config.parameters(),
+        points=epoch_points(run.result.history) + final_points(run.result, now),
+        texts=final_texts(run.result),
+    )
+
+
+def _of_forest(
+    config: "ForestConfig", forest: "Forest", started_at: float, dataset: "DatasetInfo"
+) -> "RunRecord":
+    from pipeline.diagnosis import as_json
+    from pipeline.record import Point
+    from search.networks import FOREST
+
+    now = time.time()
+    return _record(
+        FOREST,
+        started_at,
+        dataset,
+        {"experiment": FOREST},
+        ended_at=now,
+        params=config.parameters(),
+        points=tuple(Point(name, v, 0, now) for name, v in forest.final_metrics().items()),
+        texts={"confusion_test.json": as_json(forest.test.confusion, "test")},
+    )
+
+
+def _of_table(compared: "Sequence[Compared]", started_at: float) -> "RunRecord":
+    from search.comparison import as_json, as_markdown
+
+    table = as_markdown(compared)
+    return _record(
+        "comparison",
+        started_at,
+        None,
+        {"mlflow.note.content": table},
+        ended_at=time.time(),
+        texts={"comparison.md": table, "comparison.json": as_json(compared)},
+    )
+
+
+def _told(metrics: Mapping[str, float], seconds: float) -> str:
+    return f"test accuracy {metrics['test_accuracy']:.4f}, {seconds:.0f} s"
 
 
 def _help(_: Path) -> str:
+    from search.networks import FOREST, experiments
+
+    names = "\n".join(f"  {name}" for name in [*experiments(), FOREST])
     return (
         "replicate.long=true also runs the networks of 200 epochs and more, with one seed;\n"
-        "replicate.only=[NAME,...] runs just these."
+        f"replicate.only=[NAME,...] runs just these, of\n{names}"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.config import TrackingConfig
 from pipeline.redact import redact
+from search.stopping import signals_held
 
 _NICENESS = 19
 
@@ -85,7 +86,8 @@ class Reporter:
             self._process = context.Process(
                 target=_main, args=(theirs, self._source), name="plumbline-report", daemon=True
             )
-            self._process.start()
+            with signals_held():
+                self._process.start()
             theirs.close()
         except OSError as error:
             self._process = None
@@ -127,8 +129,8 @@ class Reporter:
 def _main(pipe: "connection.Connection[Any, Any]", source: Source) -> None:
     """Answer every request with what went wrong, or an empty text, until the study's process ends."""
     os.nice(_NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
+        signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

@@ -14,7 +14,7 @@ from pipeline.errors import PlumblineError
 from pipeline.result import DivergedError, Outcome, Weights
 from pipeline.train import run_config
 from search.study import Entry
-from search.worker import keras_trainer
+from search.worker import Data, keras_trainer
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
 
 
 def _train(legs: Sequence[Leg], data: DataConfig, threads: int) -> tuple[Outcome, dict[str, str]]:
-    trainer = keras_trainer(data, threads)
+    trainer = keras_trainer(Data(data), threads)
     start = None
     for leg in legs:
         outcome = trainer.train(leg.run, lambda epoch, leg=leg: epoch.epoch == leg.until, start)  # type: ignore[misc]

@@ -4,9 +4,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from types import FrameType
 
 from pipeline.errors import StoppedError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopper:
@@ -53,7 +56,7 @@ class Stopper:
 
         Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, drains for the grace period.
         """
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
         signal.signal(signal.SIGINT, self._interrupted)
         signal.signal(signal.SIGTERM, self._terminated)
         try:
@@ -81,14 +84,40 @@ class Stopper:
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Within the block Ctrl-C and SIGTERM raise StoppedError: there is nothing to drain yet, or any more."""
+    """Within the block the first Ctrl-C or SIGTERM raises StoppedError; from then on, and after the
+    block, they are ignored: the process ends already, with the exit code that it has.
+    """
 
     def stop(number: int, _: FrameType | None) -> None:
+        _ignore()
         raise StoppedError(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in _SIGNALS:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _ignore()
+
+
+def _ignore() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
+
+    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
+    handle: its workers, which may still be starting, have trials to finish.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it lets them through again while it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,14 +15,11 @@ from sqlalchemy.engine import make_url
 
 from pipeline.errors import ConfigError, StorageError, UnavailableError
 from pipeline.redact import redact
+from search.server import LOCKED_SECONDS, ServerStorage, Storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-LOCKED_SECONDS = 30.0
-"""How long a writer waits for a reader that locks the database."""
-
 _NEEDED_BYTES = 50 * 2**20
-_MAGIC = b"SQLite format 3\x00"
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -38,7 +35,7 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
-def open_storage(url: str) -> optuna.storages.RDBStorage:
+def open_storage(url: str) -> Storage:
     """Optuna's storage at `url`; an SQLite file is created where there is none.
 
     Raises StorageError where the file can't be written, is damaged or belongs to something else;
@@ -47,8 +44,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     file = sqlite_file(url)
     with errors_named(url):
         if file is None:
-            check_server(url)
-            return optuna.storages.RDBStorage(url)
+            return ServerStorage(url)
         check_writable(file.parent)
         # Several processes that create the tables at once would break each other.
         with FileLock(f"{file}.lock", timeout=LOCKED_SECONDS):
@@ -60,20 +56,6 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
         storage.engine.dispose()
         return storage
-
-
-def check_server(url: str) -> None:
-    """Raise ConfigError where the server that `url` names is of no kind that can hold studies here."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
-        raise ConfigError(f"storage.url: expected sqlite or postgresql, got {redact(url)}")
-    try:
-        parsed.get_dialect().import_dbapi()
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"storage.url: there is no {error.name} here "
-            "(install plumbline[postgres] and write postgresql+psycopg://...)"
-        ) from None
 
 
 def check_writable(folder: Path) -> None:
@@ -113,6 +95,7 @@ def _check_sqlite(file: Path) -> None:
     if not file.exists() or file.stat().st_size == 0:
         return
     name = file.absolute()
+    # SQLite alone opens the file: closing it elsewhere would drop the locks that this process holds.
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as connection:
             damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -122,13 +105,8 @@ def _check_sqlite(file: Path) -> None:
         damage, tables = str(error), set()
         if "locked" in damage:
             raise StorageError(f"study database {name}: {damage}") from None
-        # Only now: closing a database's file takes the locks from all connections of this process.
-        with file.open("rb") as opened:
-            head = opened.read(len(_MAGIC))
-        if head != _MAGIC:
-            raise StorageError(
-                f"{name}: is no SQLite database, it starts with {head!r} (left as it is)"
-            ) from None
+        if error.sqlite_errorname == "SQLITE_NOTADB":
+            raise StorageError(f"{name}: is no SQLite database (left as it is)") from None
     if damage != "ok":
         raise StorageError(
             f"{name}: the study database is damaged: {damage} (left as it is; move it away, or "

@@ -20,6 +20,7 @@ from pipeline.errors import ConfigError
 from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
+from search.server import ServerStorage, Storage
 from search.space import Dimension, Range, Space, encode, fixed
 from search.storage import errors_named, open_storage, sqlite_file
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
@@ -58,13 +59,13 @@ class TrialTable:
             self._entries[frozen.number] = self._entry(frozen)
 
     @classmethod
-    def open(cls, url: str, study: Study) -> "TrialTable":
-        """The table of `study`, created where there is none.
+    def open(cls, where: str | Storage, study: Study) -> "TrialTable":
+        """The table of `study` at a URL or in the storage that a lock gave, created where there is none.
 
         Raises ConfigError, showing the difference, where the study exists with another space,
         objective, data or fixed parameters: its trials could not be compared with new ones.
         """
-        storage = open_storage(url)
+        storage = open_storage(where) if isinstance(where, str) else where
         name = study.config.name
         found = optuna.create_study(
             study_name=name,
@@ -126,6 +127,11 @@ class TrialTable:
     def about(self) -> About:
         """What the latest launch said of the study."""
         return About.from_json(self._attrs[_ABOUT])
+
+    def keep(self) -> None:
+        """To be called now and then: a server that was away is noticed, and the study held again."""
+        if isinstance(self._storage, ServerStorage):
+            self._storage.keep()
 
     def mark_published(self, uri: str, status: Status) -> None:
         """Remember that the tracker at `uri` has all that ended, and the study itself as `status`."""

@@ -37,18 +37,19 @@ class WeightStore:
         """Keep the weights that trial `number` ended with."""
         self._save(self._folder / f"{number}.npz", weights)
 
-    def load(self, number: int) -> Weights:
-        """The weights of trial `number`. Raises StorageError where they were not kept."""
-        return self._load(self._folder / f"{number}.npz")
-
     def kept(self) -> set[int]:
         """The trials whose weights are here."""
         return {int(file.stem) for file in self._folder.glob("*.npz") if file.stem.isdecimal()}
 
     def keep_only(self, numbers: Collection[int]) -> None:
-        """Delete the weights of all trials but `numbers`. States are left alone."""
+        """Delete the weights of all trials but `numbers`, and files that were never finished.
+
+        States are left alone.
+        """
         for number in self.kept().difference(numbers):
             (self._folder / f"{number}.npz").unlink(missing_ok=True)
+        for half in self._folder.glob("*.partial"):  # its writer, the only one, was killed
+            half.unlink(missing_ok=True)
 
     def remove_states(self) -> None:
         """Remove all states: no trial goes on from another any more."""

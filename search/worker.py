@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, parent_process
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.config import DataConfig, RunConfig
+from pipeline.data import Dataset, load
 from pipeline.device import is_out_of_memory
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
 from search.launchers.base import (
@@ -43,27 +44,38 @@ class Trainer:
     about: dict[str, str]
 
 
-MakeTrainer = Callable[[DataConfig, int], Trainer]
+@dataclass(frozen=True)
+class Data:
+    """The data of a worker: where the coordinator found it, and itself where it was sent along."""
+
+    config: DataConfig
+    dataset: Dataset | None = None
+
+    def get(self, config: DataConfig) -> Dataset:
+        """The data as a run's `config` wants it: its scaling and split count, its path does not."""
+        found = config.model_copy(update={"path": self.config.path})
+        if self.dataset is not None and found == self.config:
+            return self.dataset
+        return _load(found)
 
 
-def keras_trainer(data: DataConfig, threads: int) -> Trainer:
-    """The real thing: Keras imported, and the data loaded once for all trials of a worker.
+_load = cache(load)
 
-    `data`: where the coordinator found the data. A run's own settings (scaling, split) still count.
-    """
+
+MakeTrainer = Callable[[Data, int], Trainer]
+
+
+def keras_trainer(data: Data, threads: int) -> Trainer:
+    """The real thing: Keras imported, and the data loaded once for all trials of a worker."""
     from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
-    from pipeline.data import load
     from pipeline.run import execute
 
-    dataset_of = cache(load)
-
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
-        found = run.data.model_copy(update={"path": data.path})
-        return execute(run, dataset_of(found), on_epoch, start)
+        return execute(run, data.get(run.data), on_epoch, start)
 
-    dataset_of(data)  # before the first trial, so that its time is no trial's
+    data.get(data.config)  # before the first trial, so that its time is no trial's
     about = {"device": device_name(), "threads": str(threads), **backend_versions()}
     return Trainer(train, about)
 
@@ -71,7 +83,7 @@ def keras_trainer(data: DataConfig, threads: int) -> Trainer:
 def main(
     pipe: "connection.Connection[Any, Any]",
     trainer: str,
-    data: DataConfig,
+    data: Data,
     threads: int,
     log: str,
     gpu: str | None,
@@ -84,7 +96,7 @@ def main(
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    _leave_with_the_coordinator()
+    leave_with_the_coordinator()
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
         signal.signal(number, signal.SIG_IGN)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -96,12 +108,12 @@ def main(
     except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
         pipe.send(Broken(traceback.format_exc()))
         return
-    if require_gpu and worker.about["device"] == "cpu":
-        pipe.send(Broken(f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}"))
+    if require_gpu and (refusal := lacks_gpu(worker)) is not None:
+        pipe.send(refusal)
         return
     while (task := pipe.recv()) is not None:
         pipe.send(Started(task.number, worker.about))
-        pipe.send(_run(task, worker, pipe))
+        pipe.send(run_task(task, worker, pipe))
 
 
 def sees_no_gpu(about: Mapping[str, str]) -> str:
@@ -114,7 +126,26 @@ def sees_no_gpu(about: Mapping[str, str]) -> str:
     )
 
 
-def _run(task: Task, worker: Trainer, pipe: "connection.Connection[Any, Any]") -> Event:
+def lacks_gpu(worker: Trainer) -> Broken | None:
+    """What a worker says that is to train on a GPU and has none."""
+    if worker.about["device"] != "cpu":
+        return None
+    return Broken(f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}")
+
+
+class Line(Protocol):
+    """What a worker and its coordinator talk through."""
+
+    def send(self, obj: Any, /) -> None:
+        """Say something."""
+
+    def recv(self) -> Any:
+        """Hear something, as soon as it is said."""
+
+
+def run_task(task: Task, worker: Trainer, pipe: Line) -> Event:
+    """Train, telling of each epoch; the event that ends the trial."""
+
     def on_epoch(epoch: EpochMetrics) -> bool:
         pipe.send(Epoch(task.number, epoch))
         prune: bool = pipe.recv()
@@ -135,7 +166,7 @@ def _run(task: Task, worker: Trainer, pipe: "connection.Connection[Any, Any]") -
         return Failed(task.number, reason, traceback.format_exc())
 
 
-def _leave_with_the_coordinator() -> None:
+def leave_with_the_coordinator() -> None:
     """End this process at once when its parent ends, however it ends and whatever runs here."""
     parent = parent_process()
     if parent is None:

@@ -1,9 +1,10 @@
 """Fixtures that the tests of every room share."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline.config import RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import limit_threads
 from pipeline.train import run_config as read_run_config
+from tests.postgres import Postgres, running
 
 limit_threads(1)  # before any test imports Keras: results repeat at one number of threads
 
@@ -49,6 +51,15 @@ def mnist_path() -> Path:
     return Path(path).absolute()
 
 
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """A command takes signals its own way to the end of its process; this process goes on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder of the test's own, with nothing configured from outside."""
@@ -73,3 +84,26 @@ def run_python() -> RunPython:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that runs. A test that stops it starts it again."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server_template(postgres: Postgres) -> str:
+    """A database on the server with empty trial tables, to be copied."""
+    from search.storage import open_storage
+
+    url = postgres.database()
+    open_storage(url).engine.dispose()
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def server_url(postgres: Postgres, server_template: str) -> str:
+    """A trial table of the test's own on the server."""
+    return postgres.database(server_template)

@@ -1,19 +1,102 @@
-"""The README's commands are real: each composes, and those that are quick are run as they stand."""
+"""The commands in the README and at the head of every file in conf/ are real.
 
+Each passes the door that its module has, and those that are quick are run as they stand.
+"""
+
+import os
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.compose import compose
+from pipeline.config import TrackingConfig, validated
+from pipeline.forest import ForestConfig
+from pipeline.train import run_config
+from search.config import StorageConfig, read
+from search.cron import check
+from search.export import ExportConfig, spelled_out
+from search.networks import chosen
+from search.schedule import ScheduleConfig
 from tests.conftest import RunPython
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
 OWN_ARGUMENTS = ("pipeline.predict",)  # no configuration: a model and images
+CONF = ROOT / "conf"
+
+
+def commands_of(file: Path) -> list[str]:
+    """The commands in the comments of `file`, those over several lines as one."""
+    comments = [line[1:] for line in file.read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(comments).replace("\\\n", " ")
+    return re.findall(r"^ +(python -m .+)$", text, flags=re.MULTILINE)
+
+
+IN_CONF = {
+    f"{file.relative_to(CONF)}: {command}": command
+    for file in sorted(CONF.rglob("*.yaml"))
+    for command in commands_of(file)
+}
+
+
+def a_study(values: dict[str, Any]) -> None:
+    read(values, str)
+
+
+def a_run(values: dict[str, Any]) -> None:
+    run_config(values)
+    validated(TrackingConfig, values["tracking"], "tracking")
+
+
+def the_networks(values: dict[str, Any]) -> None:
+    networks, forest = chosen(values)
+    assert networks or forest
+    validated(ForestConfig, values["forest"], "forest")
+
+
+def a_schedule(values: dict[str, Any]) -> None:
+    a_study(values)
+    check(values["cron"])
+    validated(ScheduleConfig, values["schedule"], "schedule")
+
+
+def a_named_study(values: dict[str, Any]) -> None:
+    assert values["study"]["name"]
+    validated(TrackingConfig, values["tracking"], "tracking")
+    validated(StorageConfig, values["storage"], "storage")
+
+
+def an_export(values: dict[str, Any]) -> None:
+    a_named_study(values)
+    validated(ExportConfig, values["export"], "export")
+
+
+DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "pipeline.train": a_run,
+    "search.optimize": a_study,
+    "search.replicate": the_networks,
+    "search.schedule": a_schedule,
+    "search.export": an_export,
+    "search.report": a_named_study,
+    "search.publish": a_named_study,
+}
+"""What each command checks before it does anything."""
+
+
+def assert_is_let_in(command: str) -> None:
+    _, _, module, *words = shlex.split(os.path.expandvars(command))
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+    if module in OWN_ARGUMENTS or "--help" in words:
+        return
+    if module == "search.export":
+        words = spelled_out(words)
+    DOORS[module](compose(words))
 
 
 def test_the_first_commands_are_the_two_that_matter() -> None:
@@ -28,11 +111,19 @@ def test_a_make_command_has_a_target_that_help_lists(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python ")])
-def test_a_python_command_composes(command: str) -> None:
-    _, _, module, *words = shlex.split(command)
-    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
-    if module not in OWN_ARGUMENTS and "--help" not in words:
-        compose(words)
+def test_a_python_command_passes_the_door(command: str) -> None:
+    assert_is_let_in(command)
+
+
+@pytest.mark.parametrize("command", IN_CONF.values(), ids=IN_CONF)
+def test_a_command_in_conf_passes_the_door(command: str) -> None:
+    assert_is_let_in(command)
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_file_in_conf_opens_with_a_command(file: Path) -> None:
+    head = file.read_text().partition("\n\n")[0]
+    assert "#   python -m " in head
 
 
 @pytest.mark.slow

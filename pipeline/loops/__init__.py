@@ -5,9 +5,9 @@ from collections import OrderedDict
 import keras
 
 from pipeline.config import RunConfig
-from pipeline.loops.base import Loop, Scores
+from pipeline.loops.base import Loop, Predictions, Scores
 
-__all__ = ["Loop", "Scores", "loop_for"]
+__all__ = ["Loop", "Predictions", "Scores", "loop_for"]
 
 _KEPT = 4
 _compiled: OrderedDict[object, Loop] = OrderedDict()

@@ -1,8 +1,9 @@
 """What a training loop is: a network with its optimizer, moved on by whole epochs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,37 +41,66 @@ class Scores:
     accuracy: float
 
 
-class Loop(Protocol):
+@dataclass(frozen=True)
+class Predictions:
+    """What a network makes of N rows: their scores, and N x classes probabilities."""
+
+    scores: Scores
+    probabilities: NDArray[np.float32]
+
+
+class Loop(ABC):
     """Trains one network at a time; `begin` starts the next one.
 
     `name` says which way it goes, for the record: the backend's, or `keras` for `model.fit`.
     """
 
     name: str
+    _model: keras.Model
+    _optimizer: keras.optimizers.Optimizer
 
+    @abstractmethod
     def begin(self, run: RunConfig, model: keras.Model) -> None:
         """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer."""
 
+    @abstractmethod
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         """Train on `rows` in batches along `order`, a permutation; mean scores on the way."""
 
+    @abstractmethod
     def evaluate(self, rows: Arrays) -> Scores:
         """Scores of the present weights on `rows`."""
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        """N x classes: what the present weights make of N `rows`."""
+    @abstractmethod
+    def predict(self, rows: Arrays) -> Predictions:
+        """The same scores, with the probabilities that they are of."""
 
     def weights(self) -> Weights:
         """A copy of the trainable weights."""
+        return copies(self._model.trainable_variables)
 
     def load_weights(self, weights: Weights) -> None:
         """Put `weights` in place."""
+        assign(self._model.trainable_variables, weights)
 
     def state(self) -> Weights:
         """A copy of all that the next epoch depends on: weights, dropout seeds, optimizer."""
+        return copies(self._state_variables())
 
     def load_state(self, state: Weights) -> None:
         """Go on from `state`."""
+        assign(self._state_variables(), state)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [
+            *self._model.trainable_variables,
+            *self._seeds(self._model),
+            *self._optimizer.variables,
+        ]
+
+    @staticmethod
+    def _seeds(model: keras.Model) -> list[keras.Variable]:
+        return list(model.non_trainable_variables)  # an MLP has no others
 
 
 def make_loss(run: RunConfig) -> keras.losses.Loss:
@@ -89,7 +119,7 @@ def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
     return optimizer(**settings)
 
 
-class CompiledLoop:
+class CompiledLoop(Loop):
     """What the compiled loops share: one network whose settings can be turned between runs."""
 
     def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
@@ -109,29 +139,6 @@ class CompiledLoop:
         # Also where it is Keras's default: another run of this shape may have set another.
         self._optimizer.learning_rate.assign(make_optimizer(run).learning_rate)
 
-    def weights(self) -> Weights:
-        return copies(self._model.trainable_variables)
-
-    def load_weights(self, weights: Weights) -> None:
-        assign(self._model.trainable_variables, weights)
-
-    def state(self) -> Weights:
-        return copies(self._state_variables())
-
-    def load_state(self, state: Weights) -> None:
-        assign(self._state_variables(), state)
-
-    def _state_variables(self) -> list[keras.Variable]:
-        return [
-            *self._model.trainable_variables,
-            *self._seeds(self._model),
-            *self._optimizer.variables,
-        ]
-
-    @staticmethod
-    def _seeds(model: keras.Model) -> list[keras.Variable]:
-        return list(model.non_trainable_variables)  # an MLP has no others
-
 
 _on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}
 
@@ -147,15 +154,6 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             put(rows.targets),
         )  # rows: keeps the address taken
     return _on_device[key][1:]
-
-
-def probabilities(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
-    """What `model` makes of `inputs`, once through: for that, tracing it would cost more than it saves."""
-    parts = [
-        keras.ops.convert_to_numpy(model(inputs[start : start + EVALUATION_ROWS], training=False))
-        for start in range(0, len(inputs), EVALUATION_ROWS)
-    ]
-    return np.concatenate(parts)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays
-from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device, probabilities
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Predictions, Scores, on_device
 
 
 class JaxLoop(CompiledLoop):
@@ -34,11 +34,17 @@ class JaxLoop(CompiledLoop):
         return _scores(scores)
 
     def evaluate(self, rows: Arrays) -> Scores:
-        weights = [variable.value for variable in self._model.trainable_variables]
-        return _scores(self._score(weights, self._knob_values(), *on_device(rows, jnp.asarray)))
+        return self._predict(rows)[0]
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        return probabilities(self._model, on_device(rows, jnp.asarray)[0])
+    def predict(self, rows: Arrays) -> Predictions:
+        scores, probabilities = self._predict(rows)
+        return Predictions(scores, np.asarray(probabilities))
+
+    def _predict(self, rows: Arrays) -> tuple[Scores, jax.Array]:
+        weights = [variable.value for variable in self._model.trainable_variables]
+        data = on_device(rows, jnp.asarray)
+        *scores, probabilities = self._score(weights, self._knob_values(), *data)
+        return _scores(scores), probabilities
 
     def _knob_values(self) -> list[jax.Array]:
         return [knob.value for knob in self._knobs.variables]
@@ -83,7 +89,7 @@ class JaxLoop(CompiledLoop):
         mapping = [*zip(self._model.trainable_variables, weights, strict=True)]
         mapping += self._turned(knobs)
         rows = inputs.shape[0]
-        loss, hits = 0.0, 0
+        loss, hits, parts = 0.0, 0, []
         for start in range(0, rows, EVALUATION_ROWS):
             labels = targets[start : start + EVALUATION_ROWS]
             with keras.StatelessScope(state_mapping=mapping):
@@ -91,7 +97,8 @@ class JaxLoop(CompiledLoop):
                 penalty = sum(self._model.losses)
             loss += (self._loss(labels, probabilities) + penalty) * len(labels)
             hits += _hits(labels, probabilities)
-        return loss / rows, hits / rows
+            parts.append(probabilities)
+        return loss / rows, hits / rows, jnp.concatenate(parts)
 
     def _turned(self, knobs: Any) -> list[tuple[keras.Variable, Any]]:
         return list(zip(self._knobs.variables, knobs, strict=True))

@@ -8,17 +8,15 @@ from pipeline.config import RunConfig
 from pipeline.data import Arrays
 from pipeline.loops.base import (
     EVALUATION_ROWS,
+    Loop,
+    Predictions,
     Scores,
-    assign,
-    copies,
     make_loss,
     make_optimizer,
-    probabilities,
 )
-from pipeline.result import Weights
 
 
-class PlainLoop:
+class PlainLoop(Loop):
     """`model.fit` over rows that are put in order beforehand, so that every loop sees the same batches."""
 
     name = "keras"
@@ -29,6 +27,7 @@ class PlainLoop:
         optimizer = make_optimizer(run)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer, make_loss(run), metrics=["categorical_accuracy"])
+        self._optimizer = model.optimizer
 
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         history = self._model.fit(
@@ -46,25 +45,6 @@ class PlainLoop:
         )
         return Scores(scores["loss"], scores["categorical_accuracy"])
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        return probabilities(self._model, rows.inputs)
-
-    def weights(self) -> Weights:
-        return copies(self._model.trainable_variables)
-
-    def load_weights(self, weights: Weights) -> None:
-        assign(self._model.trainable_variables, weights)
-
-    def state(self) -> Weights:
-        return copies(self._state_variables())
-
-    def load_state(self, state: Weights) -> None:
-        assign(self._state_variables(), state)
-
-    def _state_variables(self) -> list[keras.Variable]:
-        model = self._model
-        return [
-            *model.trainable_variables,
-            *model.non_trainable_variables,
-            *model.optimizer.variables,
-        ]
+    def predict(self, rows: Arrays) -> Predictions:
+        probabilities = self._model.predict(rows.inputs, batch_size=EVALUATION_ROWS, verbose=0)
+        return Predictions(self.evaluate(rows), probabilities)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays
-from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Scores, on_device, probabilities
+from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Predictions, Scores, on_device
 
 _FUSED_FROM = 300_000
 """Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
@@ -24,16 +24,23 @@ class TensorFlowLoop(CompiledLoop):
         fused = self._model.count_params() >= _FUSED_FROM
         self._update = tf.function(self._apply, jit_compile=True) if fused else self._apply
         self._epoch = tf.function(self._run_epoch)
-        self._score = tf.function(self._run_scores)
+        # One trace for any number of rows: validation and test rows differ in it.
+        rows = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None, classes])]
+        self._score = tf.function(self._run_scores, input_signature=rows)
 
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         return _scores(self._epoch(*on_device(rows, tf.constant), tf.constant(order)))
 
     def evaluate(self, rows: Arrays) -> Scores:
-        return _scores(self._score(*on_device(rows, tf.constant)))
+        return self._predict(rows)[0]
 
-    def probabilities(self, rows: Arrays) -> NDArray[np.float32]:
-        return probabilities(self._model, on_device(rows, tf.constant)[0])
+    def predict(self, rows: Arrays) -> Predictions:
+        scores, probabilities = self._predict(rows)
+        return Predictions(scores, probabilities.numpy())
+
+    def _predict(self, rows: Arrays) -> tuple[Scores, tf.Tensor]:
+        *scores, probabilities = self._score(*on_device(rows, tf.constant))
+        return _scores(scores), probabilities
 
     def _run_epoch(self, inputs: tf.Tensor, targets: tf.Tensor, order: tf.Tensor) -> Any:
         rows, size = inputs.shape[0], self._batch_size
@@ -66,15 +73,18 @@ class TensorFlowLoop(CompiledLoop):
         self._optimizer.apply(gradients, self._model.trainable_variables)
 
     def _run_scores(self, inputs: tf.Tensor, targets: tf.Tensor) -> Any:
-        rows = inputs.shape[0]
+        rows = tf.shape(inputs)[0]
         loss = tf.zeros(())
         hits = tf.zeros((), tf.int32)
-        for start in range(0, rows, EVALUATION_ROWS):
+        parts = tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False)
+        for start in tf.range(0, rows, EVALUATION_ROWS):
             labels = targets[start : start + EVALUATION_ROWS]
             probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
-            loss += self._total_loss(labels, probabilities) * labels.shape[0]
+            share = tf.cast(tf.shape(labels)[0] / rows, tf.float32)
+            loss += self._total_loss(labels, probabilities) * share
             hits += _hits(labels, probabilities)
-        return loss / rows, hits / rows
+            parts = parts.write(start // EVALUATION_ROWS, probabilities)
+        return loss, hits / rows, parts.concat()
 
     def _total_loss(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
         return self._loss(labels, probabilities) + sum(self._model.losses)

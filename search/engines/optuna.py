@@ -24,6 +24,10 @@ _SEQUENCES = (optuna.samplers.GridSampler, optuna.samplers.QMCSampler)
 """Samplers whose seed names one sequence of trials, so that it must stay the same all along."""
 
 
+_SHARED = ("_search_space", "_group_decomposed_search_space")
+"""Where Optuna's samplers remember which parameters all trials have, lest they read every trial again."""
+
+
 class GridSampler(optuna.samplers.GridSampler):
     """Optuna's grid, without its call of `Study.stop`, which only works inside `Study.optimize`."""
 
@@ -53,9 +57,14 @@ class OptunaEngine:
         entries: Sequence[Entry],
     ) -> None:
         self._storage = optuna.storages.InMemoryStorage()
+        sampler = make_sampler(seed=seed)
         # The name is the study's own: Hyperband assigns brackets by it.
         self._study = optuna.create_study(
-            study_name=name, storage=self._storage, direction=direction, pruner=pruner
+            study_name=name,
+            storage=self._storage,
+            direction=direction,
+            sampler=sampler,
+            pruner=pruner,
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._metric = metric
@@ -63,13 +72,15 @@ class OptunaEngine:
         self._distributions = distributions(space)
         self._make_sampler = make_sampler
         self._seed = seed
-        self._is_sequence = isinstance(make_sampler(seed=seed), _SEQUENCES)
+        self._is_sequence = isinstance(sampler, _SEQUENCES)
+        self._shared = {name: vars(sampler)[name] for name in _SHARED if name in vars(sampler)}
         for entry in entries:
             self._replay(entry)
 
     def ask(self) -> Suggestion:
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
+        vars(self._study.sampler).update(self._shared)
         asked = self._study.ask()
         for path, distribution in self._distributions.items():
             if self._space.is_active(path, asked.params):

@@ -1,27 +1,25 @@
 """What the coordinator and a launcher say to each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
-from pipeline.config import RunConfig, Section
+from pipeline.config import RunConfig, Section, validated
+from pipeline.errors import ConfigError
 from pipeline.result import EpochMetrics, RunResult, State, Weights
 
 
 class LauncherConfig(Section):
-    """Where and how many workers run.
+    """How trials run, wherever their workers are.
 
-    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
-    `require_gpu`: refuse to train on a CPU.
-    `trials_per_worker`: after them a fresh process takes over. `trial_seconds`: deadline of a trial
-    from its start. `attempts`: workers that may die of one trial. `grace_seconds`: what running
-    trials get after SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
+    `threads_per_worker`: CPU threads. `require_gpu`: refuse to train on a CPU. `trials_per_worker`:
+    after them a fresh process takes over. `trial_seconds`: deadline of a trial from its start.
+    `attempts`: workers that may die of one trial. `grace_seconds`: what running trials get after
+    SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
     """
 
-    name: Literal["local"]
-    workers: Annotated[int, Field(ge=1)] | None
-    workers_per_gpu: Annotated[int, Field(ge=1)]
     require_gpu: bool
     threads_per_worker: Annotated[int, Field(ge=1)]
     trials_per_worker: Annotated[int, Field(ge=1)]
@@ -29,6 +27,44 @@ class LauncherConfig(Section):
     attempts: Annotated[int, Field(ge=1)]
     grace_seconds: Annotated[float, Field(ge=0)]
     trainer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+
+
+class LocalConfig(LauncherConfig):
+    """Workers on this machine.
+
+    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
+    """
+
+    name: Literal["local"]
+    workers: Annotated[int, Field(ge=1)] | None
+    workers_per_gpu: Annotated[int, Field(ge=1)]
+
+
+class RayConfig(LauncherConfig):
+    """Workers on a Ray cluster.
+
+    `workers`: None is one per CPU core of this machine, and only for a cluster of the launch's own.
+    `address`: `host:port` on a node of the cluster, `ray://host:port` from elsewhere; None is the one
+    that RAY_ADDRESS names, or else a cluster on this machine that ends with the launch. `num_cpus`,
+    `num_gpus`: what a worker takes of a node. `start_seconds`: how long the cluster may be without
+    any worker before the launch ends.
+    """
+
+    name: Literal["ray"]
+    workers: Annotated[int, Field(ge=1)] | None
+    address: Annotated[str, Field(pattern=r"^(ray://)?[^\s:/]+:\d+$")] | None
+    num_cpus: Annotated[float, Field(ge=0)]
+    num_gpus: Annotated[float, Field(ge=0)]
+    start_seconds: Annotated[float, Field(gt=0)]
+
+
+def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
+    """The settings of the launcher that `values` names. Raises ConfigError."""
+    if values["name"] == "local":
+        return validated(LocalConfig, values, "launcher")
+    if values["name"] == "ray":
+        return validated(RayConfig, values, "launcher")
+    raise ConfigError(f"launcher.name: expected 'local' or 'ray', got {values['name']}")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from search.launchers.base import (
     Event,
     Failed,
     Finished,
-    LauncherConfig,
+    LocalConfig,
     Lost,
     OutOfMemory,
     Started,
     Task,
 )
+from search.stopping import signals_held
 from search.system import GpuMeter
 
 _LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
@@ -49,7 +50,7 @@ class LocalLauncher:
 
     def __init__(
         self,
-        config: LauncherConfig,
+        config: LocalConfig,
         data: DataConfig,
         workers: int,
         gpus: Sequence[Gpu] = (),
@@ -155,7 +156,7 @@ class LocalLauncher:
             args=(
                 theirs,
                 self._config.trainer,
-                self._data,
+                worker.Data(self._data),
                 self._config.threads_per_worker,
                 str(log),
                 self._gpus[self._gpu(slot)].index if self._gpus else None,
@@ -164,7 +165,7 @@ class LocalLauncher:
             name=f"plumbline-worker-{self._spawned}",
             daemon=True,
         )
-        with _signals_held():
+        with signals_held():
             process.start()
         theirs.close()  # so that the pipe ends when the worker does
         started = _Worker(slot, process, ours, log)
@@ -248,24 +249,6 @@ class LocalLauncher:
         each.log.unlink(missing_ok=True)
         self._workers.remove(each)
         each.deadline = float("inf")  # its trial is told of once, dead and late as it may be
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
-
-    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
-    handle: its workers, which may still be starting, have trials to finish.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it lets them through again while it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(exitcode: int | None) -> str:

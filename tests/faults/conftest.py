@@ -4,11 +4,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.server import Proxy, healthy
-from tests.faults.world import Driver, World
+from tests.faults.world import Driver, World, outcomes
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +92,21 @@ def served(world: World, tracking_server: tuple[int, Path], tmp_path: Path) -> I
     world.overrides += [f"study.name={world.name}", f"tracking.uri={proxy.uri}"]
     yield Served(world, proxy, folder)
     proxy.down()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """`undisturbed(overrides)`: what a study ends with that runs through on one worker."""
+    known: dict[tuple[str, ...], Any] = {}
+
+    def run(overrides: list[str], target: int) -> Any:
+        key = (*overrides, f"study.trials={target}", "launcher.workers=1", "tracking=none")
+        if key not in known:
+            world = World(driver, tmp_path_factory.mktemp("undisturbed"))
+            world.overrides = list(key)
+            world.epoch_seconds = 0.0
+            assert world.run().status == 0
+            known[key] = outcomes(world.entries())
+        return known[key]
+
+    return run

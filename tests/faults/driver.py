@@ -45,6 +45,7 @@ PRELOADED = (
     "search.trials",
     "search.weights",
     "sklearn.datasets",
+    "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 )
 

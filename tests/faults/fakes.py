@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
 from pipeline.result import (
     DivergedError,
     EpochMetrics,
@@ -26,7 +26,7 @@ from pipeline.result import (
     Stop,
     Weights,
 )
-from search.worker import Trainer
+from search.worker import Data, Trainer
 
 FAULTS = "PLUMBLINE_FAULTS"
 SECONDS = "PLUMBLINE_EPOCH_SECONDS"
@@ -61,7 +61,7 @@ def happened(folder: Path, name: str) -> int:
     return len(list(folder.glob(f"{name}.met-*")))
 
 
-def make_trainer(_: DataConfig, threads: int) -> Trainer:
+def make_trainer(_: Data, threads: int) -> Trainer:
     """Like `search.worker.keras_trainer`."""
     _meet_faults({"import", "die"}, {}, epoch=1)
     return Trainer(_train, {"device": "fake", "threads": str(threads)})

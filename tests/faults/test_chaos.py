@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,24 +66,6 @@ PUBLISHING_POINTS = [
 
 def kill(point: str, when: str = "before", nth: int = 1) -> list[dict[str, Any]]:
     return [{"point": point, "when": when, "nth": nth, "does": "kill"}]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`undisturbed(overrides)`: what a study ends with that runs through on one worker."""
-    known: dict[tuple[str, ...], Any] = {}
-
-    def run(overrides: list[str], target: int) -> Any:
-        key = (*overrides, f"study.trials={target}", "launcher.workers=1", "tracking=none")
-        if key not in known:
-            world = World(driver, tmp_path_factory.mktemp("undisturbed"))
-            world.overrides = list(key)
-            world.epoch_seconds = 0.0
-            assert world.run().status == 0
-            known[key] = outcomes(world.entries())
-        return known[key]
-
-    return run
 
 
 SEQUENTIAL = ["sampler=tpe", "sampler.n_startup_trials=5", "pruner=median", "launcher.workers=1"]
@@ -161,8 +144,17 @@ def test_killed_at_every_step_of_publishing_each_trial_is_tracked_once(
     )
 
 
-def chaos(world: World, target: int, rounds: int, seed: int) -> None:
-    """Kill the coordinator or workers at random moments, `rounds` times, then let the study end."""
+def chaos(
+    world: World,
+    target: int,
+    rounds: int,
+    seed: int,
+    also: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Kill the coordinator or workers at random moments, `rounds` times, then let the study end.
+
+    `also`: what else happens in a round, before the kill.
+    """
     rng = random.Random(seed)
     killed = 0
     while killed < rounds:
@@ -177,6 +169,7 @@ def chaos(world: World, target: int, rounds: int, seed: int) -> None:
         assert not launch.ended.wait(rng.uniform(0, 0.1)), (
             f"the study was over after {killed} kills:\n{launch.output}"
         )
+        also(killed)
         if victim != "coordinator" and (workers := world.workers()):
             _kill(rng.choice(workers))
         if victim == "worker":

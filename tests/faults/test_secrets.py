@@ -42,11 +42,23 @@ def test_a_password_of_the_tracking_server_is_told_to_nobody(served: Served, up:
 @pytest.mark.parametrize(
     "password", [SECRET, f"{SECRET}@x", f"a@{SECRET}", f"a:{SECRET}", f"a@b:{SECRET}@c"]
 )
+@pytest.mark.parametrize("where", ["storage.url='{}'", "storage.url={}", "tracking.uri='{}'"])
+@pytest.mark.parametrize("character", "@/#?: '{")
+def test_a_password_that_is_not_encoded_is_refused_and_no_part_of_it_shown(
+    world: World, where: str, character: str
+) -> None:
+    """Be it by Hydra, which can't read all of them."""
+    url = f"postgresql+psycopg://ann:{SECRET}{character}{SECRET}@127.0.0.1:1/db"
+    launch = world.run(where.format(url), "tracking=mlflow")
+    assert launch.status == 2, launch.output
+    assert_nowhere(world.folder, launch)
+
+
 @pytest.mark.parametrize("module", ["search.optimize", "search.publish"])
 def test_a_password_of_a_database_server_is_told_to_nobody(
     world: World, password: str, module: str
 ) -> None:
-    """No driver for it is installed, or it is not there: an error either way."""
+    """Nothing listens there, or the URL is refused: an error either way."""
     launch = world.run(f"storage.url='postgresql://ann:{password}@127.0.0.1:1/db'", module=module)
     assert launch.status in {2, 69}, launch.output
     assert "Traceback" not in launch.output
@@ -55,7 +67,7 @@ def test_a_password_of_a_database_server_is_told_to_nobody(
 
 
 def test_a_database_server_that_can_not_be_reached_is_an_error_of_its_own(world: World) -> None:
-    refuse = {"point": "search.lock:check_server", "when": "before", "nth": 1, "does": "refuse"}
+    refuse = {"point": "search.server:check_server", "when": "before", "nth": 1, "does": "refuse"}
     launch = world.run(
         f"storage.url=postgresql+psycopg://ann:{SECRET}@127.0.0.1/db", faults=[refuse]
     )

@@ -93,18 +93,36 @@ def test_a_signal_after_the_last_trial_began_still_meets_the_target(world: World
     world.assert_whole(2)
 
 
-@pytest.mark.slow  # a Ctrl-C that falls into the interpreter's last moment may still show a traceback
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_workers_start_is_heard(world: World, number: signal.Signals) -> None:
+    """By the coordinator alone: no worker shows a traceback of its start."""
     cause = world.fault("hang", epoch=1)
     launch = world.start(f"study.trials={TARGET}", "launcher.grace_seconds=0")
-    eventually(lambda: "trials done" in launch.stdout)
+    eventually(world.workers)
     launch.signal_all(number)
     if number == signal.SIGINT:
         eventually(lambda: "Finishing" in launch.stdout)
         launch.signal_all(number)
     assert launch.wait() == 75, launch.output
     assert "Traceback" not in launch.output
+    cause.unlink()
+    assert_resumable(world)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("begun", [False, True], ids=["while it starts", "while it trains"])
+def test_a_signal_again_and_again_to_the_last_moment_of_the_process_ends_it_once(
+    world: World, number: signal.Signals, begun: bool
+) -> None:
+    """It says 75 however many signals come while it ends, and no process shows a traceback."""
+    cause = world.fault("hang", epoch=2)
+    launch = world.start(f"study.trials={TARGET}", "launcher.grace_seconds=0")
+    eventually(lambda: world.happened() >= 2 if begun else world.workers())
+    while not launch.ended.wait(0.001):
+        launch.signal_all(number)
+    assert launch.wait() == 75, launch.output
+    assert "Traceback" not in launch.output
+    eventually(lambda: not world.workers(), within=10)
     cause.unlink()
     assert_resumable(world)
 

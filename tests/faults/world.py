@@ -19,6 +19,7 @@ from search.study import Entry
 from search.trials import TrialTable
 from tests.faults import fakes
 from tests.faults.fakes import Fault
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 LONG = 240.0  # seconds: a bound, never a pace
@@ -163,6 +164,7 @@ class World:
         self.name = "smoke"
         self.epoch_seconds = 0.002
         self.env: dict[str, str] = {}
+        self.settings: dict[str, Any] = {}
         self._launches: list[Launch] = []
         self._environment = f"{fakes.FAULTS}={self.faults}".encode()
 
@@ -175,11 +177,7 @@ class World:
     ) -> Launch:
         """Launch the study, with more `overrides`. `faults`, `settings`: see the driver."""
         argv = [*(self.overrides if module == "search.optimize" else []), *overrides]
-        env = {
-            fakes.FAULTS: str(self.faults),
-            fakes.SECONDS: str(self.epoch_seconds),
-            **self.env,
-        }
+        env = {**self.environment, **self.env}
         launch = self._driver.start(
             self.folder,
             module,
@@ -189,11 +187,17 @@ class World:
             settings={
                 "search.watcher._PUBLISH_SECONDS": 5.0,
                 "pipeline.train._INTERVAL_SECONDS": 0.5,
+                **self.settings,
                 **(settings or {}),
             },
         )
         self._launches.append(launch)
         return launch
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the trainer reads, wherever it runs."""
+        return {fakes.FAULTS: str(self.faults), fakes.SECONDS: str(self.epoch_seconds)}
 
     def close(self) -> None:
         """Stop what still runs."""
@@ -237,8 +241,13 @@ class World:
         (row,) = self.rows(f"SELECT COUNT(*) FROM trials WHERE state = '{state}'") or [(0,)]
         return int(row[0])
 
+    @property
+    def url(self) -> str:
+        """Of the trial table."""
+        return f"sqlite:///{self.database}"
+
     def table(self, name: str | None = None) -> TrialTable:
-        return TrialTable.load(f"sqlite:///{self.database}", name or self.name)
+        return TrialTable.load(self.url, name or self.name)
 
     def entries(self, name: str | None = None) -> list[Entry]:
         """The trials as the table has them."""
@@ -269,6 +278,29 @@ class World:
                 epochs = [epoch.epoch for epoch in entry.history]
                 assert epochs == list(range(1, len(epochs) + 1))
         eventually(lambda: not self.workers(), within=10)
+
+
+class ServerWorld(World):
+    """A folder of a user's own, with the trial table on a PostgreSQL server."""
+
+    def __init__(self, driver: Driver, base: Path, server: Postgres, url: str) -> None:
+        super().__init__(driver, base)
+        self.server = server
+        self._url = url
+        self.settings["search.server.LOCKED_SECONDS"] = LONG  # a busy machine restarts it slowly
+        self.overrides += [f"storage.url='{url}'"]
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def rows(self, sql: str) -> list[Any]:
+        import psycopg
+
+        try:
+            return self.server.execute(sql, self._url)
+        except psycopg.errors.UndefinedTable:
+            return []
 
 
 def outcomes(entries: list[Entry]) -> dict[int, tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 The laws hold on every backend; `test_loops_jax` runs this file again on JAX.
 """
 
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays, Dataset
-from pipeline.loops import base, loop_for
+from pipeline.loops import base, loop_for, plain
 from pipeline.loops.plain import PlainLoop
 from pipeline.model import build
 from pipeline.result import EpochMetrics, Weights
@@ -302,3 +303,25 @@ def test_data_with_other_labels_are_other_data(monkeypatch: pytest.MonkeyPatch) 
     one, other = (Arrays(inputs, np.full((4, 2), n, np.float32)) for n in (1, 2))
     for rows in (one, other, one):
         assert base.on_device(rows, np.copy)[1].sum() == rows.targets.sum()
+
+
+@pytest.mark.parametrize("name", ["auto", "keras"])
+def test_predictions_are_the_networks_and_have_the_scores_that_evaluate_gives(
+    run_config: MakeRunConfig, rows: Arrays, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (base, plain, sys.modules.get(f"pipeline.loops.{BACKEND}")):
+        if module is not None:
+            monkeypatch.setattr(
+                module, "EVALUATION_ROWS", 30
+            )  # the rest is 10: parts are put together
+    monkeypatch.setattr("pipeline.loops._compiled", OrderedDict())
+    run = run_config(*KNOBS, f"train.loop={name}")
+    keras.utils.set_random_seed(0)
+    model = build(run.model, (8, 8), 10)
+    loop = loop_for(run, (8, 8), 10)
+    loop.begin(run, model)
+    found = loop.predict(rows)
+    assert found.scores == loop.evaluate(rows)
+    expected = np.asarray(keras.ops.convert_to_numpy(model(rows.inputs)))
+    assert found.probabilities.shape == (100, 10)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-5, atol=1e-7)

@@ -3,11 +3,11 @@
 import getpass
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from pipeline.record import Point, environment_tags, epoch_points, final_points
+from pipeline.record import Point, environment_tags, epoch_points, final_points, final_texts
 from pipeline.result import EpochMetrics, RunResult
 
 HISTORY = (
@@ -61,7 +61,30 @@ def test_final_points_are_the_objective_test_metrics_timings_and_size() -> None:
 
 
 def test_a_result_survives_json() -> None:
-    assert RunResult.from_json(json.loads(json.dumps(asdict(RESULT)))) == RESULT
+    whole = replace(RESULT, confusion=((3, 1), (0, 4)), test_confusion=((5, 0), (2, 6)))
+    for result in (RESULT, whole):
+        assert RunResult.from_json(json.loads(json.dumps(asdict(result)))) == result
+
+
+def test_a_result_written_before_there_were_matrices_is_still_read() -> None:
+    tree = json.loads(json.dumps(asdict(RESULT)))
+    for later in ("confusion", "hardest", "test_confusion"):
+        del tree[later]
+    assert RunResult.from_json(tree) == RESULT
+
+
+def test_a_run_leaves_its_summary_and_the_matrices_that_it_has() -> None:
+    whole = replace(RESULT, confusion=((3, 1), (0, 4)), test_confusion=((5, 0), (2, 6)))
+    assert final_texts(RESULT) == {"model_summary.txt": "a table"}
+    texts = final_texts(whole)
+    assert set(texts) == {"model_summary.txt", "confusion.json", "confusion_test.json"}
+    for name, rows, matrix in (
+        ("confusion.json", "validation", whole.confusion),
+        ("confusion_test.json", "test", whole.test_confusion),
+    ):
+        tree = json.loads(texts[name])
+        assert tree["of"].startswith(f"{rows} rows")
+        assert tree["matrix"] == [list(row) for row in matrix]
 
 
 def test_tags_name_the_versions_and_the_user() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from pipeline.config import RunConfig
 from pipeline.data import Dataset, Split
@@ -92,7 +93,9 @@ def test_the_weights_handed_out_are_those_that_the_test_metrics_are_of(
 ) -> None:
     loop = loop_for(run, digits.shape, digits.classes)
     loop.load_weights(outcome.weights)
-    assert evaluate(loop, digits.test_arrays) == outcome.result.test
+    tested = evaluate(loop, digits.test_arrays)
+    assert tested.metrics == outcome.result.test
+    assert tested.confusion == outcome.result.test_confusion
 
 
 def test_the_state_handed_out_is_that_of_the_last_epoch(
@@ -122,12 +125,39 @@ def test_test_metrics_are_those_of_the_network_on_the_test_set(
     loop, model = softmax
     inputs, targets = digits.test_arrays
     outputs = np.asarray(model(inputs), np.float64)
-    scores = evaluate(loop, digits.test_arrays)
-    assert set(scores) == {"test_loss", "test_accuracy"}
-    right = outputs.argmax(axis=1) == digits.test.labels
-    assert scores["test_accuracy"] == pytest.approx(right.mean())
-    loss = -np.log((outputs * targets).sum(axis=1)).mean()
-    assert scores["test_loss"] == pytest.approx(loss, rel=1e-5)
+    tested = evaluate(loop, digits.test_arrays)
+    found, truth = outputs.argmax(axis=1), digits.test.labels
+    matrix = confusion_matrix(truth, found, labels=range(digits.classes))
+    assert np.array(tested.confusion).tolist() == matrix.tolist()
+    assert tested.metrics == pytest.approx(
+        {
+            "test_loss": -np.log((outputs * targets).sum(axis=1)).mean(),
+            "test_accuracy": (found == truth).mean(),
+            "test_precision": precision_score(truth, found, average="macro", zero_division=0),
+            "test_recall": recall_score(truth, found, average="macro"),
+        },
+        rel=1e-5,
+    )
+
+
+def test_matrices_are_of_the_validation_rows_and_of_the_test_rows(
+    digits: Dataset, result: RunResult
+) -> None:
+    for matrix, labels in (
+        (result.confusion, digits.train.labels[1149:]),
+        (result.test_confusion, digits.test.labels),
+    ):
+        counts = np.bincount(labels, minlength=digits.classes)
+        assert np.array(matrix).sum(axis=1).tolist() == counts.tolist()
+
+
+def test_with_too_many_classes_to_read_no_matrix_is_kept_but_precision_and_recall_are(
+    run: RunConfig, digits: Dataset, result: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.MOST_CLASSES", digits.classes - 1)
+    other = execute(run, digits, never).result
+    assert (other.confusion, other.test_confusion, other.hardest) == ((), (), ())
+    assert other.test == result.test
 
 
 def test_scoring_changes_nothing_that_training_depends_on(

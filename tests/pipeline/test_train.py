@@ -1,5 +1,6 @@
 """The command `python -m pipeline.train`, from its arguments to its exit code and what it leaves."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_a_run_is_tracked_with_curves_data_set_and_summary(
     assert run.data.tags["data.digest"].startswith(given.dataset.digest)
     summary = Path(client.download_artifacts(run.info.run_id, "model_summary.txt")).read_text()
     assert "hidden_1" in summary
+    matrix = json.loads(
+        Path(client.download_artifacts(run.info.run_id, "confusion_test.json")).read_text()
+    )["matrix"]
+    assert sum(map(sum, matrix)) == 360
+    right = sum(matrix[label][label] for label in range(10))
+    assert right / 360 == pytest.approx(run.data.metrics["test_accuracy"])
 
 
 def test_the_test_metrics_are_logged_once_at_the_end(
@@ -109,6 +116,7 @@ def test_the_test_metrics_are_logged_once_at_the_end(
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     (point,) = client.get_metric_history(run.info.run_id, "test_accuracy")
     assert (point.step, point.timestamp) == (0, run.info.end_time)
+    assert {"test_loss", "test_precision", "test_recall"} <= set(run.data.metrics)
 
 
 def test_a_bad_configuration_exits_2_without_traceback_and_creates_nothing(

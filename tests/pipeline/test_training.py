@@ -12,7 +12,7 @@ from pipeline.config import METRICS, RunConfig
 from pipeline.data import Arrays, Dataset, validation_start
 from pipeline.loops import Scores
 from pipeline.model import build
-from pipeline.result import DivergedError, EpochMetrics, Weights
+from pipeline.result import DivergedError, EpochMetrics, State, Weights
 from pipeline.training import Trained, train
 from tests.conftest import MakeRunConfig
 
@@ -275,3 +275,12 @@ def test_pruning_stops_there_and_keeps_what_was_measured(
     found = cross_entropy(outputs(run, trained.loop.weights(), inputs), targets)
     best = trained.history[trained.best_epoch - 1].metrics
     assert found == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("epochs", [2, 1])
+def test_a_start_state_at_or_past_the_last_epoch_is_refused(
+    run_config: MakeRunConfig, digits: Dataset, epochs: int
+) -> None:
+    run = run_config(*SMALL, f"train.epochs={epochs}")
+    with pytest.raises(ValueError, match=rf"^train\.epochs: .* the 2 epochs .* got {epochs} "):
+        train(run, digits.train_arrays, never, State(2, []))

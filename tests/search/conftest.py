@@ -60,17 +60,9 @@ def study(*overrides: str, space: Mapping[str, Any] = DROPOUT, **identity: str) 
 
 def engine_of(setup: Setup, entries: Sequence[Entry]) -> OptunaEngine:
     """A new engine, made from what a table remembers, as the command makes it."""
-    objective = setup.run.objective
-    return OptunaEngine(
-        setup.study.name,
-        objective.direction,
-        objective.metric,
-        setup.space,
-        setup.make_sampler,
-        setup.sampler_seed,
-        setup.pruner,
-        entries,
-    )
+    engine = setup.make_engine(entries)
+    assert isinstance(engine, OptunaEngine)
+    return engine
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ The trainers take the place of `search.worker.keras_trainer` in real worker proc
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, RunResult, State, Stop
 from search.launchers.base import (
     Broken,
@@ -27,11 +26,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.worker import Train, Trainer
-
-PORT = "FAKE_TRAINER_PORT"
-"""Environment variable: the local port that `reporting_trainer` connects to."""
-
+from search.worker import Data, Train, Trainer
 
 HOLD = "FAKE_TRAINER_HOLD"
 """Environment variable: a folder; `hungry_trainer` waits while a trial's dropout is a file there."""
@@ -115,28 +110,33 @@ def _hang() -> NoReturn:
         signal.pause()
 
 
-def curve_trainer(_: DataConfig, threads: int) -> Trainer:
+def curve_trainer(_: Data, threads: int) -> Trainer:
     """Trains along `curve`."""
     return Trainer(_follow_curve, _about(threads))
 
 
-def hanging_trainer(_: DataConfig, threads: int) -> Trainer:
+def data_trainer(data: Data, threads: int) -> Trainer:
+    """Tells of its data and its environment, and then hangs."""
+    split = data.dataset.train if data.dataset else None
+    about = {
+        "rows": str(split and len(split)),
+        "writeable": str(split and split.features.flags.writeable),
+        "backend": os.environ.get("KERAS_BACKEND", "none"),
+    }
+    return Trainer(_one_epoch_then(_hang), _about(threads) | about)
+
+
+def hanging_trainer(_: Data, threads: int) -> Trainer:
     """Stops moving after its first epoch."""
     return Trainer(_one_epoch_then(_hang), _about(threads))
 
 
-def reporting_trainer(_: DataConfig, threads: int) -> Trainer:
-    """Hangs with a connection open to the port in `PORT`: its end is the process's end."""
-    line = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
-
-    def end() -> NoReturn:
-        line.sendall(b"here")  # from here on nothing but the end of the process closes it
-        _hang()
-
-    return Trainer(_one_epoch_then(end), _about(threads))
+def stillborn_trainer(*_: object) -> Trainer:
+    """Its process ends while it is made."""
+    os._exit(3)
 
 
-def killed_trainer(_: DataConfig, threads: int) -> Trainer:
+def killed_trainer(_: Data, threads: int) -> Trainer:
     """Is killed after its first epoch, as by the kernel when memory is short."""
 
     def end() -> NoReturn:
@@ -147,7 +147,7 @@ def killed_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def dying_trainer(_: DataConfig, threads: int) -> Trainer:
+def dying_trainer(_: Data, threads: int) -> Trainer:
     """Is killed before its first epoch."""
 
     def train(*_: object) -> Outcome:
@@ -157,7 +157,7 @@ def dying_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(train, _about(threads))
 
 
-def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
+def diverging_trainer(_: Data, threads: int) -> Trainer:
     """Its loss becomes NaN at the second epoch."""
 
     def end() -> NoReturn:
@@ -166,7 +166,7 @@ def diverging_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(_one_epoch_then(end), _about(threads))
 
 
-def raising_trainer(_: DataConfig, threads: int) -> Trainer:
+def raising_trainer(_: Data, threads: int) -> Trainer:
     """Has a bug."""
 
     def end() -> NoReturn:
@@ -179,7 +179,7 @@ class ResourceExhaustedError(Exception):
     """Named as TensorFlow's."""
 
 
-def hungry_trainer(_: DataConfig, threads: int) -> Trainer:
+def hungry_trainer(_: Data, threads: int) -> Trainer:
     """Has no memory for two epochs or more; with one epoch it waits as `HOLD` says."""
 
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
@@ -192,7 +192,7 @@ def hungry_trainer(_: DataConfig, threads: int) -> Trainer:
     return Trainer(train, {**_about(threads), "device": os.environ.get(DEVICE, "fake")})
 
 
-def cpu_trainer(_: DataConfig, threads: int) -> Trainer:
+def cpu_trainer(_: Data, threads: int) -> Trainer:
     """Sees no GPU, like a TensorFlow without CUDA."""
     about = {"device": "cpu", "backend": "tensorflow", "version.tensorflow": "2.21.0"}
     return Trainer(_follow_curve, {**_about(threads), **about})

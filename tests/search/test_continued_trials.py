@@ -12,7 +12,6 @@ from pipeline.errors import PlumblineError, StorageError
 from pipeline.record import DatasetInfo
 from pipeline.result import EpochMetrics, RunResult, State
 from search.coordinator import Coordinator
-from search.engines.keras_tuner import KerasTunerEngine
 from search.launchers.base import Event, Failed, Finished, Lost, Started, Task
 from search.records import Records
 from search.stopping import Stopper
@@ -95,10 +94,7 @@ class Launch:
         self.study = study
         self.table = TrialTable.open(f"sqlite:///{folder / 'studies.db'}", study)
         self.weights = WeightStore(folder / "weights")
-        assert setup.make_oracle is not None
-        self.engine: Any = KerasTunerEngine(
-            "maximize", setup.space, setup.make_oracle, self.table.entries()
-        )
+        self.engine: Any = setup.make_engine(self.table.entries())
 
     def run(self, target: int, launcher: Launcher) -> Coordinator:
         coordinator = Coordinator(

@@ -72,18 +72,15 @@ class Session:
 
     def restart(self) -> None:
         """The coordinator died; another one makes its engine from what is remembered."""
-        objective = self.setup.run.objective
-        assert self.setup.make_oracle is not None
         remembered = json.loads(json.dumps([entry.notes for entry in self.entries]))
-        self.engine = KerasTunerEngine(
-            objective.direction,
-            self.setup.space,
-            self.setup.make_oracle,
+        engine = self.setup.make_engine(
             [
                 dataclasses.replace(entry, notes=notes)
                 for entry, notes in zip(self.entries, remembered, strict=True)
-            ],
+            ]
         )
+        assert isinstance(engine, KerasTunerEngine)
+        self.engine = engine
 
     def ask(self) -> Entry | str:
         """The next trial, running; or what the engine said instead."""
@@ -540,6 +537,15 @@ def test_hyperband_alone_decides_the_epochs() -> None:
 def test_an_oracle_needs_its_engine() -> None:
     with pytest.raises(ConfigError, match="add engine=keras_tuner"):
         setup_of("bayesian", DROPOUT, "engine=optuna")
+
+
+@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband", "grid"])
+def test_a_studys_own_sampler_and_pruner_have_no_say(oracle: str) -> None:
+    """The space has no grid, and the pruner no such argument: Optuna would refuse both."""
+    optunas = ("sampler=grid", "pruner=asha", "+pruner.nonsense=1")
+    setup = setup_of(oracle, DROPOUT, *optunas)
+    assert isinstance(setup.make_engine(()), KerasTunerEngine)
+    assert setup.grid_size is None
 
 
 def test_the_oracle_is_named_in_tags() -> None:

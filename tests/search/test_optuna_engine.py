@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import optuna
 import pytest
 
 from pipeline.compose import CONF
@@ -45,6 +46,20 @@ class TestTpe(OptunaContract):
         params = [[entry.params for entry in session.table.entries()] for session in (told, untold)]
         assert params[0][:2] == params[1][:2]
         assert params[0][2:] != params[1][2:]
+
+    def test_the_parameters_that_trials_share_are_gathered_once(
+        self, copies: Copies, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each ask looks at the newest trials, not at all: asking stays quick in a large study."""
+        seen: list[int] = []
+        read = optuna.trial.FrozenTrial.distributions
+        noted = property(lambda trial: seen.append(trial.number) or trial._distributions, read.fset)
+        session = self.begin(copies.next())
+        for _ in range(self.trials):
+            session.trial()
+        monkeypatch.setattr(optuna.trial.FrozenTrial, "distributions", noted)
+        session.trial()
+        assert not set(seen) & set(range(self.trials - 1))
 
 
 class TestRandom(OptunaContract):

@@ -52,7 +52,8 @@ def test_a_study_leaves_its_figures_and_its_page_in_mlflow(
     assert len(found) == 4
     pictured = [name for name, files in found.items() if "hardest.png" in files]
     assert len(pictured) == 2
-    assert all({"confusion.json", "model_summary.txt"} <= files for files in found.values())
+    texts = {"confusion.json", "confusion_test.json", "model_summary.txt"}
+    assert all(texts <= files for files in found.values())
     assert len(list((workdir / "mlruns" / "weights" / "smoke").glob("*.npz"))) == 2
 
     (file,) = list(workdir.rglob("confusion.json"))[:1]

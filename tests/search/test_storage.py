@@ -55,6 +55,33 @@ def test_a_file_that_is_no_trial_table_is_refused_and_left_as_it_is(
     assert file.read_bytes() == before
 
 
+PROBE = """
+import sqlite3, sys
+
+with sqlite3.connect(sys.argv[1]) as connection:
+    connection.execute("SELECT COUNT(*) FROM trials").fetchone()
+connection.close()
+"""
+
+
+def test_looking_at_a_database_again_drops_no_lock_on_it(url: str) -> None:
+    """POSIX drops a process's locks on a file when it closes the file anywhere.
+
+    Another process then takes itself for the last one that has the database open, and removes the log
+    that is still written here.
+    """
+    file = Path(url.removeprefix("sqlite:///"))
+    storage = open_storage(url)
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT COUNT(*) FROM trials").fetchone()
+        log = file.with_name(f"{file.name}-wal")
+        before = log.stat().st_ino
+        open_storage(url).engine.dispose()
+        subprocess.run([sys.executable, "-c", PROBE, file], check=True)
+        assert log.exists()
+        assert log.stat().st_ino == before
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "no url"])
 def test_a_place_that_keeps_nothing_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"storage\.url: "):
@@ -71,8 +98,12 @@ with study_lock(sys.argv[1], "test", wait=False):
 """
 
 
-def test_a_study_is_locked_while_its_launch_lives_and_no_longer(url: str) -> None:
+@pytest.mark.parametrize("place", ["url", "server_url"])
+def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
+    request: pytest.FixtureRequest, place: str
+) -> None:
     """However it ends: here it is killed."""
+    url = request.getfixturevalue(place)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, url],
         env=environment(),

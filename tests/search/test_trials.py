@@ -23,6 +23,13 @@ SUGGESTION = Suggestion({"model.dropout": 0.1 + 0.2}, notes=NOTES)
 SPACE = study().space
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, url: str) -> str:
+    """A trial table of the test's own, of either kind."""
+    chosen: str = url if request.param == "sqlite" else request.getfixturevalue("server_url")
+    return chosen
+
+
 def asked(table: TrialTable, suggestion: Suggestion = SUGGESTION) -> Trial:
     """A trial of a study of dropout, started."""
     subject = study()
@@ -263,6 +270,7 @@ def test_a_storage_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert file.is_file()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_readers_are_not_locked_out_while_the_table_is_written(url: str) -> None:
     """SQLite's write-ahead log: a reader in the middle of its reading does not stop a writer."""
     table = opened(url)

@@ -20,19 +20,23 @@ VALUES = [0.5, 0.9, 0.7, 0.9, 0.6, 0.8, 0.95, 0.1]
 
 
 class Instant:
-    """A launcher whose trials end at once, trial n with `VALUES[n]` and weights full of n."""
+    """A launcher whose trials end at once, trial n with `VALUES[n]` and weights full of n.
 
-    def __init__(self) -> None:
+    Of several workers the one that began last ends first.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = workers
         self._tasks: deque[Task] = deque()
 
     def free(self) -> int:
-        return 0 if self._tasks else 1
+        return self._workers - len(self._tasks)
 
     def submit(self, task: Task) -> None:
         self._tasks.append(task)
 
     def poll(self, timeout: float) -> list[Event]:
-        number = self._tasks.popleft().number
+        number = self._tasks.pop().number
         result = made.result([VALUES[number]], stop="pruned" if number == 6 else "completed")
         weights = [np.full((2, 3), number), np.full(3, number)]
         return [Started(number, {}), Finished(number, result, weights)]
@@ -72,7 +76,7 @@ class Silent:
     def ended(self, entry: Entry) -> None: ...
 
 
-def run(folder: Path, target: int, keep: int = 3) -> Silent:
+def run(folder: Path, target: int, keep: int = 3, workers: int = 1) -> Silent:
     """One launch of a study up to `target` trials."""
     config = StudyConfig(name="test", question=None, trials=8, lock="fail", space={})
     study = Study(config, made.BASE, made.DROPOUT, made.DATA, {})
@@ -80,7 +84,7 @@ def run(folder: Path, target: int, keep: int = 3) -> Silent:
     store = WeightStore(folder / "weights")
     watcher = Silent(store)
     coordinator = Coordinator(
-        study, table, Steady(), Instant(), store, 3, watcher, Stopper(0, print), keep
+        study, table, Steady(), Instant(workers), store, 3, watcher, Stopper(0, print), keep
     )
     coordinator.run(target)
     return watcher
@@ -95,6 +99,14 @@ def best(count: int, numbers: int) -> set[int]:
 def test_the_weights_of_the_best_trials_are_kept_and_no_others(tmp_path: Path, keep: int) -> None:
     kept = run(tmp_path, len(VALUES), keep).kept
     assert kept == [best(keep, count) for count in range(1, len(VALUES) + 1)]
+
+
+def test_of_equal_trials_the_earlier_is_kept_though_it_ends_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads the ranking, so its weights are those that an export looks for."""
+    monkeypatch.setattr("tests.search.test_weights.VALUES", [0.9, 0.9])
+    assert run(tmp_path, 2, keep=1, workers=2).kept == [{1}, {0}]
 
 
 def test_a_pruned_trial_keeps_no_weights_however_good_it_looked(tmp_path: Path) -> None:
@@ -117,9 +129,18 @@ def test_a_launch_that_keeps_fewer_never_loses_the_best(tmp_path: Path) -> None:
 
 def test_kept_weights_are_those_that_the_trial_ended_with(tmp_path: Path) -> None:
     run(tmp_path, 4)
-    kernel, bias = WeightStore(tmp_path / "weights").load(1)
+    kernel, bias = WeightStore(tmp_path / "weights").weights(1) or ()
     np.testing.assert_array_equal(kernel, np.full((2, 3), 1))
     np.testing.assert_array_equal(bias, np.full(3, 1))
+
+
+def test_files_that_a_killed_launch_left_half_written_are_removed(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path)
+    store.save(5, [np.zeros(3)])
+    for name in ("6.partial", "6-state.partial"):
+        (tmp_path / name).write_bytes(b"PK")
+    store.keep_only([5])
+    assert [file.name for file in tmp_path.iterdir()] == ["5.npz"]
 
 
 def test_states_are_left_alone(tmp_path: Path) -> None:
@@ -131,6 +152,14 @@ def test_states_are_left_alone(tmp_path: Path) -> None:
     assert store.state(4).epoch == 2
 
 
-def test_weights_that_were_not_kept_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+def test_weights_that_were_not_kept_are_none(tmp_path: Path) -> None:
+    assert WeightStore(tmp_path).weights(7) is None
+
+
+def test_weights_that_can_not_be_read_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path)
+    store.save(7, [np.zeros(3)])
+    file = tmp_path / "7.npz"
+    file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(StorageError, match=r"7\.npz"):
-        WeightStore(tmp_path).load(7)
+        store.weights(7)

@@ -1,0 +1,214 @@
+"""How many trials a second one coordinator keeps going, on workers that are simulated.
+
+    python -m benchmarks.simulate                                        # as fast as it can
+    python -m benchmarks.simulate --workers 1000 --seconds 1 60 --trials 4000
+
+A simulated worker takes a trial up, sends its epochs and waits for the answers as a real one does, in
+real time; it only computes nothing. Coordinator, sampler, trial table, summary and screen are the real
+ones; `--tracking` adds MLflow. The rate is that of the trials that ended between the first quarter of
+the trials and the last one that was asked for: all workers have work then.
+"""
+
+import argparse
+import heapq
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from pipeline.compose import compose
+from pipeline.data import load
+from pipeline.result import EpochMetrics, Outcome, RunResult, State
+from pipeline.train import dataset_info, open_publisher
+from search.config import read
+from search.coordinator import Coordinator
+from search.launchers.base import Epoch, Event, Finished, Started, Task
+from search.progress import Progress
+from search.records import Records
+from search.stopping import Stopper
+from search.study import Study
+from search.summary import SummaryFile
+from search.trials import TrialTable
+from search.watcher import StudyWatcher
+from search.weights import WeightStore
+
+Script = Generator[tuple[float, Event], None, None]
+
+
+class SimulatedLauncher:
+    """`workers` workers whose trials last between `low` and `high` seconds.
+
+    `ended`: when each trial ended, by `time.monotonic`. `waited`: seconds that workers were without a trial.
+    """
+
+    def __init__(self, workers: int, low: float, high: float) -> None:
+        self._workers = workers
+        self._seconds = np.random.default_rng(0), low, high
+        self._scripts: dict[int, Script] = {}
+        self._due: list[tuple[float, int, int, Event]] = []
+        self._order = itertools.count()
+        self._idle: list[float] = []
+        self.ended: list[float] = []
+        self.waited: list[float] = []
+
+    def free(self) -> int:
+        return self._workers - len(self._scripts)
+
+    def submit(self, task: Task) -> None:
+        if self._idle:
+            self.waited.append(time.monotonic() - self._idle.pop(0))
+        draw, low, high = self._seconds
+        self._scripts[task.number] = _trial(task, draw.uniform(low, high))
+        self._next(task.number)
+
+    def poll(self, timeout: float) -> list[Event]:
+        now = time.monotonic()
+        first = self._due[0][0] if self._due else now + timeout
+        if first > now:
+            time.sleep(min(first - now, timeout))
+            now = time.monotonic()
+        events: list[Event] = []
+        while self._due and self._due[0][0] <= now:
+            _, _, number, event = heapq.heappop(self._due)
+            events.append(event)
+            if isinstance(event, Started):
+                self._next(number)
+            elif isinstance(event, Finished):
+                del self._scripts[number]
+                self.ended.append(now)
+                self._idle.append(now)
+        return events
+
+    def reply(self, number: int, prune: bool) -> None:
+        self._next(number)
+
+    def close(self) -> None:
+        self._scripts.clear()
+
+    def _next(self, number: int) -> None:
+        after, event = next(self._scripts[number])
+        heapq.heappush(self._due, (time.monotonic() + after, next(self._order), number, event))
+
+
+def _trial(task: Task, seconds: float) -> Script:
+    """What a worker sends for `task`, each with the seconds that it takes until then."""
+    epochs = task.run.train.epochs
+    height = 0.98 - abs(task.run.model.dropout - 0.2) / 10
+    history = []
+    yield 0.0, Started(task.number, {"device": "simulated", "threads": "1"})
+    for number in range(1, epochs + 1):
+        accuracy = height * (1 - 0.5**number)
+        metrics = {"loss": 1 - accuracy, "accuracy": accuracy}
+        metrics |= {f"val_{name}": value for name, value in metrics.items()}
+        history.append(EpochMetrics(number, metrics, seconds / epochs, time.time()))
+        yield seconds / epochs, Epoch(task.number, history[-1])
+    result = RunResult(
+        history=tuple(history),
+        stop="completed",
+        value=history[-1].metrics[task.run.objective.metric],
+        best_epoch=epochs,
+        test={"test_loss": 0.1, "test_accuracy": 0.97},
+        timings={"seconds_total": seconds},
+        examples_per_second=1.0,
+        parameters=118_282,
+        model_summary="simulated",
+        device="simulated",
+        loop="simulated",
+        confusion=tuple(tuple(range(10)) for _ in range(10)),
+    )
+    outcome = Outcome(result, [np.zeros((784, 128), np.float32)], State(epochs, []))
+    yield 0.0, Finished(task.number, outcome.result, outcome.weights)
+
+
+def simulate(
+    folder: Path,
+    workers: int,
+    low: float,
+    high: float,
+    trials: int,
+    overrides: tuple[str, ...] = (),
+    tracking: bool = False,
+) -> dict[str, Any]:
+    """Run a study of `trials` trials of between `low` and `high` seconds; what it cost."""
+    values = compose(
+        [
+            *("+study=full", "study.name=simulated", f"study.trials={trials}", "pruner=none"),
+            *("data=digits", "train.epochs=5", f"storage.url=sqlite:///{folder}/studies.db"),
+            *(() if tracking else ("tracking=none",)),
+            *((f"tracking.uri=sqlite:///{folder}/mlflow.db",) if tracking else ()),
+            *overrides,
+        ]
+    )
+    setup = read(values, lambda: "")
+    study = Study(
+        setup.study, setup.run, setup.space, dataset_info(load(setup.run.data)), setup.search
+    )
+    table = TrialTable.open(setup.storage.url, study)
+    table.describe(study.about("", "python -m benchmarks.simulate"))
+    objective = setup.run.objective
+    with (folder / "screen.txt").open("w") as screen:
+        progress = Progress(Console(file=screen), "simulated", trials, workers, objective, [])
+        publisher = open_publisher(setup.tracking, print)
+        glance = SummaryFile(folder / "summary.json", "simulated", trials, objective)
+        records = Records(table.about(), table.uid)
+        launcher = SimulatedLauncher(workers, low, high)
+        coordinator = Coordinator(
+            study,
+            table,
+            setup.make_engine([]),
+            launcher,
+            WeightStore(folder / "weights"),
+            attempts=3,
+            watcher=StudyWatcher(progress, records, publisher, None, glance, []),
+            stopper=Stopper(0, print),
+        )
+        cpu = time.process_time()
+        coordinator.run(trials)
+        cpu = time.process_time() - cpu
+    ends = launcher.ended[trials // 4 : max(trials - workers, trials // 2)]
+    return {
+        "workers": workers,
+        "seconds": [low, high],
+        "trials": trials,
+        "trials_per_second": (len(ends) - 1) / (ends[-1] - ends[0]),
+        "limit_by_workers": workers / ((low + high) / 2) if high else None,
+        "milliseconds_a_trial": 1000 * cpu / trials,
+        "median_wait": float(np.median(launcher.waited)) if launcher.waited else 0.0,
+        "ended": launcher.ended,
+    }
+
+
+def main() -> None:
+    """Simulate one study and print what it cost as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, nargs=2, default=(0.0, 0.0))
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--tracking", action="store_true")
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cost = simulate(
+            Path(folder),
+            arguments.workers,
+            *arguments.seconds,
+            arguments.trials,
+            tuple(arguments.overrides),
+            arguments.tracking,
+        )
+    del cost["ended"]
+    print(json.dumps(cost, indent=1))
+    os._exit(0)  # a publisher may still have much to tell, which is not what is measured
+
+
+if __name__ == "__main__":
+    main()

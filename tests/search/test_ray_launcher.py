@@ -1,0 +1,134 @@
+"""Workers on a Ray cluster: a real one on this machine, one for all tests here."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ConfigError, UnavailableError
+from search.launchers.base import Broken, Epoch, Finished, RayConfig, Started, Task
+from search.launchers.ray import RayLauncher, check
+from tests.clusters import cluster
+from tests.search.launcher_contract import (
+    Launch,
+    LauncherContract,
+    all_of,
+    config,
+    last,
+    run_of,
+    until,
+)
+
+pytestmark = [
+    pytest.mark.slow,  # a cluster takes seconds to start, and so does every worker
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
+
+
+def ray_config(trainer: str = "curve_trainer", **changes: Any) -> RayConfig:
+    settings = config("ray", trainer, **changes)
+    assert isinstance(settings, RayConfig)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def _cluster() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch, cluster() as nodes:
+        nodes.add_node(num_cpus=2)
+        patch.setenv("RAY_ADDRESS", nodes.address)
+        yield
+
+
+@pytest.mark.usefixtures("_cluster")
+class TestRayLauncher(LauncherContract):
+    """On a cluster with room for two workers."""
+
+    @staticmethod
+    def make(trainer: str, workers: int, **changes: Any) -> RayLauncher:
+        return RayLauncher(ray_config(trainer, **changes), run_of().data, workers)
+
+    def test_a_worker_is_given_the_data_and_does_not_load_it(self, launch: Launch) -> None:
+        """Its arrays are views of what all workers of a node share, so they can't be written to."""
+        launcher = launch("data_trainer")
+        launcher.submit(Task(0, run_of()))
+        about = last(until(launcher, Started), Started).worker
+        assert about["rows"] == "1437"
+        assert about["writeable"] == "False"
+
+    def test_tasks_wait_for_a_worker_that_the_cluster_has_room_for(self, launch: Launch) -> None:
+        """Of three workers the third is never made, and its trial goes to another one."""
+        launcher = launch("curve_trainer", workers=3)
+        for number in range(3):
+            launcher.submit(Task(number, run_of()))
+        assert {event.number for event in all_of(launcher, Finished, 3)} == {0, 1, 2}
+
+    def test_a_worker_that_no_node_has_room_for_is_not_waited_for_for_ever(
+        self, launch: Launch
+    ) -> None:
+        launcher = launch("curve_trainer", num_gpus=8, start_seconds=3)
+        launcher.submit(Task(0, run_of()))
+        reason = last(until(launcher, Broken), Broken).reason
+        assert "launcher.num_gpus=8 for 3 s (launcher.start_seconds)" in reason
+        assert "'CPU': 2.0" in reason
+
+    def test_a_worker_that_reserves_no_gpu_sees_none(self, launch: Launch) -> None:
+        launcher = launch("hanging_trainer")
+        launcher.submit(Task(0, run_of()))
+        assert last(until(launcher, Started), Started).worker["gpu"] == "-1"
+
+    def test_the_backend_goes_with_the_workers(
+        self, launch: Launch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KERAS_BACKEND", "a backend of this launch")
+        launcher = launch("data_trainer")
+        launcher.submit(Task(0, run_of()))
+        about = last(until(launcher, Started), Started).worker
+        assert about["backend"] == "a backend of this launch"
+
+    def test_a_driver_that_ends_is_a_cluster_that_is_lost(self, launch: Launch) -> None:
+        launcher = launch("hanging_trainer")
+        launcher.submit(Task(0, run_of()))
+        until(launcher, Epoch)
+        for driver in multiprocessing.active_children():
+            driver.kill()
+        with pytest.raises(UnavailableError, match="or at once with launcher=local"):
+            until(launcher, Finished)
+
+
+# Before anything is started.
+
+
+@pytest.fixture
+def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.mark.usefixtures("_no_address")
+class TestCheck:
+    """`check` refuses what can't work."""
+
+    def test_a_cluster_of_its_own_needs_no_address_and_no_workers(self) -> None:
+        check(ray_config())
+
+    def test_an_address_where_nothing_answers_is_named(self) -> None:
+        with pytest.raises(UnavailableError, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
+            check(ray_config(address="127.0.0.1:9", workers=1))
+
+    def test_on_a_cluster_the_number_of_workers_is_said(self) -> None:
+        with pytest.raises(ConfigError, match=r"launcher\.workers: is missing"):
+            check(ray_config(address="127.0.0.1:9"))
+
+    def test_the_address_of_the_environment_is_checked_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(os.environ, "RAY_ADDRESS", "nowhere")
+        with pytest.raises(ConfigError, match="RAY_ADDRESS: expected host:port"):
+            check(ray_config(workers=1))
+
+    def test_without_ray_the_remedy_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("search.launchers.ray.find_spec", lambda _: None)
+        with pytest.raises(ConfigError, match=r"pip install 'plumbline\[ray\]'"):
+            check(ray_config())
