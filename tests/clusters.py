@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.world import LONG
+from tests.faults.world import LONG, ROOT
 
 _STORE = 80_000_000  # bytes, about the least that Ray takes
 
@@ -52,6 +52,7 @@ def cluster(num_cpus: int) -> Iterator[Nodes]:
     """A cluster of a head alone, gone after the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))  # its workers find the trainers of these tests
         _be_patient(patch)
         nodes = Nodes(num_cpus)
         try:
