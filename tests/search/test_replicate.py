@@ -206,8 +206,7 @@ def test_the_command_prints_and_logs_one_table(workdir: Path, run_python: RunPyt
     for name, folder in found.items():
         if name != "comparison":
             matrix = json.loads((folder / "confusion_test.json").read_text())["matrix"]
-            # a quarter of the 1,437 training rows, or the test set
-            assert sum(map(sum, matrix)) == (359 if "raw_pixels" in name else 360), name
+            assert sum(map(sum, matrix)) == 360, name
     assert "random_forest" in done.stdout
 
 
