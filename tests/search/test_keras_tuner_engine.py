@@ -54,7 +54,9 @@ def setup_of(oracle: str, space: Mapping[str, Any] = DROPOUT, *overrides: str) -
     chosen = ("engine=keras_tuner", f"oracle={oracle}")
     values = deepcopy(_compose((*fixed, *chosen, *overrides)))
     values["study"]["space"] = space
-    return read(values, lambda: "the list of studies")
+    setup = read(values, lambda: "the list of studies")
+    setup.check_oracle()
+    return setup
 
 
 def height(params: Mapping[str, Any]) -> float:
