@@ -566,7 +566,7 @@ before = dict(os.environ)
 for engine in ("optuna", "keras_tuner"):
     values = compose([*common, f"engine={engine}"])
     values["study"]["space"] = DROPOUT
-    read(values, str)
+    read(values, str).make_engine(())
     print(engine, *[name for name in ("keras_tuner", "keras", "tensorflow") if name in sys.modules])
 print(os.environ == before)
 """
