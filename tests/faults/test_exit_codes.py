@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.world import World, eventually
 
+pytestmark = pytest.mark.faults
+
 CLOSED = "http://127.0.0.1:9"  # the port of a service that nobody runs any more
 
 

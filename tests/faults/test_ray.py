@@ -12,7 +12,10 @@ from tests.clusters import Nodes, cluster
 from tests.faults import fakes
 from tests.faults.world import World, eventually
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 
 TARGET = 6
 

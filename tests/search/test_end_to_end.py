@@ -79,7 +79,7 @@ class Launch:
 SMOKE = (
     *("+study=smoke", "launcher.workers=1", "train.epochs=3", "study.trials=5"),
     *("study.space.train.learning_rate.high=0.1", "pruner.n_startup_trials=1"),
-    "pruner.n_warmup_steps=1",
+    *("pruner.n_warmup_steps=1", "tracking.report=false"),
 )
 COMMAND = ("-m", "search.optimize", *SMOKE)
 
@@ -302,6 +302,7 @@ def test_the_test_set_never_steers_the_search(
 # MNIST.
 
 
+@pytest.mark.slow
 def test_a_study_of_mnist_learns(tmp_path: Path, mnist_path: Path) -> None:
     overrides = ["study.trials=2", "train.epochs=1", "model.hidden_units=32", "tracking=none"]
     overrides.append(f"data.path={mnist_path}")

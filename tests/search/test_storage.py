@@ -98,7 +98,7 @@ with study_lock(sys.argv[1], "test", wait=False):
 """
 
 
-@pytest.mark.parametrize("place", ["url", "server_url"])
+@pytest.mark.parametrize("place", ["url", pytest.param("server_url", marks=pytest.mark.slow)])
 def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
     request: pytest.FixtureRequest, place: str
 ) -> None:
