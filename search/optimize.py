@@ -6,7 +6,8 @@ python -m search.optimize +study=dropout
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from search.reporter import Reporter
     from search.server import Storage
     from search.study import Study
-    from search.system import GpuMeter
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -118,7 +118,6 @@ def _run(
     from search.stopping import Stopper
     from search.storage import errors_named
     from search.summary import SummaryFile
-    from search.system import GpuMeter
     from search.trials import TrialTable
     from search.watcher import StudyWatcher
     from search.weights import WeightStore
@@ -152,42 +151,38 @@ def _run(
         stopper = Stopper(setup.launcher.grace_seconds, progress.note, setup.study.max_seconds)
         status: Status = "KILLED"
         try:
-            if not idle:
+            if idle:
+                weights.remove_states()
+                progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
+                met = True
+            else:
                 for gpu in gpus:
                     progress.note(str(gpu))
                 progress.note(
                     f"{setup.study.name}: {setup.study.question or ''} "
                     f"{len(ended)} of {target} trials done, {workers} workers."
                 )
-                with progress, stopper.listening():
-                    measured = bool(gpus) and setup.tracking.system_metrics
-                    meter = GpuMeter(progress.note) if measured else None
-                    launcher = _launcher(setup, data, workers, gpus, meter)
-                    try:
-                        coordinator = Coordinator(
-                            study,
-                            table,
-                            setup.make_engine(entries),
-                            launcher,
-                            weights,
-                            setup.launcher.attempts,
-                            watcher,
-                            stopper,
-                            keep,
-                        )
-                        coordinator.run(target)
-                        met = coordinator.met
-                        if met and len(table.entries()) < target:
-                            progress.note("The engine has nothing more to suggest.")
-                        progress.note(coordinator.usage())
-                    finally:
-                        launcher.close()
-                        if meter is not None:
-                            meter.close()
-            else:
-                weights.remove_states()
-                progress.note(f"Nothing left to do: {setup.study.name} has its {target} trials.")
-                met = True
+                with (
+                    progress,
+                    stopper.listening(),
+                    closing(_launcher(setup, data, workers, gpus, progress.note)) as launcher,
+                ):
+                    coordinator = Coordinator(
+                        study,
+                        table,
+                        setup.make_engine(entries),
+                        launcher,
+                        weights,
+                        setup.launcher.attempts,
+                        watcher,
+                        stopper,
+                        keep,
+                    )
+                    coordinator.run(target)
+                    met = coordinator.met
+                    if met and len(table.entries()) < target:
+                        progress.note("The engine has nothing more to suggest.")
+                    progress.note(coordinator.usage())
             status = "FINISHED" if met else "KILLED"
         finally:
             unpublished = watcher.close(status)
@@ -227,14 +222,16 @@ def _launcher(
     data: "DataConfig",
     workers: int,
     gpus: "Sequence[Gpu]",
-    meter: "GpuMeter | None",
+    note: Callable[[str], None],
 ) -> "Launcher":
     if setup.launcher.name == "ray":
         from search.launchers.ray import RayLauncher
 
         return RayLauncher(setup.launcher, data, workers)
     from search.launchers.local import LocalLauncher
+    from search.system import GpuMeter
 
+    meter = GpuMeter(note) if gpus and setup.tracking.system_metrics else None
     return LocalLauncher(setup.launcher, data, workers, gpus, meter)
 
 

@@ -109,6 +109,8 @@ class LocalLauncher:
                     each.pipe.send(prune)
 
     def close(self) -> None:
+        if self._meter is not None:
+            self._meter.close()
         for each in self._workers:
             each.process.kill()
         for each in self._workers:

@@ -144,7 +144,8 @@ def test_a_trial_is_measured_on_its_own_gpu_while_it_runs(launch: Launch) -> Non
     launcher = launch("curve_trainer", gpus=[Gpu("GPU-ffff", "fake", 1000, 5)], meter=meter)
     launcher.submit(Task(3, run_of()))
     result = last(until(launcher, Finished), Finished).result
-    assert meter.calls == [("begin", 3, 5), ("end", 3)]
+    launcher.close()
+    assert meter.calls == [("begin", 3, 5), ("end", 3), ("close",)]
     assert result.final_metrics()["system/gpu_5_utilization_percentage"] == 50.0
 
 
@@ -168,3 +169,6 @@ class FakeMeter(GpuMeter):
     def end(self, number: int) -> dict[str, float]:
         self.calls.append(("end", number))
         return {"system/gpu_5_utilization_percentage": 50.0}
+
+    def close(self) -> None:
+        self.calls.append(("close",))
