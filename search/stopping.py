@@ -54,16 +54,23 @@ class Stopper:
     def listening(self) -> Iterator[None]:
         """Handle Ctrl-C and SIGTERM within the block.
 
-        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, drains for the grace period.
+        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, drains for the grace period. After a
+        block that was stopped they are ignored. Raises StoppedError where they are already: Python drops
+        what `stopping_at_once` raises in a finaliser.
         """
         before = {number: signal.getsignal(number) for number in _SIGNALS}
+        if before[signal.SIGTERM] is signal.SIG_IGN:
+            raise StoppedError("stopped by a signal; the same command goes on")
         signal.signal(signal.SIGINT, self._interrupted)
         signal.signal(signal.SIGTERM, self._terminated)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if self.expired:
+                _ignore()
+            else:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _interrupted(self, _: int, __: FrameType | None) -> None:
         if self.expired:
