@@ -8,15 +8,41 @@ import pytest
 from pipeline.errors import StoppedError
 from search.stopping import Stopper, stopping_at_once
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Those of the test runner are put back."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
+def before() -> Iterator[list[object]]:
+    """The test runner's handlers, put back afterwards."""
+    handlers = [signal.getsignal(number) for number in SIGNALS]
+    yield [*handlers]
+    for number, handler in zip(SIGNALS, handlers, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("signals", "grace", "expired"),
+    [
+        ([signal.SIGINT], 0.0, False),
+        ([signal.SIGINT, signal.SIGINT], 9e9, True),
+        ([signal.SIGTERM], 9e9, False),
+        ([signal.SIGTERM], 0.0, True),
+        ([signal.SIGINT, signal.SIGTERM], 0.0, True),
+    ],
+)
+def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
+    signals: list[signal.Signals], grace: float, expired: bool, before: list[object]
+) -> None:
+    notes: list[str] = []
+    stopper = Stopper(grace, notes.append)
+    with stopper.listening():
+        assert (stopper.draining, stopper.expired) == (False, False)
+        for number in signals:
+            signal.raise_signal(number)
+    assert (stopper.draining, stopper.expired) == (True, expired)
+    assert len(notes) == len(signals)
+    after = [signal.SIG_IGN] * 2 if expired else before
+    assert [signal.getsignal(number) for number in SIGNALS] == after
 
 
 class Finaliser:
@@ -28,23 +54,18 @@ class Finaliser:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_that_python_dropped_in_a_finaliser_still_stops_the_launch() -> None:
-    with pytest.raises(StoppedError), stopping_at_once():
+    def launch() -> None:
         Finaliser()
         with Stopper(0, print).listening():
             pytest.fail("the study began")
 
-
-def test_signals_that_come_after_a_study_was_stopped_change_nothing() -> None:
-    with stopping_at_once():
-        stopper = Stopper(0, print)
-        with stopper.listening():
-            signal.raise_signal(signal.SIGTERM)
-        assert stopper.expired
-        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(StoppedError), stopping_at_once():
+        launch()
 
 
 def test_a_study_that_was_not_stopped_can_be_stopped_while_it_ends() -> None:
-    with pytest.raises(StoppedError, match="SIGINT"), stopping_at_once():
+    with stopping_at_once():
         with Stopper(0, print).listening():
             pass
-        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(StoppedError, match="SIGINT"):
+            signal.raise_signal(signal.SIGINT)

@@ -1,7 +1,5 @@
 """The database file: what is opened, what is refused and left as it is, and one launch at a time."""
 
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +10,6 @@ import pytest
 
 from pipeline.errors import ConfigError, StorageError
 from search.lock import LockedError, study_lock
-from search.stopping import Stopper
 from search.storage import open_storage
 from tests.search.conftest import environment
 
@@ -120,28 +117,3 @@ def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
         holder.kill()
     with study_lock(url, "test", wait=True):
         pass
-
-
-@pytest.mark.parametrize(
-    ("signals", "grace", "expired"),
-    [
-        ([signal.SIGINT], 0.0, False),
-        ([signal.SIGINT, signal.SIGINT], 9e9, True),
-        ([signal.SIGTERM], 9e9, False),
-        ([signal.SIGTERM], 0.0, True),
-        ([signal.SIGINT, signal.SIGTERM], 0.0, True),
-    ],
-)
-def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
-    signals: list[signal.Signals], grace: float, expired: bool
-) -> None:
-    notes: list[str] = []
-    stopper = Stopper(grace, notes.append)
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with stopper.listening():
-        assert (stopper.draining, stopper.expired) == (False, False)
-        for number in signals:
-            os.kill(os.getpid(), number)
-    assert (stopper.draining, stopper.expired) == (True, expired)
-    assert len(notes) == len(signals)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
