@@ -6,6 +6,7 @@ python -m search.optimize +study=dropout
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -43,12 +44,14 @@ def _main(values: dict[str, Any]) -> int:
     from pipeline.errors import StoppedError
     from search.config import read
     from search.lock import LockedError, study_lock
+    from search.storage import check_writable
     from search.study import Study
 
+    began = time.monotonic()
     setup = read(values, lambda: listing(CONF, "study"))
     name, lock = setup.study.name, setup.study.lock
     url = setup.storage.url
-    # All checks before the lock, which is the first thing that is created.
+    # All checks before the folders and the lock, which are the first things that are created.
     data = setup.run.data
     gpus: Sequence[Gpu] = ()
     dataset = _data_of_a_met_study(setup)
@@ -57,10 +60,12 @@ def _main(values: dict[str, Any]) -> int:
         gpus = _gpus(setup)
         data = locate(data)
         dataset = _checked(setup, data)
+        for folder in (Path(setup.storage.weights), Path(setup.study.summary).parent):
+            check_writable(folder)
     study = Study(setup.study, setup.run, setup.space, dataset, setup.search)
     try:
         with study_lock(url, name, wait=False) as storage:
-            return _run(setup, data, study, storage, gpus)
+            return _run(setup, data, study, storage, gpus, began)
     except LockedError:
         if lock == "skip":
             print(f"{name}: another launch is running; skipped (study.lock=skip).")
@@ -72,7 +77,7 @@ def _main(values: dict[str, Any]) -> int:
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
     with study_lock(url, name, wait=True) as storage:
-        return _run(setup, data, study, storage, gpus)
+        return _run(setup, data, study, storage, gpus, began)
 
 
 def _data_of_a_met_study(setup: "Setup") -> "DatasetInfo | None":
@@ -104,11 +109,14 @@ def _run(
     study: "Study",
     storage: "Storage",
     gpus: "Sequence[Gpu]",
+    began: float,
 ) -> int:
     from rich.console import Console
 
     from pipeline.compose import to_yaml
+    from pipeline.errors import StoppedError
     from pipeline.record import environment_tags
+    from pipeline.redact import redact
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
     from search.launchers.local import default_workers
@@ -148,8 +156,9 @@ def _run(
         glance = SummaryFile(Path(setup.study.summary), setup.study.name, target, objective)
         records = Records(table.about(), table.uid)
         watcher = StudyWatcher(progress, records, publisher, reporter, glance, ended)
-        stopper = Stopper(setup.launcher.grace_seconds, progress.note, setup.study.max_seconds)
-        status: Status = "KILLED"
+        deadline = began + (setup.study.max_seconds or float("inf"))
+        stopper = Stopper(setup.launcher.grace_seconds, progress.note, deadline)
+        status: Status = "FAILED"
         try:
             if idle:
                 weights.remove_states()
@@ -184,11 +193,19 @@ def _run(
                         progress.note("The engine has nothing more to suggest.")
                     progress.note(coordinator.usage())
             status = "FINISHED" if met else "KILLED"
+        except StoppedError:
+            status = "KILLED"
+            raise
         finally:
-            unpublished = watcher.close(status)
-            if reporter is not None:
-                wait = _REPORT_SECONDS if status == "FINISHED" else _STOPPED_SECONDS
-                reporter.close(0 if unpublished else wait)
+            unpublished = 1  # until it is known: a signal may come meanwhile
+            try:
+                unpublished = watcher.close(status)
+            finally:
+                if reporter is not None:
+                    patience = _REPORT_SECONDS if status == "FINISHED" else _STOPPED_SECONDS
+                    reporter.close(0 if unpublished else min(patience, stopper.seconds_left))
+            if setup.study.on_end is not None and not idle:
+                glance.call(setup.study.on_end, progress.note)
         if publisher is not None and not unpublished:
             table.mark_published(tracker, status)
         console.print(summary(table.entries(), objective), crop=False)  # to be pasted whole
@@ -198,10 +215,9 @@ def _run(
         )
     elif setup.tracking.name != "none":
         progress.note(f"\nCompare the trials: make ui, then experiment {setup.study.name!r}.")
-    if setup.study.on_end is not None and (problem := glance.call(setup.study.on_end)):
-        progress.note(problem)
     if not met:
-        progress.note(f"\nStopped; the same command goes on:\n  {shlex.join(_command())}")
+        command = redact(shlex.join(_command()))
+        progress.note(f"\nStopped; the same command goes on:\n  {command}")
     return 0 if met else 75
 
 

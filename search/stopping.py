@@ -13,37 +13,41 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopper:
-    """Whether new trials may start (`draining`), and whether running ones are given up (`expired`)."""
+    """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
+
+    `deadline`: when the time of the launch is up, by `time.monotonic`.
+    """
 
     def __init__(
         self,
         grace_seconds: float,
         note: Callable[[str], None],
-        max_seconds: float | None = None,
+        deadline: float = float("inf"),
     ) -> None:
         self._grace_seconds = grace_seconds
         self._note = note
-        self._deadline = float("inf") if max_seconds is None else time.monotonic() + max_seconds
+        self._deadline = deadline
         self.draining = False
 
     @property
     def seconds_left(self) -> float:
-        """Until running trials are given up; infinite while nothing says so."""
-        return self._deadline - time.monotonic()
+        """Until running trials are given up; infinite while nothing says so, never negative."""
+        return max(0.0, self._deadline - time.monotonic())
 
     def allow(self, usual_seconds: float) -> None:
         """Start no more trials where the time that is left is less than a trial usually takes."""
-        if not self.draining and usual_seconds > self.seconds_left:
+        left = self.seconds_left
+        if not self.draining and usual_seconds >= left:
             self._note(
-                f"study.max_seconds: {max(0.0, self.seconds_left):.0f} s are left, a trial takes "
-                f"{usual_seconds:.0f} s: no more trials."
+                f"study.max_seconds: {left:.0f} s are left, a trial takes {usual_seconds:.0f} s: "
+                "no more trials."
             )
             self.drain(float("inf"))
 
     @property
     def expired(self) -> bool:
         """Running trials are not waited for any longer."""
-        return time.monotonic() >= self._deadline
+        return self.seconds_left == 0
 
     def drain(self, seconds: float) -> None:
         """Start no more trials, and wait for the running ones at most `seconds`."""

@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class SummaryFile:
     def write(self, state: str, entries: Sequence[Entry], seconds_left: float | None) -> None:
         """Put the present state in place of the last.
 
-        `state`: running, met or stopped. `seconds_left`: estimate until the target, None if unknown.
+        `state`: running, met, stopped or failed. `seconds_left`: estimate until the target, None if unknown.
         """
         best = ranked(entries, self._objective)[:1]
         states = [entry.state for entry in entries]
@@ -55,12 +55,14 @@ class SummaryFile:
         partial.write_text(json.dumps(summary, indent=2) + "\n")
         partial.replace(self._path)
 
-    def call(self, command: str) -> str | None:
-        """Run `command` with the path of the file as its last word; what went wrong, if anything."""
+    def call(self, command: str, note: Callable[[str], None]) -> None:
+        """Run `command` with the path of the file as its last word; `note` is told what went wrong."""
         try:
             done = subprocess.run(
                 [*shlex.split(command), os.fspath(self._path.absolute())], timeout=_HOOK_SECONDS
             )
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            return f"study.on_end: {error}"
-        return f"study.on_end: exit code {done.returncode}" if done.returncode else None
+            note(f"study.on_end: {error}")
+        else:
+            if done.returncode:
+                note(f"study.on_end: exit code {done.returncode}")

@@ -13,6 +13,7 @@ from search.summary import SummaryFile
 from search.worker import sees_no_gpu
 
 _PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
+_STATES: dict[Status, str] = {"FINISHED": "met", "KILLED": "stopped", "FAILED": "failed"}
 
 
 class StudyWatcher:
@@ -65,7 +66,12 @@ class StudyWatcher:
 
     def close(self, status: Status) -> int:
         """End the study's own run, and those of trials given up; how many runs are not published."""
-        self._write_summary("met" if status == "FINISHED" else "stopped")
+        try:
+            self._write_summary(_STATES[status])
+        except (
+            OSError
+        ) as error:  # of a full disk, say: the launch's own error is the one to be told
+            self._progress.note(f"study.summary: {error}")
         if self._publisher is None:
             return 0
         for entry in self._running.values():

@@ -39,6 +39,16 @@ def test_a_password_of_the_tracking_server_is_told_to_nobody(served: Served, up:
         assert any("***" in file.read_text() for file in artifacts)
 
 
+def test_the_command_that_goes_on_is_shown_without_the_password(served: Served) -> None:
+    world = served.world
+    uri = f"tracking.uri=http://ann:{SECRET}@127.0.0.1:{served.proxy.port}"
+    hasty = {"search.watcher._PUBLISH_SECONDS": 0.3}
+    launch = world.run(uri, "study.max_seconds=0.001", settings=hasty)
+    assert launch.status == 75, launch.output
+    assert "http://ann:***@127.0.0.1" in launch.stdout
+    assert_nowhere(world.folder, launch)
+
+
 @pytest.mark.parametrize("where", ["storage.url='{}'", "storage.url={}", "tracking.uri='{}'"])
 @pytest.mark.parametrize("character", "@/#?: '{")
 def test_a_password_that_is_not_encoded_is_refused_and_no_part_of_it_shown(

@@ -109,6 +109,18 @@ def test_a_folder_that_can_not_be_written_is_refused_before_the_start(world: Wor
     assert_resumable(world)
 
 
+@pytest.mark.parametrize("setting", ["storage.weights=taken/w", "study.summary=taken/s.json"])
+def test_no_trial_is_trained_where_what_it_leaves_can_not_be_written(
+    world: World, setting: str
+) -> None:
+    (world.folder / "taken").write_text("a file where a folder should be")
+    launch = world.run(setting)
+    assert launch.status == 74
+    assert str(world.folder / "taken") in launch.stderr
+    assert "can't be written" in launch.stderr
+    assert not world.database.exists()
+
+
 def truncated(file: Path, _: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 

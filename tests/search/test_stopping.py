@@ -1,6 +1,7 @@
 """Signals: what was asked for once is done, wherever Python was when it came."""
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,26 @@ def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
     assert len(notes) == len(signals)
     after = [signal.SIG_IGN] * 2 if expired else before
     assert [signal.getsignal(number) for number in SIGNALS] == after
+
+
+def test_no_trial_begins_that_would_end_after_the_budget() -> None:
+    notes: list[str] = []
+    stopper = Stopper(0, notes.append, time.monotonic() + 1000)
+    stopper.allow(500)
+    assert not stopper.draining
+    stopper.allow(2000)
+    stopper.allow(2000)
+    assert (stopper.draining, stopper.expired) == (True, False)
+    assert len(notes) == 1
+    assert "a trial takes 2000 s" in notes[0]
+    assert 0 < stopper.seconds_left <= 1000
+
+
+def test_a_budget_that_is_spent_ends_everything_and_begins_nothing() -> None:
+    stopper = Stopper(0, print, time.monotonic() - 1)
+    stopper.allow(0.0)
+    assert (stopper.draining, stopper.expired) == (True, True)
+    assert stopper.seconds_left == 0
 
 
 class Finaliser:
