@@ -53,6 +53,9 @@ def test_systemd_runs_at_the_times_of_cron(cron: str, calendar: str) -> None:
         ("0 0 * * 8", "day of week"),
         ("0 5-2 * * *", "got '5-2'"),
         ("*/0 * * * *", "got '*/0'"),
+        ("5/15 * * * *", "minute: expected *, numbers from 0 to 59"),
+        ("0 2 * * 7/2", "day of week: expected *, numbers from 0 to 7"),
+        ("0 */24 * * *", "steps */2, 1-5/2 up to 23, got '*/24'"),
         ("0 2 * * mon", "got 'mon'"),
     ],
 )
