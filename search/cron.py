@@ -13,7 +13,8 @@ _FIELDS = (
     ("day of week", 0, 7),
 )
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
+# A step goes with * or a range: of 7/2 cron makes 7, Kubernetes and systemd 7 and on.
+_PART = re.compile(r"(?:\*|(\d+)-(\d+))(?:/(\d+))?|(\d+)")
 
 
 def check(expression: str) -> tuple[str, ...]:
@@ -26,12 +27,15 @@ def check(expression: str) -> tuple[str, ...]:
     for text, (name, low, high) in zip(fields, _FIELDS, strict=True):
         for part in text.split(","):
             match = _PART.fullmatch(part)
-            bounds = [int(number) for number in match.groups()[:2] if number] if match else []
+            first, last, step, alone = match.groups() if match else (None,) * 4
+            bounds = [int(number) for number in (first, last, alone) if number]
             outside = any(not low <= bound <= high for bound in bounds)
-            if match is None or outside or bounds != sorted(bounds) or match[3] == "0":
+            # A longer step leads nowhere, and systemd takes none.
+            strays = step is not None and not 1 <= int(step) <= high - low
+            if match is None or outside or bounds != sorted(bounds) or strays:
                 raise ConfigError(
                     f"cron: {name}: expected *, numbers from {low} to {high}, ranges 1-5, lists 1,2 "
-                    f"or steps */2, got {part!r}"
+                    f"or, of * and ranges, steps */2, 1-5/2 up to {high - low}, got {part!r}"
                 )
     return fields
 
@@ -70,7 +74,7 @@ def _calendar(text: str, first: int = 0) -> str:
         elif high:
             parts.append(f"{int(low):02d}..{int(high):02d}" + (f"/{step}" if step else ""))
         else:
-            parts.append(f"{int(low):02d}" + (f"/{step}" if step else ""))
+            parts.append(f"{int(low):02d}")
     return ",".join(parts)
 
 
@@ -79,6 +83,6 @@ def _weekdays(text: str) -> str:
     for part in text.split(","):
         body, _, step = part.partition("/")
         low, _, high = body.partition("-")
-        first, last = (0, 6) if body == "*" else (int(low), int(high or (6 if step else low)))
+        first, last = (0, 6) if body == "*" else (int(low), int(high or low))
         days += [_DAYS[day] for day in range(first, last + 1, int(step or 1))]
     return ",".join(dict.fromkeys(days))

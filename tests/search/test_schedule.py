@@ -2,28 +2,35 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipeline.cli import command
+from pipeline.compose import compose
 from pipeline.errors import ConfigError
+from search.config import Setup, read
 from search.cron import check, to_kubernetes, to_systemd
-from search.schedule import ScheduleConfig, Target, label, render
+from search.schedule import ScheduleConfig, Target, label, launch, main, render
+from search.study import StudyConfig
 from tests.faults.world import eventually
 
 CONFIG = ScheduleConfig(hours=6.0, grace_seconds=60, gpus=2, image="plumbline:1")
+STUDY = StudyConfig(name="full", question=None, trials=40, lock="fail", space={})
 GOLDEN = Path(__file__).parent / "golden"
 TARGETS: tuple[Target, ...] = ("cron", "systemd", "slurm", "kubernetes")
 
 
 def rendered(target: Target, cron: str = "30 2 * * 1-5", *overrides: str) -> str:
-    words = ["+study=full", *overrides]
+    words = launch(["+study=full", *overrides], STUDY, CONFIG)
     return render(target, check(cron), CONFIG, "full", words, "/opt/py/python", "/srv/my runs")
 
 
@@ -53,6 +60,9 @@ def test_systemd_runs_at_the_times_of_cron(cron: str, calendar: str) -> None:
         ("0 0 * * 8", "day of week"),
         ("0 5-2 * * *", "got '5-2'"),
         ("*/0 * * * *", "got '*/0'"),
+        ("5/15 * * * *", "minute: expected *, numbers from 0 to 59"),
+        ("0 2 * * 7/2", "day of week: expected *, numbers from 0 to 7"),
+        ("0 */24 * * *", "steps */2, 1-5/2 up to 23, got '*/24'"),
         ("0 2 * * mon", "got 'mon'"),
     ],
 )
@@ -96,11 +106,117 @@ def test_a_job_is_not_named_after_the_day_on_which_it_was_printed(
     assert label(study, overrides) == name
 
 
+def schedule(
+    target: str,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[int, str]:
+    """Exit code and all that the command says, run in this process."""
+    arguments = ["+study=full", "cron=0 2 * * *", f"target={target}", *words]
+    monkeypatch.setattr(sys, "argv", ["schedule", *arguments])
+    code = command(arguments, main, "search.schedule", "", lambda _: "")
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def launched(crontab: str) -> Setup:
+    """What the study is launched with, composed of the printed line."""
+    words = shlex.split(crontab.replace(r"\%", "%"))
+    overrides = words[words.index("search.optimize") + 1 : words.index("||")]
+    return read(compose(overrides), lambda: "")
+
+
+def test_a_study_gets_what_a_scheduler_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text = schedule("cron", ["schedule.gpus=1"], monkeypatch, capsys)
+    setup = launched(text)
+    assert (setup.study.lock, setup.study.max_seconds) == ("skip", 21480)
+    assert (setup.launcher.grace_seconds, setup.launcher.require_gpu) == (60, True)
+    _, text = schedule("cron", ["schedule.grace_seconds=10"], monkeypatch, capsys)
+    assert launched(text).launcher.grace_seconds == 10
+
+
+def test_what_the_user_gives_a_scheduled_study_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["study.lock=wait", "++study.max_seconds=1800", "launcher.grace_seconds=299.5"]
+    words += ["schedule.gpus=1", "launcher.require_gpu=false"]
+    _, text = schedule("cron", words, monkeypatch, capsys)
+    setup = launched(text)
+    assert (setup.study.lock, setup.study.max_seconds) == ("wait", 1800)
+    assert (setup.launcher.grace_seconds, setup.launcher.require_gpu) == (299.5, False)
+    assert "--kill-after=600 21600 " in text
+
+
+def test_what_a_study_file_gives_a_scheduled_study_stands() -> None:
+    own = STUDY.model_copy(update={"lock": "wait", "max_seconds": 1800.0})
+    assert launch(["+study=mine"], own, CONFIG.model_copy(update={"gpus": 0})) == [
+        "+study=mine",
+        "launcher.grace_seconds=60",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "waits"),
+    [
+        ("cron", "--kill-after=600 21600 "),
+        ("systemd", "TimeoutStopSec=600\n"),
+        ("slurm", "--signal=B:TERM@600\n"),
+        ("kubernetes", "terminationGracePeriodSeconds: 600\n"),
+    ],
+)
+def test_a_scheduler_waits_for_the_grace_that_the_study_has(
+    target: str, waits: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text = schedule(target, ["launcher.grace_seconds=300"], monkeypatch, capsys)
+    assert waits in text
+    assert "study.max_seconds=21000" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (
+            ["schedule.hours=1", "schedule.grace_seconds=1800"],
+            "schedule.hours: expected more than 3600 s, twice the grace, in which a launch ends, "
+            "got 1 (3600 s) (raise it",
+        ),
+        (["schedule.hours=1", "launcher.grace_seconds=1800"], "schedule.hours: expected more than"),
+        (
+            ["study.max_seconds=21481"],
+            "study.max_seconds: expected at most 21480 (schedule.hours=6",
+        ),
+    ],
+)
+def test_a_launch_that_has_no_time_or_too_much_is_refused(
+    words: list[str],
+    refusal: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, text = schedule("systemd", words, monkeypatch, capsys)
+    assert code == 2
+    assert text.startswith(f"error: {refusal}")
+
+
+def test_a_study_with_a_date_in_its_name_is_a_new_one_every_day(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text = schedule("cron", ["study.name='nightly_${now:%Y-%m-%d}'"], monkeypatch, capsys)
+    before = date.today()
+    name = launched(text).study.name
+    assert name in {f"nightly_{day}" for day in (before, date.today())}  # midnight may pass
+    assert text.endswith(">> nightly.log 2>&1\n")
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_study_that_was_given_gpus_never_runs_without(target: Target) -> None:
     assert "launcher.require_gpu=true" in rendered(target)
     without = CONFIG.model_copy(update={"gpus": 0})
-    text = render(target, check("0 2 * * *"), without, "full", [], "python", "/srv")
+    words = launch([], STUDY, without)
+    text = render(target, check("0 2 * * *"), without, "full", words, "python", "/srv")
     assert "gpu" not in text
 
 
@@ -188,6 +304,21 @@ def test_the_slurm_script_is_bash_that_takes_only_75_for_success(
     assert "#SBATCH --gpus=2" in script
 
 
+def test_a_slurm_script_is_found_and_logs_where_the_folder_has_a_space() -> None:
+    lines = rendered("slurm", "0 2 * * *").splitlines()
+    (submitted,) = [line for line in lines if " sbatch " in line]
+    assert shlex.split(submitted)[-2:] == ["sbatch", "/srv/my runs/plumbline-full.sh"]
+    (log,) = [line for line in lines if "--output=" in line]
+    assert shlex.split(log)[-1] == "--output=/srv/my runs/plumbline-full-%j.log"
+
+
+def test_slurm_s_whole_minutes_never_end_a_study_before_its_own_time() -> None:
+    odd = CONFIG.model_copy(update={"hours": 2.01})  # 7236 s
+    text = render("slurm", check("0 2 * * *"), odd, "full", launch([], STUDY, odd), "python", "/")
+    assert "study.max_seconds=7116" in text
+    assert "--time=121\n" in text
+
+
 def test_the_wrapper_passes_sigterm_to_the_study_and_waits_for_it(tmp_path: Path) -> None:
     study = tmp_path / "python"
     study.write_text(
@@ -225,6 +356,17 @@ def test_the_kubernetes_job_forbids_overlap_and_asks_for_its_gpus() -> None:
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     script = container["args"][0]
     assert subprocess.run(["sh", "-n"], input=script, text=True).returncode == 0
+
+
+def test_kubernetes_leaves_dollars_to_the_study() -> None:
+    """It reads $$ as $, and $(NAME) as a variable, before the shell sees them."""
+    given = "study.on_end='a$$b $$(x) $(PATH) ${now:%Y} $'"
+    script = yaml.safe_load(rendered("kubernetes", "0 2 * * *", given))
+    (container,) = script["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    told = re.sub(
+        r"\$(\$|\(PATH\))", lambda m: "$" if m[1] == "$" else "/bin", container["args"][0]
+    )
+    assert given in shlex.split(told.splitlines()[0])
 
 
 def test_kubectl_knows_every_field_of_the_job(tmp_path: Path) -> None:
