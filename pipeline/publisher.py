@@ -24,6 +24,10 @@ class Publisher:
 
     A tracker that is slow or down delays what people see, never the trials: `update` only puts the
     record aside. Records wait at most `interval` seconds, so that several epochs travel together.
+
+    What failed at first is told once more at the end, to a tracker made anew: one that is slow may have
+    done it after all, long after it was done again, and only a fresh look finds both. What it does
+    later still, when this process is gone, stays until somebody publishes again (`search.publish`).
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Publisher:
         self.changed = 0  # how many publications changed something
         self._interval = interval
         self._pending: dict[str, RunRecord] = {}
+        self._doubted: dict[str, RunRecord] = {}  # failed at first: to be told once more at the end
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._give_up_at = float("inf")
@@ -58,7 +63,7 @@ class Publisher:
         self._closing.set()
         # A call that hangs ends with the client's own time-out.
         self._thread.join(patience + 30 if hurry else None)
-        return len(self._pending)
+        return len(self._pending | self._doubted)
 
     def _run(self) -> None:
         tracker: Tracker | None = None
@@ -70,7 +75,10 @@ class Publisher:
                 self._publish_pending(tracker)
                 pause = self._interval
                 if closing and not self._pending:
-                    return
+                    if not self._doubted:
+                        return
+                    self._pending, self._doubted = self._doubted, {}
+                    tracker = None
             except Exception as error:  # noqa: BLE001  # whatever it is, the records are still here
                 if pause == self._interval:
                     self._on_problem(f"{type(error).__name__}: {_first_line(error)}")
@@ -93,12 +101,15 @@ class Publisher:
             except Exception as error:  # noqa: BLE001  # raised below, after the others had their turn
                 with self._lock:  # to the end of the line: one bad record must not hold up the rest
                     self._pending[record.uid] = self._pending.pop(record.uid)
+                self._doubted[record.uid] = record
                 problem = problem or error
                 if failed_before:  # two in a row: more likely the tracker than the records
                     break
                 failed_before = True
                 continue
             failed_before = False
+            if record.uid in self._doubted:
+                self._doubted[record.uid] = record
             with self._lock:
                 if self._pending.get(record.uid) is record:
                     del self._pending[record.uid]

@@ -9,7 +9,7 @@ import optuna
 import sqlalchemy
 from sqlalchemy.engine import make_url
 
-from pipeline.errors import ConfigError, UnavailableError
+from pipeline.errors import ConfigError, StorageError, UnavailableError
 from pipeline.redact import redact
 
 LOCKED_SECONDS = 30.0
@@ -21,6 +21,9 @@ _TABLES_KEY = 7_586_270_195  # advisory lock: whoever creates tables in this dat
 
 Storage = optuna.storages.RDBStorage
 """An SQL database that holds trial tables."""
+
+OPTUNA_TABLES = frozenset({"studies", "trials", "version_info"})
+"""Where there are tables but not these, they are somebody else's."""
 
 _LAUNCHES = sqlalchemy.Table(  # who held a study last: Optuna's own tables know nothing of launches
     "plumbline_launches",
@@ -49,8 +52,11 @@ class ServerStorage(Storage):
         check_server(url)
         # Two, because Optuna takes two to create its tables; later a second one finds itself locked out.
         arguments = {"connect_args": _connect_args(url), "pool_size": 1, "max_overflow": 1}
-        with _alone(url):  # several launches that create the tables at once would break each other
-            super().__init__(url, arguments)
+        # Several launches that create the tables at once would break each other.
+        with _alone(url) as connection:
+            there = _tables(connection, url)
+            with schema_errors_named(f"storage.url: {redact(url)}"):
+                super().__init__(url, arguments, skip_table_creation=bool(there))
             _LAUNCHES.create(self.engine, checkfirst=True)
         self._seen = time.monotonic()
         self.engine.dispose()  # from here on
@@ -146,6 +152,38 @@ def check_server(url: str) -> None:
         ) from None
 
 
+def was_launched_in(url: str) -> bool:
+    """Whether a study was ever launched in the database of a server; nothing is created.
+
+    Raises StorageError where it holds something else.
+    """
+    check_server(url)
+    with _alone(url) as connection:
+        return _LAUNCHES.name in _tables(connection, url)
+
+
+@contextlib.contextmanager
+def schema_errors_named(name: str) -> Iterator[None]:
+    """Turn what Optuna says of tables of another version, or not its own, into a StorageError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise StorageError(
+            f"{name}: {error} (left as it is; storage.url may name another one)"
+        ) from None
+
+
+def _tables(connection: sqlalchemy.Connection, url: str) -> set[str]:
+    """The tables that are there. Raises StorageError where they are somebody else's."""
+    tables = set(sqlalchemy.inspect(connection).get_table_names())
+    if tables and not tables >= OPTUNA_TABLES:
+        raise StorageError(
+            f"storage.url: {redact(url)}: is a database of something else (left as it is; studies need "
+            "a database of their own, which may be empty: not the MLflow server's)"
+        )
+    return tables
+
+
 def _connect_args(url: str) -> dict[str, Any]:
     """So that a server that is gone without a word is noticed within the bound; the URL's own count."""
     arguments = {
@@ -160,14 +198,14 @@ def _connect_args(url: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _alone(url: str) -> Iterator[None]:
-    """Nobody else creates tables in this database meanwhile."""
+def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
+    """A connection; nobody else creates tables in this database meanwhile."""
     engine = sqlalchemy.create_engine(url, connect_args=_connect_args(url))
     try:
         with engine.begin() as connection:
             lock = sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)")
             connection.execute(lock, {"key": _TABLES_KEY})
-            yield
+            yield connection
     finally:
         engine.dispose()
 

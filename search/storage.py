@@ -15,7 +15,14 @@ from sqlalchemy.engine import make_url
 
 from pipeline.errors import ConfigError, StorageError, UnavailableError
 from pipeline.redact import redact
-from search.server import LOCKED_SECONDS, ServerStorage, Storage
+from search.server import (
+    LOCKED_SECONDS,
+    OPTUNA_TABLES,
+    ServerStorage,
+    Storage,
+    schema_errors_named,
+    was_launched_in,
+)
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -38,8 +45,8 @@ def sqlite_file(url: str) -> Path | None:
 def open_storage(url: str) -> Storage:
     """Optuna's storage at `url`; an SQLite file is created where there is none.
 
-    Raises StorageError where the file can't be written, is damaged or belongs to something else;
-    UnavailableError where a database server can't be reached.
+    Raises StorageError where the file can't be written or is damaged, or the database is something
+    else's or another version's, which is left as it is; UnavailableError where a server can't be reached.
     """
     file = sqlite_file(url)
     with errors_named(url):
@@ -48,28 +55,40 @@ def open_storage(url: str) -> Storage:
         check_writable(file.parent)
         # Several processes that create the tables at once would break each other.
         with FileLock(f"{file}.lock", timeout=LOCKED_SECONDS):
-            _check_sqlite(file)
+            tables = _check_sqlite(file)
             _create_sqlite(url, file)
-            storage = optuna.storages.RDBStorage(
-                url, engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}}
-            )
+            with schema_errors_named(str(file.absolute())):
+                storage = optuna.storages.RDBStorage(
+                    url,
+                    engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}},
+                    skip_table_creation=bool(tables),
+                )
         sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
         storage.engine.dispose()
         return storage
 
 
+def find_storage(url: str) -> Storage | None:
+    """Optuna's storage at `url`; None where no study was ever launched there. Nothing is created."""
+    file = sqlite_file(url)
+    with errors_named(url):
+        found = was_launched_in(url) if file is None else file.exists()
+    return open_storage(url) if found else None
+
+
 def existing_storage(url: str) -> Storage:
     """Optuna's storage at `url`, for those who only read: nothing is created.
 
-    Raises ConfigError where there is no SQLite file; for the rest as `open_storage`.
+    Raises ConfigError where no study was ever launched there; for the rest as `open_storage`.
     """
-    file = sqlite_file(url)
-    if file is not None and not file.exists():
+    storage = find_storage(url)
+    if storage is None:
+        file = sqlite_file(url)
         raise ConfigError(
-            f"storage.url: there is no study database {file.absolute()} "
+            f"storage.url: there is no study database {file.absolute() if file else redact(url)} "
             "(run a study first, or name the database of one)"
         )
-    return open_storage(url)
+    return storage
 
 
 def check_writable(folder: Path) -> None:
@@ -105,9 +124,10 @@ def errors_named(url: str) -> Iterator[None]:
         raise StorageError(f"study database {file.absolute()}: {lines[0]}") from error
 
 
-def _check_sqlite(file: Path) -> None:
+def _check_sqlite(file: Path) -> set[str]:
+    """The tables in `file`; none where there is none."""
     if not file.exists() or file.stat().st_size == 0:
-        return
+        return set()
     name = file.absolute()
     # SQLite alone opens the file: closing it elsewhere would drop the locks that this process holds.
     try:
@@ -126,8 +146,9 @@ def _check_sqlite(file: Path) -> None:
             f"{name}: the study database is damaged: {damage} (left as it is; move it away, or "
             "recover it with `sqlite3 FILE .recover`)"
         )
-    if tables and not {"studies", "trials", "version_info"} <= tables:
+    if tables and not tables >= OPTUNA_TABLES:
         raise StorageError(f"{name}: is a database of something else (left as it is)")
+    return tables
 
 
 def _create_sqlite(url: str, file: Path) -> None:

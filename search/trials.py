@@ -22,7 +22,7 @@ from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
 from search.server import ServerStorage, Storage
 from search.space import Dimension, Range, Space, encode, fixed
-from search.storage import errors_named, existing_storage, open_storage, sqlite_file
+from search.storage import errors_named, existing_storage, find_storage, open_storage
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
@@ -114,10 +114,9 @@ class TrialTable:
     @classmethod
     def find(cls, url: str, name: str) -> "TrialTable | None":
         """The table of a study that a launch before has described; nothing is created."""
-        file = sqlite_file(url)
-        if file is not None and not file.exists():
+        storage = find_storage(url)
+        if storage is None:
             return None
-        storage = open_storage(url)
         with errors_named(url):
             for study in storage.get_all_studies():
                 if study.study_name == name and _ABOUT in study.user_attrs:

@@ -18,8 +18,11 @@ from typing import Literal
 
 ROOT = Path(__file__).parents[2]
 
-Deed = Literal["pass", "500", "500 after", "drop", "drop after"]
-"""What becomes of a request: answered; 500 before or after the work was done; no answer."""
+Deed = Literal["pass", "500", "500 after", "drop", "drop after", "late"]
+"""What becomes of a request: answered; 500 before or after the work was done; no answer.
+
+"late": no answer, and the work is done when `Proxy.late` is set.
+"""
 
 Behave = Callable[[int], Deed]
 """What becomes of the n-th request."""
@@ -31,6 +34,8 @@ class Proxy:
     def __init__(self, upstream: int) -> None:
         self.behave: Behave = lambda _: "pass"
         self.requests = 0
+        self.path = ""  # of the latest request
+        self.late = threading.Event()
         self.open = threading.Event()  # requests wait for it
         self.open.set()
         self._upstream = upstream
@@ -72,12 +77,16 @@ class Proxy:
     def _serve(self, request: http.server.BaseHTTPRequestHandler) -> None:
         with self._lock:
             self.requests += 1
+            self.path = request.path
             deed = self.behave(self.requests)
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         self.open.wait()
         request.close_connection = True
+        if deed == "late":
+            request.connection.shutdown(socket.SHUT_RDWR)
+            self.late.wait()
         status, answer, kind = 500, b"{}", "application/json"
-        if deed in {"pass", "500 after", "drop after"}:
+        if deed in {"pass", "500 after", "drop after", "late"}:
             upstream = http.client.HTTPConnection("127.0.0.1", self._upstream, timeout=60)
             headers = {key: value for key, value in request.headers.items() if key != "Host"}
             upstream.request(request.command, request.path, body, headers)
@@ -89,6 +98,7 @@ class Proxy:
                 kind = answered.headers.get("Content-Type", kind)
         if deed in {"drop", "drop after"}:
             request.connection.shutdown(socket.SHUT_RDWR)
+        if deed in {"drop", "drop after", "late"}:
             return
         try:
             request.send_response(status)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.conftest import Served
 from tests.faults.server import Deed
-from tests.faults.world import assert_tracked, eventually, outcomes
+from tests.faults.world import assert_tracked, eventually, outcomes, tracked
 
 pytestmark = pytest.mark.slow  # a real tracking server behind a faulty one
 
@@ -133,7 +133,36 @@ def test_trials_do_not_wait_for_a_slow_server(served: Served) -> None:
     assert served.proxy.requests >= 1 or eventually(lambda: served.proxy.requests)
     served.proxy.open.set()
     assert launch.wait() == 0, launch.output
-    publish(served)
+    assert_published(served)
+
+
+def test_a_run_that_a_slow_server_makes_after_it_was_made_again_is_there_once(
+    served: Served,
+) -> None:
+    """Of the study and of a trial: they are given up, looked for, made again, and then there twice."""
+    world, proxy = served.world, served.proxy
+    made = 0
+
+    def late(_: int) -> Deed:
+        nonlocal made
+        made += proxy.path.endswith("runs/create")
+        return "late" if proxy.path.endswith("runs/create") and made in {1, 3} else "pass"
+
+    def runs() -> list[str]:
+        database = served.folder / "mlflow.db"
+        return [run.tags["uid"] for run in tracked(database, world.name)]
+
+    proxy.behave = late
+    proxy.up()
+    hang = world.fault("hang", epoch=2)
+    launch = world.start(f"study.trials={TARGET}")
+    eventually(lambda: world.happened() == 2 and len(runs()) == 3)  # a study and two trials
+    assert made == 5
+    proxy.late.set()
+    eventually(lambda: len(runs()) == 5)
+    hang.unlink()
+    assert launch.wait() == 0, launch.output
+    assert world.table().is_published(proxy.uri, "FINISHED")
     assert_published(served)
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError, PlumblineError, StoppedError, UnavailableError
+from pipeline.errors import (
+    ConfigError,
+    PlumblineError,
+    StoppedError,
+    StorageError,
+    UnavailableError,
+)
 from search.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.server import LostError, ServerStorage
 from search.storage import open_storage
@@ -233,6 +239,86 @@ def test_launches_that_start_together_in_an_empty_database_make_its_tables_once(
     with ThreadPoolExecutor(4) as launches:
         assert list(launches.map(launch, names)) == names
     assert {each.study_name for each in open_storage(url).get_all_studies()} == set(names)
+
+
+def mlflows(postgres: Postgres) -> str:
+    """The database of an MLflow server: it keeps its version where Optuna keeps its own."""
+    url = postgres.database()
+    postgres.execute(
+        "CREATE TABLE alembic_version (version_num text); CREATE TABLE experiments (name text); "
+        "INSERT INTO alembic_version VALUES ('1b5f0d9ad7c1')",
+        url,
+    )
+    return url
+
+
+def an_older_version_s(postgres: Postgres) -> str:
+    """A database of studies that an Optuna made which knew fewer tables."""
+    url = postgres.database()
+    open_storage(url).engine.dispose()
+    postgres.execute(
+        "UPDATE alembic_version SET version_num = 'v2.6.0.a'; DROP TABLE trial_heartbeats", url
+    )
+    return url
+
+
+def contents(postgres: Postgres, url: str) -> dict[str, object]:
+    """The tables of a database with their rows."""
+    tables = postgres.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", url)
+    return {str(table): postgres.execute(f"SELECT * FROM {table}", url) for (table,) in tables}
+
+
+def lock(url: str) -> None:
+    """What a launch does first that can write."""
+    with study_lock(url, "test", wait=False):
+        pass
+
+
+OPENINGS: list[Callable[[str], object]] = [
+    lock,
+    lambda url: TrialTable.find(url, "test"),
+    lambda url: TrialTable.load(url, "test"),
+    TrialTable.names,
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (mlflows, "is a database of something else .* of their own"),
+        (
+            an_older_version_s,
+            "no longer compatible with the table schema .* optuna storage upgrade",
+        ),
+    ],
+)
+@pytest.mark.parametrize("opening", OPENINGS, ids=["lock", "find", "load", "names"])
+def test_a_database_of_something_else_is_named_and_left_as_it_is(
+    postgres: Postgres,
+    make: Callable[[Postgres], str],
+    message: str,
+    opening: Callable[[str], object],
+) -> None:
+    url = make(postgres)
+    before = contents(postgres, url)
+    with pytest.raises(StorageError, match=message) as caught:
+        opening(url)
+    assert str(caught.value).startswith("storage.url: postgresql+psycopg://ann:***@127.0.0.1")
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+    assert contents(postgres, url) == before
+
+
+def test_an_empty_database_holds_no_study_and_stays_empty_until_a_launch(
+    postgres: Postgres,
+) -> None:
+    url = postgres.database()
+    assert TrialTable.find(url, "test") is None
+    for opening in (lambda: TrialTable.load(url, "test"), lambda: TrialTable.names(url)):
+        with pytest.raises(ConfigError, match=r"there is no study database .*run a study first"):
+            opening()
+    assert contents(postgres, url) == {}
+    lock(url)
+    assert TrialTable.names(url) == []
 
 
 @pytest.mark.parametrize("url", ["mysql://ann:s3cret@h/db", "postgresql://ann:s3cret@h/db"])

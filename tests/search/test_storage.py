@@ -23,6 +23,14 @@ def _something_else(file: Path) -> None:
         database.execute("CREATE TABLE recipes (name TEXT)")
 
 
+def _another_version(file: Path) -> None:
+    open_storage(f"sqlite:///{file}").engine.dispose()
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+        database.execute("DROP TABLE trial_heartbeats")
+    database.close()
+
+
 def _cut(file: Path) -> None:
     whole = sqlite3.connect(file)
     whole.execute("CREATE TABLE studies (name TEXT)")
@@ -37,6 +45,7 @@ def _cut(file: Path) -> None:
     [
         (_text, "is no SQLite database"),
         (_something_else, "is a database of something else"),
+        (_another_version, "no longer compatible with the table schema"),
         (_cut, "the study database is damaged"),
     ],
 )
