@@ -5,9 +5,9 @@
 
 Every contender does the same work: the same network, epochs, batch size, validation and test
 evaluation, and the same number of trials over Adam's learning rate. Plumbline also logs every trial to
-MLflow. Two figures a run: seconds per trial once trials are under way (from the end of the first to
-the end of the last), and the wall time of the whole process, imports included. The mean validation
-accuracy is over all trials; Plumbline's in float32 and in bfloat16 are of the same learning rates.
+MLflow. Two figures a run: seconds per trial (see `seconds_per_trial`), and the wall time of the whole
+process, imports included. The mean validation accuracy is over all trials; Plumbline's in float32 and in
+bfloat16 are of the same learning rates.
 """
 
 import argparse
@@ -42,10 +42,9 @@ class Contender:
         """One round."""
         raise NotImplementedError
 
-    def took(self, ends: list[float], values: list[float], wall: float) -> None:
+    def took(self, ends: list[float], values: list[float], wall: float, workers: int = 1) -> None:
         """Record a round. `ends`: Unix time at which each trial ended; `values`: what it reached."""
-        ends = sorted(ends)
-        self.per_trial.append((ends[-1] - ends[0]) / (len(ends) - 1))
+        self.per_trial.append(seconds_per_trial(ends, workers))
         self.accuracy.append(statistics.mean(values))
         self.wall.append(wall)
 
@@ -79,7 +78,7 @@ class Ours(Contender):
             wall = time.perf_counter() - began
             trials = ended(folder)
             values = [entry["result"]["value"] for entry in trials]
-            self.took([entry["at"] for entry in trials], values, wall)
+            self.took([entry["at"] for entry in trials], values, wall, workers_of(trials))
 
 
 def study(folder: str, data: str, trials: int, overrides: tuple[str, ...]) -> str:
@@ -106,6 +105,23 @@ def ended(folder: str) -> list[dict[str, Any]]:
     url = f"sqlite:///{folder}/mlruns/studies.db"
     trials = optuna.load_study(study_name="bench", storage=url).get_trials(deepcopy=False)
     return [trial.user_attrs["end"] for trial in trials]
+
+
+def workers_of(trials: list[dict[str, Any]]) -> int:
+    """How many workers the ends of `trials` tell of."""
+    return len({entry["worker"]["worker"] for entry in trials})
+
+
+def seconds_per_trial(ends: list[float], workers: int) -> float:
+    """Seconds between the ends of trials, from when as many have ended as there are workers.
+
+    Workers start together, and so their first trials end together: to count from the first of them would
+    give the study `workers - 1` trials for nothing.
+    """
+    if len(ends) <= workers:
+        raise ValueError(f"expected more trials than the {workers} workers, got {len(ends)}")
+    ends = sorted(ends)
+    return (ends[-1] - ends[workers - 1]) / (len(ends) - workers)
 
 
 def main() -> None:

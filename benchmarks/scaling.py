@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import ended, machine, study
+from benchmarks.compare import ended, machine, seconds_per_trial, study, workers_of
 from benchmarks.simulate import simulate
 
 HERE = Path(__file__).parent
@@ -28,11 +28,11 @@ TABLE = 2000
 
 
 def trials_per_hour(data: str, *overrides: str) -> float:
-    """From the end of the first trial to the end of the last."""
+    """Counted from when every worker has ended a trial."""
     with tempfile.TemporaryDirectory() as folder:
         study(folder, data, TRIALS, (f"train.epochs={EPOCHS}", *overrides))
-        ends = sorted(entry["at"] for entry in ended(folder))
-    return 3600 * (len(ends) - 1) / (ends[-1] - ends[0])
+        trials = ended(folder)
+    return 3600 / seconds_per_trial([entry["at"] for entry in trials], workers_of(trials))
 
 
 def table_milliseconds() -> dict[int, float]:

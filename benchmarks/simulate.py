@@ -6,7 +6,8 @@
 A simulated worker takes a trial up, sends its epochs and waits for the answers as a real one does, in
 real time; it only computes nothing. Coordinator, sampler, trial table, summary and screen are the real
 ones; `--tracking` adds MLflow. The rate is that of the trials that ended between the first quarter of
-the trials and the last one that was asked for: all workers have work then.
+the trials and the last one that was asked for: all workers have work then. Workers whose trials last
+equally long end them together; `seconds_per_trial` allows for that.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from benchmarks.compare import seconds_per_trial
 from pipeline.compose import compose
 from pipeline.data import load
 from pipeline.result import EpochMetrics, Outcome, RunResult, State
@@ -177,7 +179,7 @@ def simulate(
         "workers": workers,
         "seconds": [low, high],
         "trials": trials,
-        "trials_per_second": (len(ends) - 1) / (ends[-1] - ends[0]),
+        "trials_per_second": 1 / seconds_per_trial(ends, workers),
         "limit_by_workers": workers / ((low + high) / 2) if high else None,
         "milliseconds_a_trial": 1000 * cpu / trials,
         "median_wait": float(np.median(launcher.waited)) if launcher.waited else 0.0,
@@ -196,6 +198,11 @@ def main() -> None:
     parser.add_argument("--tracking", action="store_true")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
+    if arguments.trials < 3 * arguments.workers:
+        parser.error(
+            f"--trials: expected at least three for each of the {arguments.workers} workers, "
+            f"got {arguments.trials}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         cost = simulate(
             Path(folder),

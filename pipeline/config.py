@@ -22,7 +22,12 @@ from pipeline.errors import ConfigError
 from pipeline.redact import is_ambiguous
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
-OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad"]
+# fmt: off
+OptimizerName = Literal[  # listed, as the coordinator never imports Keras; a test compares them
+    "sgd", "rmsprop", "adam", "adamw", "nadam", "adagrad", "adadelta", "adamax", "adafactor", "ftrl",
+    "lion", "lamb", "muon", "schedulefreeadamw",
+]
+# fmt: on
 Loss = Literal["categorical_crossentropy", "binary_crossentropy", "mse"]
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 
@@ -123,13 +128,13 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How the network is trained.
 
-    `learning_rate`: > 0; None is Keras's own default for the optimizer. `momentum`: in [0, 1), for
-    sgd and rmsprop. `validation_split`: the last
-    fraction of the training rows, in [0, 1), held out before any shuffling, as Keras does.
-    `patience`: epochs without an improvement of more than `min_delta` in the objective's metric
-    before training stops; None never stops early. `seed`: initial weights, shuffling and dropout.
-    `precision`: Keras's dtype policy. `loop`: `auto` compiles an epoch as one program where the
-    backend allows it, `keras` is `model.fit`.
+    `optimizer`: the class in `keras.optimizers`, in lower case. `learning_rate`: > 0; None is Keras's
+    own default for the optimizer. `momentum`: in [0, 1), for sgd and rmsprop; the others keep the one
+    that Keras gives them. `validation_split`: the last fraction of the training rows, in [0, 1), held
+    out before any shuffling, as Keras does. `patience`: epochs without an improvement of more than
+    `min_delta` in the objective's metric before training stops; None never stops early. `seed`:
+    initial weights, shuffling and dropout. `precision`: Keras's dtype policy. `loop`: `auto` compiles an
+    epoch as one program where the backend allows it, `keras` is `model.fit`.
     """
 
     optimizer: OptimizerName
@@ -328,6 +333,9 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
                 lines[path] = lines[path].replace(", got ", f" or {rule}, got ", 1)
             else:
                 lines[path] = f"{path}: expected {rule}, got {as_override(item['input'])}"
+                if item["type"] == "literal_error":
+                    choices = re.findall(r"'(\w+)'", item["ctx"]["expected"])
+                    lines[path] += did_you_mean(str(item["input"]).lower(), choices)
     return list(lines.values())
 
 

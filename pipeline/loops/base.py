@@ -18,12 +18,7 @@ EVALUATION_ROWS = 8192
 """Rows scored at once: large, as there is nothing to update between them."""
 
 _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
-    "sgd": keras.optimizers.SGD,
-    "rmsprop": keras.optimizers.RMSprop,
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "nadam": keras.optimizers.Nadam,
-    "adagrad": keras.optimizers.Adagrad,
+    name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)
 }
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
@@ -129,15 +124,15 @@ class CompiledLoop(Loop):
         self._batch_size = run.train.batch_size
         self._optimizer = make_optimizer(run)
         self._optimizer.build(self._model.trainable_variables)
-        self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
 
     def begin(self, run: RunConfig, model: keras.Model) -> None:
         self._knobs.turn(run.model)
         assign(self._model.trainable_variables, model.trainable_variables)
         assign(self._seeds(self._model), self._seeds(model))
-        assign(self._optimizer.variables, self._fresh_optimizer)
-        # Also where it is Keras's default: another run of this shape may have set another.
-        self._optimizer.learning_rate.assign(make_optimizer(run).learning_rate)
+        # One of the run's own: its learning rate is another, and some begin at the weights.
+        fresh = make_optimizer(run)
+        fresh.build(model.trainable_variables)
+        assign(self._optimizer.variables, fresh.variables)
 
 
 _on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}

@@ -6,13 +6,13 @@ The laws hold on every backend; `test_loops_jax` runs this file again on JAX.
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config import OptimizerName, RunConfig
 from pipeline.data import Arrays, Dataset
 from pipeline.loops import base, loop_for, plain
 from pipeline.loops.plain import PlainLoop
@@ -97,6 +97,27 @@ def test_a_compiled_epoch_is_model_fit_for_every_optimizer_loss_and_penalty(
     assert losses[0] - losses[-1] > 1e-4 * losses[0], "it learns, many times the tolerance"
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "schedulefreeadamw",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("adadelta", "adamax", "adafactor", "ftrl", "lion", "lamb", "muon")
+        ),
+    ],
+)
+def test_a_compiled_epoch_is_model_fit_for_every_other_optimizer_of_keras(
+    run_config: MakeRunConfig, rows: Arrays, optimizer: str
+) -> None:
+    """Also for one whose state begins at the weights, as that of schedulefreeadamw does."""
+    run = run_config(*SMALL, f"train.optimizer={optimizer}", "train.learning_rate=0.01")
+    compiled = trained(run, rows)
+    assert_same_to_rounding(compiled, trained(with_train(run, loop="keras"), rows))
+    losses = [epoch["loss"] for epoch in compiled[0]]
+    assert losses[0] - losses[-1] > 1e-4 * losses[0], "it learns, many times the tolerance"
+
+
 def with_train(run: RunConfig, **changes: Any) -> RunConfig:
     return run.model_copy(update={"train": run.train.model_copy(update=changes)})
 
@@ -144,14 +165,16 @@ def test_an_epoch_of_sgd_is_what_arithmetic_says(run_config: MakeRunConfig, rows
 def test_the_optimizer_is_the_named_one_at_the_given_or_its_own_rate(
     run_config: MakeRunConfig,
 ) -> None:
-    for name, kind in {
-        "sgd": keras.optimizers.SGD,
-        "rmsprop": keras.optimizers.RMSprop,
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "nadam": keras.optimizers.Nadam,
-        "adagrad": keras.optimizers.Adagrad,
-    }.items():
+    """Every one that Keras can make from a learning rate; three need more, or are no optimizer yet."""
+    kinds = {
+        name.lower(): kind
+        for name, kind in vars(keras.optimizers).items()
+        if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
+    }
+    for name in ("optimizer", "lossscaleoptimizer", "multioptimizer"):
+        del kinds[name]
+    assert set(kinds) == set(get_args(OptimizerName))
+    for name, kind in kinds.items():
         own, given = (
             base.make_optimizer(with_train(run_config(), optimizer=name, learning_rate=rate))
             for rate in (None, 3.0)

@@ -22,17 +22,24 @@ from tests.conftest import RunPython
 
 LONG = {"softmax_sgd", "two_hidden128_dropout_adam_200", "two_hidden128_dropout_sgd_250"}
 
-MEASURED = {
-    "softmax_rmsprop": 0.9273,
-    "sigmoid128_raw_pixels": 0.9373,
-    "hidden512_rmsprop": 0.9771,
-    "two_hidden128_sgd": 0.9462,
-    "two_hidden128_dropout_sgd": 0.9437,
-}
-"""Test accuracy at seed 0 on MNIST, as measured once (one thread, TensorFlow, float32)."""
-
 TOLERANCE = 0.003
-"""Seeds of one network differ by about 0.001, and rounding on another machine by less."""
+"""Seeds of most networks differ by about 0.001, and rounding on another machine by less."""
+
+MEASURED = {
+    # It has the published loss after 5 of its 20 epochs: the source seems to have trained less.
+    "softmax_rmsprop": (0.9271, TOLERANCE),
+    "hidden512_dropout": (0.9841, TOLERANCE),
+    # It passes the published pair after 13 of its 20 epochs and goes on learning.
+    "sigmoid128_raw_pixels": (0.9364, TOLERANCE),
+    # It has the published pair after 10 of its 20 epochs and goes on learning.
+    "two_hidden512_dropout": (0.9847, TOLERANCE),
+    # 0.9799 is published. Seeds differ by 0.0015, and seed 0 has the least of five.
+    "hidden512_rmsprop": (0.9790, TOLERANCE),
+    # 0.977 is published. Seeds differ by 0.0038: the last epoch is luck. Twice that is allowed.
+    "pyramid_512_256_128": (0.9789, 0.0076),
+}
+"""Mean test accuracy over seeds on MNIST, and how far seed 0 may be from it, of the networks that are not
+held to what is published (one thread, TensorFlow, float32)."""
 
 
 def never(_: EpochMetrics) -> bool:
@@ -211,10 +218,12 @@ def test_the_command_prints_and_logs_one_table(workdir: Path, run_python: RunPyt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("name", sorted(set(experiments()) - LONG))
 def test_a_quick_network_still_reaches_its_accuracy(name: str, mnist_path: Path) -> None:
-    run = network(name).run
+    each = network(name)
+    expected, tolerance = MEASURED.get(name, (each.published["test_accuracy"], TOLERANCE))
+    run = each.run
     data = run.data.model_copy(update={"path": str(mnist_path)})
     run = run.model_copy(update={"data": data})
     result = execute(run, load(data), never).result
-    assert result.test["test_accuracy"] == pytest.approx(MEASURED[name], abs=TOLERANCE)
+    assert result.test["test_accuracy"] == pytest.approx(expected, abs=tolerance)

@@ -127,7 +127,7 @@ def refusal(tree: Mapping[str, Any]) -> str:
             id="bound that the field refuses",
         ),
         pytest.param(
-            {"train": {"optimizer": ["adam", "lion"]}},
+            {"train": {"optimizer": ["adam", "adan"]}},
             "study.space.train.optimizer: expected",
             id="choice that the field refuses",
         ),
