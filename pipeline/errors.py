@@ -17,7 +17,7 @@ class ConfigError(PlumblineError):
 
 
 class UnavailableError(PlumblineError):
-    """A service or the data can't be reached, or the data is not what it should be. Exit code 69."""
+    """A service, a GPU or the data can't be had, or the data is not what it should be. Exit code 69."""
 
     exit_code = 69
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 from pipeline.config import RunConfig
-from pipeline.errors import ConfigError, PlumblineError
+from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.result import EpochMetrics
 from search.launchers.base import (
     Broken,
@@ -168,8 +168,9 @@ class Coordinator:
         Trials that an earlier coordinator left running go first, with their parameters. When the
         stopper says so, it returns earlier; trials given up then stay running in the table, which is
         how the next launch finds them.
-        Raises PlumblineError when no worker can train, the same exception ends trial after trial, or
-        the engine waits for trials although none runs.
+        Raises UnavailableError when there is no GPU or no machine to train on, PlumblineError when no
+        worker can train, the same exception ends trial after trial, or the engine waits for trials
+        although none runs.
         """
         self._waiting.extend(self._table.interrupted())
         self._asked = len(self._table.entries())
@@ -232,7 +233,8 @@ class Coordinator:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Broken):
-            raise PlumblineError(f"no worker can train:\n{event.reason}")
+            error = UnavailableError if event.unavailable else PlumblineError
+            raise error(f"no worker can train:\n{event.reason}")
         running = self._running[event.number]
         trial = running.trial
         if isinstance(event, Finished | Failed | Lost | OutOfMemory):
@@ -254,7 +256,7 @@ class Coordinator:
             else:
                 self._stop_at_a_bug(event.reason, event.traceback)
         elif isinstance(event, OutOfMemory):
-            self._out_of_memory(running, event.reason)
+            self._out_of_memory(running, event)
         elif isinstance(event, Lost):
             self._lost(running, event.reason)
 
@@ -279,8 +281,8 @@ class Coordinator:
         else:
             self._fail(running, f"{trial.losses} workers died of it: {reason}")
 
-    def _out_of_memory(self, running: Running, reason: str) -> None:
-        """Try the trial again with the GPU to itself; once, for then it is the trial that is too large."""
+    def _out_of_memory(self, running: Running, event: OutOfMemory) -> None:
+        """Try the trial again with the GPU to itself where that can be; once, for then it is too large."""
         self._failures.clear()
         number = running.trial.number
         if number not in self._alone:
@@ -288,7 +290,10 @@ class Coordinator:
             del self._running[number]
             self._waiting.appendleft(running.trial)
         else:
-            self._fail(running, f"out of memory, also alone on its GPU: {reason}")
+            again = (
+                "alone on its GPU" if event.alone else "on a fresh worker (its GPU may be shared)"
+            )
+            self._fail(running, f"out of memory, also {again}: {event.reason}")
 
     def _fail(self, running: Running, reason: str) -> None:
         notes = self._engine.notes(running.trial.number)

@@ -130,7 +130,8 @@ def lacks_gpu(worker: Trainer) -> Broken | None:
     """What a worker says that is to train on a GPU and has none."""
     if worker.about["device"] != "cpu":
         return None
-    return Broken(f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}")
+    reason = f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}"
+    return Broken(reason, unavailable=True)
 
 
 class Line(Protocol):
@@ -162,7 +163,7 @@ def run_task(task: Task, worker: Trainer, pipe: Line) -> Event:
     except Exception as error:  # noqa: BLE001  # any failure is the trial's result
         reason = f"{type(error).__name__}: {error}"
         if worker.about["device"] != "cpu" and is_out_of_memory(error):
-            return OutOfMemory(task.number, reason)
+            return OutOfMemory(task.number, reason, task.alone)
         return Failed(task.number, reason, traceback.format_exc())
 
 

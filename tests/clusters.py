@@ -24,12 +24,13 @@ class Nodes:
         self.add_node(num_cpus)  # the first is the head
         self.address: str = self._cluster.address
 
-    def add_node(self, num_cpus: int) -> Any:
-        """A machine more."""
+    def add_node(self, num_cpus: int, num_gpus: int = 0) -> Any:
+        """A machine more. Nobody looks whether it has GPUs."""
         with socket.create_server(("", 0)) as server:
             port = server.getsockname()[1]
         return self._cluster.add_node(
             num_cpus=num_cpus,
+            num_gpus=num_gpus,
             object_store_memory=_STORE,
             include_dashboard=False,
             runtime_env_agent_port=port,

@@ -72,7 +72,7 @@ class Task:
     """A trial to run, by its number.
 
     `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
-    `alone`: no other trial may run on its GPU.
+    `alone`: no other trial may run on its GPU, as far as the launcher can see to that.
     """
 
     number: int
@@ -119,10 +119,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """The GPU had no memory left for the trial. Its worker is not used again."""
+    """The GPU had no memory left for the trial. Its worker is not used again.
+
+    `alone`: the launcher kept other trials off that GPU.
+    """
 
     number: int
     reason: str
+    alone: bool
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,13 @@ class Lost:
 
 @dataclass(frozen=True)
 class Broken:
-    """A worker can't train at all: its data or its libraries fail. No worker would fare better."""
+    """A worker can't train at all: its data or its libraries fail. No worker would fare better.
+
+    `unavailable`: nothing is wrong with it, but there is no GPU, or no machine for it.
+    """
 
     reason: str
+    unavailable: bool = False
 
 
 Event = Started | Epoch | Finished | Failed | OutOfMemory | Lost | Broken
@@ -150,7 +158,10 @@ class Launcher(Protocol):
         """How many tasks can be submitted now."""
 
     def submit(self, task: Task) -> None:
-        """Start `task` on a free worker; one that must be alone as soon as its GPU has no other trial."""
+        """Start `task` on a free worker; one that must be alone as soon as its GPU has no other trial.
+
+        If the worker dies before it takes the task up, another one gets it, and nothing is Lost.
+        """
 
     def poll(self, timeout: float) -> list[Event]:
         """What happened, waiting at most `timeout` seconds for something to happen."""

@@ -175,7 +175,8 @@ class _Driver:
             Broken(
                 f"no node has started a worker with launcher.num_cpus={self._config.num_cpus:g} "
                 f"launcher.num_gpus={self._config.num_gpus:g} for {self._config.start_seconds:g} s "
-                f"(launcher.start_seconds); the cluster has {resources()}"
+                f"(launcher.start_seconds); the cluster has {resources()}",
+                unavailable=True,
             )
         )
 
@@ -218,6 +219,11 @@ class _Driver:
 
         for _ in range(self._config.trials_per_worker):
             task = await self._tasks.get()
+            try:
+                await worker.ping.remote()
+            except ray.exceptions.RayError:  # it died idle, which is not the trial's fault
+                self._tasks.put_nowait(task)
+                return
             self._pipe.send(Started(task.number, about))
             try:
                 async with asyncio.timeout(self._config.trial_seconds):
@@ -273,6 +279,9 @@ class Worker:
             return refusal
         threading.Thread(target=self._train, daemon=True).start()
         return {**self._made.about, "node": socket.gethostname()}
+
+    def ping(self) -> None:
+        """Be there."""
 
     def advance(self, message: Task | bool) -> Event:
         """Take a trial up, or go on after its epoch (True: pruned); what comes of it next."""

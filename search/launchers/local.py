@@ -40,6 +40,7 @@ class _Worker:
     pipe: "connection.Connection[Any, Any]"
     log: Path
     task: Task | None = None
+    taken: bool = False  # it has taken `task` up
     able: bool = False  # it has taken a trial up, so it can train
     trials: int = 0
     deadline: float = field(default=float("inf"))
@@ -85,7 +86,8 @@ class LocalLauncher:
             self._start_held()
         else:
             alive = {each.slot for each in self._workers}
-            self._start(task, min(slots, key=lambda slot: (slot not in alive, slot)))
+            slot = min(slots, key=lambda slot: (slot not in alive, slot))
+            self._start(replace(task, alone=False), slot)
 
     def poll(self, timeout: float) -> list[Event]:
         deadline = min((worker.deadline for worker in self._workers), default=float("inf"))
@@ -134,7 +136,7 @@ class LocalLauncher:
             free = None
         if free is None:
             free = self._spawn(slot)
-        free.task = task
+        free.task, free.taken = task, False
         with contextlib.suppress(
             ConnectionError
         ):  # it died idle: poll finds it, and the task in it
@@ -212,7 +214,7 @@ class LocalLauncher:
 
     def _follow(self, each: _Worker, event: Event) -> None:
         if isinstance(event, Started):
-            each.able = True
+            each.able = each.taken = True
             self._unable = 0
             if self._config.trial_seconds is not None:
                 each.deadline = time.monotonic() + self._config.trial_seconds
@@ -235,7 +237,11 @@ class LocalLauncher:
         self._unable += not each.able
         if self._unable >= self._config.attempts:  # no trial is to blame
             return [Broken(f"{self._unable} workers died while they started: {reason}")]
-        return [] if each.task is None else [Lost(each.task.number, reason)]
+        if each.task is not None and each.taken:
+            return [Lost(each.task.number, reason)]
+        if each.task is not None:  # it was not there yet
+            self._start(each.task, each.slot)
+        return []
 
     def _overdue(self, each: _Worker) -> list[Event]:
         self._remove(each)

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import socket
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing import connection
 from pathlib import Path
@@ -50,7 +51,8 @@ class RayLauncher:
     """Workers on a cluster, by way of a driver process.
 
     A task waits in a queue until a worker has room for it: Ray may still be making nodes, or have
-    fewer of them than workers were asked for.
+    fewer of them than workers were asked for. No trial is given a GPU of its own: Ray has the workers
+    share one, or not, as `num_gpus` says.
     """
 
     def __init__(self, config: RayConfig, data: DataConfig, workers: int) -> None:
@@ -78,7 +80,7 @@ class RayLauncher:
 
     def submit(self, task: Task) -> None:
         self._tasks.add(task.number)
-        self._say(task)
+        self._say(replace(task, alone=self._config.num_gpus >= 1))
 
     def poll(self, timeout: float) -> list[Event]:
         events: list[Event] = []

@@ -1,6 +1,5 @@
 """A worker that dies, hangs or is broken costs attempts at its trial, not the study."""
 
-import os
 import signal
 
 import pytest
@@ -156,15 +155,3 @@ def test_a_study_is_the_same_whatever_its_workers_suffer(world: World, make_worl
     assert world.run("study.trials=8", "launcher.trials_per_worker=2", enough).status == 0
     world.assert_whole(8)
     assert outcomes(world.entries()) == outcomes(calm.entries())
-
-
-def test_an_idle_worker_that_is_killed_is_replaced(grid: World) -> None:
-    """The third worker has nothing to do while the others hang."""
-    hang = grid.fault("hang", epoch=2, times=2)
-    launch = grid.start("launcher.workers=2")
-    eventually(lambda: grid.happened() == 2)
-    for worker in grid.workers():
-        os.kill(worker, signal.SIGKILL)
-    hang.unlink()
-    assert launch.wait() == 0, launch.output
-    grid.assert_whole(3)

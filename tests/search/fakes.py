@@ -280,7 +280,7 @@ def starves(task: Task) -> Script:
     """A worker whose GPU has no memory left after an epoch."""
     yield Started(task.number, dict(WORKER))
     yield Epoch(task.number, epoch_metrics(1, 0.5))
-    yield OutOfMemory(task.number, "ResourceExhaustedError: no memory")
+    yield OutOfMemory(task.number, "ResourceExhaustedError: no memory", task.alone)
 
 
 def diverges(task: Task) -> Script:

@@ -241,15 +241,17 @@ class LauncherContract:
         assert again.number == 1
         assert again.worker["pid"] != started.worker["pid"]
 
-    def test_a_task_submitted_to_a_dead_worker_is_lost_and_never_forgotten(
-        self, launch: Launch
-    ) -> None:
+    def test_an_idle_worker_that_dies_costs_no_trial_an_attempt(self, launch: Launch) -> None:
+        """Not even the one that was submitted to it; another worker takes it up."""
         launcher = launch("curve_trainer")
         pid = train(launcher, 0)
         os.kill(int(pid), signal.SIGKILL)
         launcher.submit(Task(1, run_of()))
-        assert last(until(launcher, Lost, Finished), Lost).number == 1
-        assert train(launcher, 1) != pid
+        events = until(launcher, Lost, Finished)
+        assert [type(event) for event in events] == [Started, Epoch, Epoch, Epoch, Finished]
+        assert last(events, Finished).number == 1
+        assert last(events, Started).worker["pid"] != pid
+        assert launcher.free() == 1
 
     def test_a_trial_past_its_deadline_fails_and_its_worker_is_replaced(
         self, launch: Launch
@@ -297,16 +299,25 @@ class LauncherContract:
         self, launch: Launch, trainer: str, reason: str
     ) -> None:
         launcher = launch(trainer)
-        assert reason in last(until(launcher, Broken), Broken).reason
+        broken = last(until(launcher, Broken), Broken)
+        assert reason in broken.reason
+        assert not broken.unavailable
+
+    def test_a_worker_that_sees_no_gpu_refuses_where_one_is_required(self, launch: Launch) -> None:
+        launcher = launch("cpu_trainer", require_gpu=True)
+        broken = last(until(launcher, Broken), Broken)
+        assert broken.reason.startswith(
+            "launcher.require_gpu: expected a GPU, but tensorflow 2.21.0 sees none"
+        )
+        assert "plumbline[gpu]" in broken.reason
+        assert broken.unavailable
 
     def test_workers_that_die_while_they_start_are_no_trials_fault(self, launch: Launch) -> None:
         launcher = launch("stillborn_trainer", attempts=2)
-        events: list[Event] = []
-        while not any(isinstance(event, Broken) for event in events):
-            if launcher.free():
-                launcher.submit(Task(0, run_of()))
-            events = until(launcher, Broken, Lost)
+        launcher.submit(Task(0, run_of()))
+        events = until(launcher, Broken, Lost)
         assert "2 workers died while they started" in last(events, Broken).reason
+        assert not last(events, Broken).unavailable
 
     # The end.
 

@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pytest
 
-from pipeline.errors import PlumblineError
+from pipeline.errors import PlumblineError, UnavailableError
 from search.config import Setup
 from search.coordinator import Coordinator
 from search.engines.optuna import OptunaEngine
@@ -275,7 +275,16 @@ def test_no_worker_that_can_train_ends_the_study(url: str) -> None:
     with pytest.raises(PlumblineError, match="no worker can train") as caught:
         launch.run(3)
     assert "No module named 'keras'" in str(caught.value)
+    assert caught.value.exit_code == 1
     assert "failed" not in [entry.state for entry in launch.table.entries()]
+
+
+def test_no_worker_for_want_of_a_gpu_or_a_machine_is_a_service_that_is_missing(url: str) -> None:
+    def script(_: Task) -> Script:
+        yield Broken("no GPU", unavailable=True)
+
+    with pytest.raises(UnavailableError, match="no worker can train:\nno GPU"):
+        Launch(url, script).run(3)
 
 
 def test_a_trial_that_the_configuration_refuses_fails_with_its_reason(url: str) -> None:
@@ -535,3 +544,14 @@ def test_a_trial_that_a_gpu_of_its_own_has_no_memory_for_failed_with_the_reason(
         "out of memory, also alone on its GPU: ResourceExhaustedError: no memory"
     )
     assert len(entries[0].history) == 1
+
+
+def test_a_trial_that_could_not_be_alone_is_not_said_to_have_been(url: str) -> None:
+    def script(task: Task) -> Script:
+        return starves(replace(task, alone=False))
+
+    entries = Launch(url, first(script, times=9)).run(2)
+    assert entries[0].reason == (
+        "out of memory, also on a fresh worker (its GPU may be shared): "
+        "ResourceExhaustedError: no memory"
+    )

@@ -123,6 +123,19 @@ def test_a_study_that_requires_a_gpu_ends_with_69_and_creates_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_study_that_requires_a_gpu_ends_with_69_where_the_backend_does_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, DRIVER, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    words = ["+study=smoke", "study.trials=4", "tracking=none", "launcher.require_gpu=true"]
+    words.append("launcher.trainer=tests.search.fakes.cpu_trainer")
+    done = run_python(["-m", "search.optimize", *words], tmp_path)
+    assert done.returncode == 69, done.stderr
+    assert "expected a GPU, but tensorflow 2.21.0 sees none" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_study_lists_its_gpus_fills_them_and_says_where_the_backend_sees_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

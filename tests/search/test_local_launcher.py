@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search.devices import Gpu
-from search.launchers.base import LocalConfig, Lost, Started, Task
+from search.launchers.base import Finished, LocalConfig, Lost, Started, Task
 from search.launchers.local import LocalLauncher, default_workers
 from search.system import GpuMeter
 from tests.search.launcher_contract import (
@@ -19,6 +19,7 @@ from tests.search.launcher_contract import (
     config,
     last,
     run_of,
+    train,
     until,
 )
 
@@ -53,6 +54,20 @@ class TestLocalLauncher(LauncherContract):
         events = launcher.poll(timeout=1.0)
         assert [type(event) for event in events] == [Started, Lost]
         assert launcher.free() == 1
+
+    def test_an_idle_worker_that_is_killed_is_replaced_when_there_is_work_for_it(
+        self, launch: Launch
+    ) -> None:
+        launcher = launch("curve_trainer", workers=2)
+        busy = train(launcher, 0)
+        (idle,) = (each for each in multiprocessing.active_children() if str(each.pid) != busy)
+        idle.kill()
+        idle.join()
+        assert launcher.poll(timeout=1.0) == []
+        assert launcher.free() == 2
+        for number in (1, 2):
+            launcher.submit(Task(number, run_of()))
+        assert {event.number for event in all_of(launcher, Finished, 2)} == {1, 2}
 
     # GPUs. None is needed: a worker says what it was given.
 

@@ -1,21 +1,33 @@
 """Workers on a Ray cluster: a real one on this machine, one for all tests here."""
 
+import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from pipeline.errors import ConfigError, UnavailableError
-from search.launchers.base import Broken, Epoch, Finished, RayConfig, Started, Task
+from search.launchers.base import (
+    Broken,
+    Epoch,
+    Event,
+    Finished,
+    Lost,
+    OutOfMemory,
+    RayConfig,
+    Started,
+    Task,
+)
 from search.launchers.ray import RayLauncher, check
-from tests.clusters import cluster
+from tests.clusters import Nodes, cluster
 from tests.search.launcher_contract import (
     Launch,
     LauncherContract,
     all_of,
+    assert_gone,
     config,
     last,
     run_of,
@@ -35,13 +47,22 @@ def ray_config(trainer: str = "curve_trainer", **changes: Any) -> RayConfig:
 
 
 @pytest.fixture(scope="module")
-def _cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, cluster(num_cpus=2) as nodes:
-        patch.setenv("RAY_ADDRESS", nodes.address)
-        yield
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch, cluster(num_cpus=2) as started:
+        patch.setenv("RAY_ADDRESS", started.address)
+        yield started
 
 
-@pytest.mark.usefixtures("_cluster")
+@contextlib.contextmanager
+def gpu_node(nodes: Nodes, num_gpus: int) -> Iterator[Callable[[], None]]:
+    """A machine more in the block, which ends before if it is told to."""
+    with contextlib.ExitStack() as stack:
+        node = nodes.add_node(num_cpus=0, num_gpus=num_gpus)
+        stack.callback(nodes.remove_node, node)
+        yield stack.close
+
+
+@pytest.mark.usefixtures("nodes")
 class TestRayLauncher(LauncherContract):
     """On a cluster with room for two workers."""
 
@@ -69,9 +90,41 @@ class TestRayLauncher(LauncherContract):
     ) -> None:
         launcher = launch("curve_trainer", num_gpus=8, start_seconds=3)
         launcher.submit(Task(0, run_of()))
-        reason = last(until(launcher, Broken), Broken).reason
-        assert "launcher.num_gpus=8 for 3 s (launcher.start_seconds)" in reason
-        assert "'CPU': 2.0" in reason
+        broken = last(until(launcher, Broken), Broken)
+        assert "launcher.num_gpus=8 for 3 s (launcher.start_seconds)" in broken.reason
+        assert "'CPU': 2.0" in broken.reason
+        assert broken.unavailable
+
+    def test_idle_workers_of_a_machine_that_dies_cost_no_trial_an_attempt(
+        self, launch: Launch, nodes: Nodes
+    ) -> None:
+        """The trial that ran there is lost once, and then given to none of the others there."""
+        launcher = launch("curve_trainer", workers=3, num_cpus=0, num_gpus=1)
+        with gpu_node(nodes, num_gpus=3) as end:
+            for number in range(3):
+                launcher.submit(Task(number, run_of()))
+            events: list[Event] = []
+            while sum(isinstance(event, Epoch) for event in events) < 3:  # all wait for an answer
+                events += until(launcher, Epoch, answer=False)
+            for number in (0, 1):
+                launcher.reply(number, True)
+            all_of(launcher, Finished, 2)
+            end()
+            assert_gone(*(event.worker["pid"] for event in events if isinstance(event, Started)))
+            launcher.reply(2, False)
+            assert last(until(launcher, Lost), Lost).number == 2
+            launcher.submit(Task(2, run_of()))
+            with gpu_node(nodes, num_gpus=1):
+                assert last(until(launcher, Lost, Finished), Finished).number == 2
+
+    @pytest.mark.parametrize("num_gpus", [0.25, 1])
+    def test_a_trial_is_alone_on_its_gpu_only_where_every_worker_is(
+        self, launch: Launch, nodes: Nodes, num_gpus: float
+    ) -> None:
+        launcher = launch("hungry_trainer", num_cpus=0, num_gpus=num_gpus)
+        with gpu_node(nodes, num_gpus=1):
+            launcher.submit(Task(0, run_of(), alone=True))
+            assert last(until(launcher, OutOfMemory), OutOfMemory).alone == (num_gpus == 1)
 
     def test_a_worker_that_reserves_no_gpu_sees_none(self, launch: Launch) -> None:
         launcher = launch("hanging_trainer")

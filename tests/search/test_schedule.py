@@ -21,7 +21,7 @@ from search.config import Setup, read
 from search.cron import check, to_kubernetes, to_systemd
 from search.schedule import ScheduleConfig, Target, label, launch, main, render
 from search.study import StudyConfig
-from tests.faults.world import eventually
+from tests.faults.world import ROOT, eventually
 
 CONFIG = ScheduleConfig(hours=6.0, grace_seconds=60, gpus=2, image="plumbline:1")
 STUDY = StudyConfig(name="full", question=None, trials=40, lock="fail", space={})
@@ -319,13 +319,14 @@ def test_slurm_s_whole_minutes_never_end_a_study_before_its_own_time() -> None:
     assert "--time=121\n" in text
 
 
-def test_the_wrapper_passes_sigterm_to_the_study_and_waits_for_it(tmp_path: Path) -> None:
-    study = tmp_path / "python"
+def assert_told_and_waited_for(folder: Path, script: str) -> None:
+    """`script` passes SIGTERM to the study, which is `python` of `folder`, and takes its 75 for success."""
+    study = folder / "python"
     study.write_text(
         "#!/usr/bin/env python3\n"
         "import pathlib, signal, sys\n"
         "def end(*_):\n"
-        f"    pathlib.Path({str(tmp_path)!r}, 'told').write_text('yes')\n"
+        f"    pathlib.Path({str(folder)!r}, 'told').write_text('yes')\n"
         "    sys.exit(75)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "print('up', flush=True)\n"
@@ -333,15 +334,36 @@ def test_the_wrapper_passes_sigterm_to_the_study_and_waits_for_it(tmp_path: Path
         "    signal.pause()\n"
     )
     study.chmod(0o755)
-    script = rendered("slurm").replace("/opt/py/python", str(study))
-    script = script.replace("'/srv/my runs'", str(tmp_path))
-    shell = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "SLURM_JOB_NODELIST": "node[1-4]"}
+    shell = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True, env=env)
     assert shell.stdout is not None
     assert shell.stdout.readline() == "up\n"
     shell.terminate()
     assert shell.wait(timeout=30) == 0
-    assert (tmp_path / "told").read_text() == "yes"
+    assert (folder / "told").read_text() == "yes"
     shell.stdout.close()
+
+
+def test_the_wrapper_passes_sigterm_to_the_study_and_waits_for_it(tmp_path: Path) -> None:
+    script = rendered("slurm").replace("/opt/py/python", str(tmp_path / "python"))
+    assert_told_and_waited_for(tmp_path, script.replace("'/srv/my runs'", str(tmp_path)))
+
+
+def test_so_does_the_script_of_a_study_on_several_nodes(tmp_path: Path) -> None:
+    """Where `srun`, as SLURM's, kills what it runs when it gets SIGTERM itself."""
+    srun = (
+        'while [ "${1#-}" != "$1" ]; do [ "$1" = -w ] && shift; shift; done\n'
+        '"$@" &\n'
+        "trap 'kill -KILL \"$!\"; exit 143' TERM\n"
+        "wait\n"
+    )
+    for name, script in {"srun": srun, "scontrol": "echo node1\n", "ray": ""}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}")
+        (tmp_path / name).chmod(0o755)
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    (script,) = re.findall(r"```sh\n(#!/bin/bash\n.*?)```", text, flags=re.DOTALL)
+    assert_told_and_waited_for(tmp_path, script)
 
 
 def test_the_kubernetes_job_forbids_overlap_and_asks_for_its_gpus() -> None:
