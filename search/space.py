@@ -157,6 +157,24 @@ class Space:
             for path, dimension in self.dimensions.items()
         }
 
+    def size(self) -> int | None:
+        """How many points it has; None where there are infinitely many."""
+        if any(dimension.grid() is None for dimension in self.dimensions.values()):
+            return None
+        return self._count(tuple(self.dimensions), {})
+
+    def _count(self, rest: tuple[str, ...], params: Mapping[str, Stored]) -> int:
+        """How many points there are with `params`, when `rest` varies."""
+        if not rest:
+            return 1
+        path, *others = rest
+        if not self.is_active(path, params):
+            return self._count(tuple(others), params)
+        values = self.dimensions[path].grid() or ()
+        if all(condition.path != path for condition in self.conditions.values()):
+            return len(values) * self._count(tuple(others), params)
+        return sum(self._count(tuple(others), {**params, path: value}) for value in values)
+
     def fields(self) -> set[str]:
         """Override paths of the settings that vary."""
         return {"model.hidden_units" if LAYER.fullmatch(path) else path for path in self.dimensions}

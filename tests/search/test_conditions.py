@@ -148,6 +148,14 @@ def test_a_parent_that_does_not_count_takes_its_children_with_it(oracle: str | N
     assert seen == set(setup.space.dimensions)
 
 
+def test_the_size_of_a_space_counts_what_counts() -> None:
+    """Under adam one point; under sgd three of dropout and l1 by four of the rate and patience."""
+    l1 = {"choices": [0.1, 0.2], "when": {"model.dropout": 0.5}}
+    tree = {**NESTED, "model": {**NESTED["model"], "l1": l1}}
+    assert setup_of(space=tree).space.size() == 1 + 3 * 4
+    assert setup_of(space=NESTED).space.size() is None
+
+
 def test_a_bound_below_two_conditions_is_refused_in_its_place(base: RunConfig) -> None:
     tree = {**NESTED, "model": {**NESTED["model"], "l1": {**NESTED["model"]["l1"], "low": -1.0}}}
     with pytest.raises(ConfigError, match=r"^study\.space\.model\.l1: expected 0 <= l1, got -1"):
