@@ -40,7 +40,7 @@ def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]
             raise ConfigError(_missing_option(error)) from None
         except (HydraException, OmegaConfBaseException) as error:
             known = [path for path, _ in flatten(_defaults())]
-            raise ConfigError(_refused_override(error, known)) from None
+            raise ConfigError(_refused_override(error, known, overrides)) from None
         except ValueError as error:  # `group=null`
             raise ConfigError(f"{' '.join(overrides)}: {error}") from None
         except YAMLError as error:
@@ -98,9 +98,12 @@ def _missing_option(error: MissingConfigException) -> str:
     )
 
 
-def _refused_override(error: Exception, known: list[str]) -> str:
+def _refused_override(error: Exception, known: list[str], overrides: Sequence[str]) -> str:
     first_line = str(error).splitlines()[0]
     if match := re.match(r"Could not override '(.+)'", first_line):
+        if match[1] in known:  # a setting of the usual option, which is not the chosen one
+            options = [text for text in overrides if "." not in text.partition("=")[0]]
+            return f"{match[1]}: no such setting with {' '.join(options)}"
         return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
     if isinstance(error, OverrideParseException) and "://" in error.override:
         # Hydra shows what it can't read, which may be a password or a part of one.

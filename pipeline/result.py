@@ -95,7 +95,8 @@ class RunResult:
 class State:
     """All that the epoch after `epoch` depends on: weights, dropout seeds, optimizer.
 
-    A run that goes on from it gives the numbers of one that was never interrupted.
+    `arrays`: empty where they were not kept. A run that goes on from it gives the numbers of the
+    epochs after `epoch` in one that was never interrupted.
     """
 
     epoch: int

@@ -37,6 +37,8 @@ class Trained:
 def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None = None) -> Trained:
     """A network trained on `rows` less their validation part, from `start` if there is one.
 
+    Epochs up to `start` are not told of and count neither for the objective nor for patience, also
+    where its arrays were not kept and they are trained once more.
     Raises DivergedError at the first epoch with a metric that is not finite.
     """
     if start is not None and start.epoch >= run.train.epochs:
@@ -52,15 +54,19 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
     model = build(run.model, shape, classes, run.train.precision)
     loop = loop_for(run, shape, classes)
     loop.begin(run, model)
-    if start is not None:
+    behind = 0 if start is None else start.epoch
+    if start is not None and start.arrays:
         loop.load_state(start.arrays)
+    else:
+        for number in range(1, behind + 1):
+            loop.epoch(training, _order(run.train.seed, number, split_at))
     built = time.perf_counter()
 
     history: list[EpochMetrics] = []
     values: dict[int, float] = {}
     best_weights: Weights | None = None
     stop: Stop = "completed"
-    for number in range(start.epoch + 1 if start else 1, run.train.epochs + 1):
+    for number in range(behind + 1, run.train.epochs + 1):
         began = time.perf_counter()
         metrics = _named("", loop.epoch(training, _order(run.train.seed, number, split_at)))
         if len(validation.inputs):

@@ -17,6 +17,7 @@ from pipeline.manifest import Inputs, Manifest, Standing, sums
 from pipeline.record import environment_tags
 from pipeline.result import Weights
 from search import card
+from search.lineage import whole_run
 from search.retrain import retrain
 from search.study import About, Entry
 from search.verify import Check, Verifier
@@ -129,7 +130,8 @@ def _manifest(
         dict(epoch.metrics) for epoch in result.history if epoch.epoch == result.best_epoch
     )
     settings = {path: text for path, text in entry.run.items() if path != "data.path"}
-    overrides = [f"{path}={text}" for path, text in settings.items()]
+    again = whole_run(entry).items()
+    overrides = [f"{path}={text}" for path, text in again if path != "data.path"]
     overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
     overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
     name = f"study.name={about.name}"

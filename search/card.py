@@ -53,7 +53,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         f"Data: {manifest.data['name']}, {manifest.data['train_rows']} training rows (a part of them for "
         f"validation) and {manifest.data['test_rows']} test rows, SHA-256 `{standing.data}`.",
         _table(["setting", "value"], [[f"`{k}`", f"`{v}`"] for k, v in manifest.run.items()]),
-        "The same training, and the same export:",
+        "The same network trained again, and the same export:",
         _code(manifest.retrain, manifest.export),
         _table(
             ["made with", ""],

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
-from pipeline.result import EpochMetrics
+from pipeline.result import EpochMetrics, State
 from search.launchers.base import (
     Broken,
     Epoch,
@@ -227,9 +227,19 @@ class Coordinator:
             return
         started_at = self._table.start(trial, run)
         self._running[trial.number] = Running(trial, run, started_at)
-        start = None if trial.continues is None else self._weights.state(trial.continues)
+        start = None if trial.continues is None else self._end_of(trial.continues)
         alone = trial.number in self._alone
         self._launcher.submit(Task(trial.number, run, start, self._engine.continues, alone))
+
+    def _end_of(self, number: int) -> State:
+        """Where trial `number` ended.
+
+        If its state was not kept, the number of its last epoch: its successor trains up to there once
+        more, to the same numbers, because the order of the rows and the units dropped depend only on
+        the seed and the epoch.
+        """
+        state = self._weights.state(number)
+        return state or State(self._table.entries()[number].history[-1].epoch, [])
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Broken):

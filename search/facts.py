@@ -103,7 +103,7 @@ class Facts:
     @property
     def promoted(self) -> list[Entry]:
         """The trials that went on from another."""
-        return [entry for entry in self.entries if len(lineage(entry, self.entries)) > 1]
+        return [entry for entry in self.entries if entry.continues is not None]
 
     @cached_property
     def axes(self) -> list[Axis]:

@@ -13,6 +13,7 @@ from pipeline.train import run_config
 from search.confidence import sentences
 from search.facts import Facts
 from search.leaderboard import cause, columns, counts, row
+from search.lineage import whole_run
 from search.records import pasted
 from search.space import fixed
 from search.study import Entry
@@ -98,12 +99,13 @@ def page(facts: Facts, pictures: Path) -> str:
 
 
 def command_for(entry: Entry) -> str:
-    """The command that trains a trial again: every setting that is not the default."""
+    """The command that trains the network of a trial again: every setting that is not the default."""
     try:
         usual = run_config(compose([])).parameters()
     except ConfigError:  # the folder of defaults is not here: name every setting
         usual = {}
-    differing = [f"{path}={text}" for path, text in entry.run.items() if usual.get(path) != text]
+    settings = whole_run(entry).items()
+    differing = [f"{path}={text}" for path, text in settings if usual.get(path) != text]
     return shlex.join(["python", "-m", "pipeline.train", *differing])
 
 

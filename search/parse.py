@@ -21,6 +21,7 @@ from search.space import (
     Range,
     Space,
     Stored,
+    chain,
     encode,
     replaced,
     same,
@@ -53,8 +54,8 @@ def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
     if faults:
         raise ConfigError("\n".join(faults))
     conditions = {path: _condition(path, when, dimensions) for path, when in whens.items()}
-    conditions |= _layer_conditions(dimensions, base)
-    ordered = sorted(dimensions, key=lambda path: path in conditions)  # parents first
+    conditions |= _layer_conditions(dimensions, conditions, base)
+    ordered = sorted(dimensions, key=lambda path: len(chain(path, conditions)))  # parents first
     space = Space({path: dimensions[path] for path in ordered}, conditions)
     if faults := _refused(space, base):
         raise ConfigError("\n".join(faults))
@@ -128,7 +129,7 @@ def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Con
             f"got {as_override(when)}"
         )
     ((parent, wanted),) = when.items()
-    if parent not in dimensions or parent == path:
+    if parent not in dimensions:
         raise ConfigError(
             f"{place}: {parent} does not vary in this space"
             + did_you_mean(str(parent), dimensions.keys())
@@ -146,11 +147,19 @@ def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Con
     return Condition(parent, values)
 
 
-def _layer_conditions(dimensions: Mapping[str, Dimension], base: RunConfig) -> dict[str, Condition]:
+def _layer_conditions(
+    dimensions: Mapping[str, Dimension], conditions: Mapping[str, Condition], base: RunConfig
+) -> dict[str, Condition]:
     """Widths of single layers count up to the depth; there is one for every layer that there may be."""
     layers = {int(match[1]): path for path in dimensions if (match := LAYER.fullmatch(path))}
     if not layers:
         return {}
+    for path in (*layers.values(), "model.depth"):
+        if path in conditions:
+            raise ConfigError(
+                f"study.space.{path}.when: widths of single layers count up to model.depth, "
+                "under no other condition (leave it out)"
+            )
     if "model.hidden_units" in dimensions:
         raise ConfigError(
             "study.space.model.hidden_units: varies as a whole and by layer; choose one"
@@ -207,11 +216,11 @@ def _refused(space: Space, base: RunConfig) -> list[str]:
 
 
 def _reaching(space: Space, path: str) -> dict[str, Any]:
-    """What must be set for the dimension `path` to count."""
-    condition = space.conditions.get(path)
-    if condition is None:
-        return {}
-    return {condition.path: space.decode(condition.path, condition.values[-1])}
+    """What must be set for the dimension `path` to count, and for what it depends on."""
+    return {
+        condition.path: space.decode(condition.path, condition.values[-1])
+        for condition in chain(path, space.conditions)
+    }
 
 
 def _fault(space: Space, base: RunConfig, values: Mapping[str, Any]) -> str | None:

@@ -101,6 +101,20 @@ class Condition:
         return f"when {self.path} is " + " or ".join(as_override(value) for value in self.values)
 
 
+def chain(path: str, conditions: Mapping[str, Condition]) -> list[Condition]:
+    """What must hold for the dimension `path` to count: its condition, that one's own, and so on.
+
+    Raises ConfigError where that never ends.
+    """
+    found: list[Condition] = []
+    while (condition := conditions.get(found[-1].path if found else path)) is not None:
+        if condition in found:
+            way = " ".join(map(str, found))
+            raise ConfigError(f"study.space.{path}.when: depends on itself ({path} {way})")
+        found.append(condition)
+    return found
+
+
 @dataclass(frozen=True)
 class Space:
     """Dimensions by override path; those with a condition come after what it depends on."""
@@ -109,11 +123,13 @@ class Space:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def is_active(self, path: str, params: Mapping[str, Stored]) -> bool:
-        """Whether the dimension `path` counts, given the `params` that come before it."""
+        """Whether the dimension `path` counts, given the `params` before it: those that count."""
         condition = self.conditions.get(path)
         if condition is None:
             return True
-        return any(same(params.get(condition.path), value) for value in condition.values)
+        if condition.path not in params:  # which is not the same as null
+            return False
+        return any(same(params[condition.path], value) for value in condition.values)
 
     def apply(
         self, base: RunConfig, params: Mapping[str, Stored], epochs: int | None = None
@@ -140,6 +156,24 @@ class Space:
             path: " ".join(map(str, filter(None, (dimension, self.conditions.get(path)))))
             for path, dimension in self.dimensions.items()
         }
+
+    def size(self) -> int | None:
+        """How many points it has; None where there are infinitely many."""
+        if any(dimension.grid() is None for dimension in self.dimensions.values()):
+            return None
+        return self._count(tuple(self.dimensions), {})
+
+    def _count(self, rest: tuple[str, ...], params: Mapping[str, Stored]) -> int:
+        """How many points there are with `params`, when `rest` varies."""
+        if not rest:
+            return 1
+        path, *others = rest
+        if not self.is_active(path, params):
+            return self._count(tuple(others), params)
+        values = self.dimensions[path].grid() or ()
+        if all(condition.path != path for condition in self.conditions.values()):
+            return len(values) * self._count(tuple(others), params)
+        return sum(self._count(tuple(others), {**params, path: value}) for value in values)
 
     def fields(self) -> set[str]:
         """Override paths of the settings that vary."""

@@ -22,11 +22,7 @@ class WeightStore:
         self._save(self._folder / f"{number}-state.npz", [np.array(state.epoch), *state.arrays])
 
     def state(self, number: int) -> State | None:
-        """Where trial `number` ended, or None where that was not kept.
-
-        Then its successor trains from the start: longer, to the same numbers, because the order of
-        the rows and the units dropped depend only on the seed and the epoch.
-        """
+        """Where trial `number` ended, or None where that was not kept."""
         file = self._folder / f"{number}-state.npz"
         if not file.exists():
             return None
@@ -52,7 +48,7 @@ class WeightStore:
             half.unlink(missing_ok=True)
 
     def remove_states(self) -> None:
-        """Remove all states: no trial goes on from another any more."""
+        """Remove all states; a trial that goes on from another all the same trains longer."""
         for file in self._folder.glob("*-state.*"):
             file.unlink()
 

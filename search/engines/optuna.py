@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search.space import Space
+from search.space import Space, Stored
 from search.study import Entry, Suggestion
 from search.trials import TO_OPTUNA, distributions
 
@@ -73,11 +73,15 @@ class OptunaEngine:
         self._make_sampler = make_sampler
         self._seed = seed
         self._is_sequence = isinstance(sampler, _SEQUENCES)
+        self._size = space.size()
+        self._tried: set[str] = set()
         self._shared = {name: vars(sampler)[name] for name in _SHARED if name in vars(sampler)}
         for entry in entries:
             self._replay(entry)
 
-    def ask(self) -> Suggestion:
+    def ask(self) -> Suggestion | Literal["exhausted"]:
+        if len(self._tried) == self._size:
+            return "exhausted"
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._sampler(number)
         vars(self._study.sampler).update(self._shared)
@@ -85,6 +89,7 @@ class OptunaEngine:
         for path, distribution in self._distributions.items():
             if self._space.is_active(path, asked.params):
                 _suggest(asked, path, distribution)
+        self._tried.add(_point(asked.params))
         return Suggestion(asked.params, notes=self.notes(number))
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -109,6 +114,7 @@ class OptunaEngine:
 
     def _replay(self, entry: Entry) -> None:
         """Take in a trial of an earlier launch, as it stood there when that ended."""
+        self._tried.add(_point(entry.params))
         notes = {"trial": {}, "study": {}, **entry.notes}
         reported = {epoch.epoch: epoch.metrics[self._metric] for epoch in entry.history}
         last = reported[max(reported)] if reported else None
@@ -141,6 +147,15 @@ class OptunaEngine:
             random = optuna.samplers.RandomSampler(seed=mixed)
             sampler = self._make_sampler(seed=self._seed, independent_sampler=random)
         return sampler
+
+
+def _point(params: Mapping[str, Stored]) -> str:
+    """The same for the same point, whoever came to 0.3 by three steps of 0.1 and however."""
+    rounded = {
+        path: round(value, 12) if isinstance(value, float) else value
+        for path, value in params.items()
+    }
+    return json.dumps(rounded, sort_keys=True)
 
 
 def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.config import Section, validated
 from search.oracles.axis import axis
 from search.oracles.library import Trial, TrialStatus, keras_tuner
-from search.space import Space
+from search.space import Space, chain
 
 Values = dict[str, Any]
 """KerasTuner's values by override path; those under `tuner/...` are Hyperband's."""
@@ -52,7 +52,7 @@ class Oracle:
         self.axes = {path: axis(dimension) for path, dimension in space.dimensions.items()}
         for path, each in self.axes.items():
             with ExitStack() as scope:
-                if (condition := space.conditions.get(path)) is not None:
+                for condition in reversed(chain(path, space.conditions)):
                     values = [self.axes[condition.path].told(value) for value in condition.values]
                     scope.enter_context(
                         self.hyperparameters.conditional_scope(condition.path, values)

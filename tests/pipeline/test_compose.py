@@ -102,6 +102,18 @@ def test_a_refused_override_is_one_clear_error(override: str, parts: list[str]) 
         assert part in str(raised.value)
 
 
+@pytest.mark.parametrize("option", ["oracle=grid", "engine=keras_tuner oracle=grid", "+study=grid"])
+def test_a_setting_that_another_option_has_is_not_suggested_again(
+    tmp_path: Path, option: str
+) -> None:
+    conf = _copy_of_conf(tmp_path)
+    chosen = "# @package _global_\ndefaults: [{override /oracle: grid}]\n"
+    (conf / "study" / "grid.yaml").write_text(chosen)
+    with pytest.raises(ConfigError) as raised:
+        compose([*option.split(), "train.epochs=3", "oracle.seed=0"], conf)
+    assert str(raised.value) == f"oracle.seed: no such setting with {option}"
+
+
 def test_a_key_that_the_run_does_not_know_is_refused_even_with_a_plus() -> None:
     with pytest.raises(ConfigError, match=r"train.epoch: no such setting .*`train.epochs`"):
         read_run_config(compose(["+train.epoch=3"]))

@@ -17,7 +17,7 @@ from pipeline.data import Arrays, Dataset
 from pipeline.loops import base, loop_for, plain
 from pipeline.loops.plain import PlainLoop
 from pipeline.model import build
-from pipeline.result import EpochMetrics, Weights
+from pipeline.result import EpochMetrics, State, Weights
 from pipeline.training import train
 from search.weights import WeightStore
 from tests.conftest import MakeRunConfig
@@ -259,7 +259,7 @@ def test_going_on_from_a_state_gives_the_numbers_of_an_uninterrupted_run(
     store = WeightStore(tmp_path)
     store.save_state(7, half.state)
     trained(run_config(*KNOBS, "train.learning_rate=0.1", "train.seed=5"), rows)  # in between
-    for state in (half.state, store.state(7)):
+    for state in (half.state, store.state(7), State(2, [])):  # the last one's arrays were not kept
         assert state.epoch == 2
         rest = train(run, rows, never, state)
         assert [epoch.epoch for epoch in rest.history] == [3, 4]

@@ -87,11 +87,11 @@ def scripted(
 ) -> Callable[..., Trained]:
     """`scripted([0.5, 0.6], "train.patience=2")`: a run with these accuracies, maximized."""
 
-    def run_script(accuracies: list[float], *settings: str) -> Trained:
+    def run_script(accuracies: list[float], *settings: str, start: State | None = None) -> Trained:
         monkeypatch.setattr("pipeline.training.loop_for", lambda *_: ScriptedLoop(accuracies))
         alone = ("train.validation_split=0", "objective.metric=accuracy")
         run = run_config(*alone, f"train.epochs={len(accuracies)}", *settings)
-        return train(run, digits.train_arrays, never)
+        return train(run, digits.train_arrays, never, start)
 
     return run_script
 
@@ -275,6 +275,17 @@ def test_pruning_stops_there_and_keeps_what_was_measured(
     found = cross_entropy(outputs(run, trained.loop.weights(), inputs), targets)
     best = trained.history[trained.best_epoch - 1].metrics
     assert found == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_epochs_before_the_start_count_for_nothing_though_they_are_trained_again(
+    scripted: Callable[..., Trained],
+) -> None:
+    """Neither is the first one the best, nor is patience out after the third."""
+    values = [0.9, 0.8, 0.1, 0.3, 0.2, 0.2, 0.9]
+    trained = scripted(values, "train.patience=2", start=State(2, []))
+    assert [epoch.epoch for epoch in trained.history] == [3, 4, 5, 6]
+    assert (trained.stop, trained.best_epoch) == ("early_stopped", 4)
+    assert trained.loop.weights() == [4]
 
 
 @pytest.mark.parametrize("epochs", [2, 1])

@@ -10,7 +10,7 @@ from pipeline.result import EpochMetrics
 from search.config import Setup
 from search.space import Choices, Range, Space
 from search.storage import open_storage
-from search.study import Engine, Entry, Suggestion, Trial, TrialState
+from search.study import Engine, Suggestion, Trial, TrialState
 from search.trials import TrialTable
 from tests.search.conftest import Copies, setup_of, study_of
 from tests.search.fakes import epoch_metrics, run_result
@@ -28,6 +28,12 @@ SPACE: Mapping[str, Any] = {
     },
 }
 """Every kind of dimension. (Values that are lists: a space of their own below.)"""
+
+FINITE: Mapping[str, Any] = {
+    "model": {"dropout": {"low": 0.0, "high": 0.3, "step": 0.3}},
+    "train": {"patience": [None, 2]},
+}
+"""Four points."""
 
 ENDS: Sequence[TrialState] = (
     *("complete", "pruned", "failed", "complete", "running", "complete"),
@@ -124,19 +130,16 @@ class Session:
 class EngineContract:
     """Bounds, repeatability, restarts, failures, trials in flight.
 
-    `overrides` choose the engine, `seed` is the name of its seed; `new_engine` makes one, as the
-    command does.
+    `overrides` choose the engine, `seed` is the name of its seed, or None where nothing is random.
     """
 
     overrides: tuple[str, ...] = ()
-    seed = "sampler.seed"
+    seed: str | None = "sampler.seed"
     space: Mapping[str, Any] = SPACE
     lists: Mapping[str, Any] = {"model": {"hidden_units": [[64, 32], [16, 8]]}}
     trials = 6  # enough for every engine to suggest by what it has seen
     exhaustive = False  # whether every study visits the same points
-
-    def new_engine(self, setup: Setup, entries: Sequence[Entry]) -> Engine:
-        raise NotImplementedError
+    promotes = False  # whether a trial may go on from another, with its parameters
 
     # Steps of a study.
 
@@ -144,7 +147,11 @@ class EngineContract:
         """A launch: the table opened, the engine made from what it has."""
         setup = setup_of(*self.overrides, *overrides, space=space or self.space)
         table = TrialTable.open(url, study_of(setup))
-        return Session(setup, table, self.new_engine(setup, table.entries()))
+        return Session(setup, table, setup.make_engine(table.entries()))
+
+    def seeded(self, seed: str) -> tuple[str, ...]:
+        """The override that makes `seed` the engine's, if it takes one."""
+        return () if self.seed is None else (f"{self.seed}={seed}",)
 
     def suggestions(self, url: str, *overrides: str, count: int | None = None) -> list[Any]:
         session = self.begin(url, *overrides)
@@ -157,7 +164,9 @@ class EngineContract:
         trials = [session.trial() for _ in range(self.trials)]
         for trial in trials:
             assert belongs(session.setup.space, trial.params), trial.params
-        assert len({repr(trial.params) for trial in trials}) == self.trials
+        new = [repr(trial.params) for trial in trials if trial.continues is None]
+        assert len(set(new)) == len(new)
+        assert (len(new) < self.trials) == self.promotes
 
     def test_lists_can_be_suggested(self, url: str) -> None:
         session = self.begin(url, space=self.lists)
@@ -172,17 +181,15 @@ class EngineContract:
         After each trial one more engine is made, from what the database gives back, and must suggest
         and note what the first one does. The seed is 0, a seed and not the absence of one.
         """
-        seed = f"{self.seed}=0"
-        whole = self.begin(url, seed)
+        seed = self.seeded("0")
+        whole = self.begin(url, *seed)
         storage = open_storage(url)
         for state in ENDS:
             stored = TrialTable(storage, whole.table.name).entries()
             assert stored == whole.table.entries()
             suggestion = whole.engine.ask()
-            assert (
-                self.new_engine(setup_of(*self.overrides, seed, space=self.space), stored).ask()
-                == suggestion
-            )
+            anew = setup_of(*self.overrides, *seed, space=self.space).make_engine(stored)
+            assert anew.ask() == suggestion
             assert isinstance(suggestion, Suggestion)
             trial = whole.start(whole.table.create(suggestion, whole.setup.space))
             if state != "running":
@@ -191,17 +198,36 @@ class EngineContract:
 
     def test_studies_of_two_seeds_have_no_trial_in_common(self, copies: Copies) -> None:
         """Not of the greatest seed either: it is not cut down to another."""
-        seeds = (0, 1, 2**32 - 1)
-        studies = [self.suggestions(copies.next(), f"{self.seed}={n}", count=3) for n in seeds]
+        seeds = ("0", "1", str(2**32 - 1))
+        studies = [self.suggestions(copies.next(), *self.seeded(n), count=3) for n in seeds]
         for one, other in itertools.combinations(studies, 2):
-            assert one != other
+            assert (one != other) == (self.seed is not None)
             assert self.exhaustive or not [point for point in one if point in other]
 
     def test_without_a_seed_studies_differ(self, copies: Copies) -> None:
         one, other = (
-            self.suggestions(copies.next(), f"{self.seed}=null", count=2) for _ in range(2)
+            self.suggestions(copies.next(), *self.seeded("null"), count=2) for _ in range(2)
         )
         assert self.exhaustive or one != other
+
+    def test_a_finite_space_ends_the_study(self, url: str) -> None:
+        """When every point was tried or runs, and not before; failed ones are not tried again."""
+        session = self.begin(url, space=FINITE)
+        points: set[str] = set()
+        running: list[Trial] = []
+        for _ in range(100):
+            asked = session.engine.ask()
+            if isinstance(asked, Suggestion):
+                running.append(session.start(session.table.create(asked, session.setup.space)))
+                points.add(repr(asked.params))
+            elif asked == "exhausted":
+                break
+            if len(running) == 3 or asked == "wait":
+                trial = running.pop(0)
+                session.end(trial, "failed" if trial.number == 0 else "complete")
+        assert asked == "exhausted"
+        assert len(points) == 4
+        assert self.begin(url, space=FINITE).engine.ask() == "exhausted"
 
     def test_a_point_that_failed_is_not_suggested_again(self, url: str) -> None:
         session = self.begin(url)

@@ -11,9 +11,13 @@ from pipeline.errors import ConfigError
 from search.engines.optuna import OptunaEngine
 from search.parse import parse
 from search.study import Suggestion
+from tests.search.conftest import setup_of
 
 WIDTH = {"low": 16, "high": 64}
-LAYERED = {"depth": {"low": 1, "high": 3}, "hidden_units": {f"layer{n}": WIDTH for n in (1, 2, 3)}}
+LAYERED: dict[str, Any] = {
+    "depth": {"low": 1, "high": 3},
+    "hidden_units": {f"layer{n}": WIDTH for n in (1, 2, 3)},
+}
 MOMENTUM = {
     "optimizer": ["sgd", "adam"],
     "momentum": {"low": 0.1, "high": 0.9, "when": {"train.optimizer": "sgd"}},
@@ -111,6 +115,78 @@ def test_a_condition_that_can_not_be_met_is_refused(
     with pytest.raises(ConfigError) as raised:
         parse(tree, base)
     assert words in str(raised.value)
+
+
+# Conditions on what has a condition itself, the child before its parent.
+NESTED: dict[str, Any] = {
+    "model": {
+        "l1": {"low": 0.1, "high": 0.2, "when": {"model.dropout": 0.5}},
+        "dropout": {"choices": [0.1, 0.5], "when": {"train.optimizer": "sgd"}},
+    },
+    "train": {
+        "patience": {"low": 1, "high": 3, "when": {"train.learning_rate": None}},
+        "learning_rate": {"choices": [None, 0.1], "when": {"train.optimizer": "sgd"}},
+        "optimizer": ["sgd", "adam"],
+    },
+}
+
+
+@pytest.mark.parametrize("oracle", [None, "random", "bayesian", "hyperband"])
+def test_a_parent_that_does_not_count_takes_its_children_with_it(oracle: str | None) -> None:
+    """Whatever the order in YAML; and where null is asked for, what does not count is not null."""
+    chosen = () if oracle is None else ("engine=keras_tuner", f"oracle={oracle}")
+    setup = setup_of("sampler=random", *chosen, space=NESTED)
+    engine = setup.make_engine(())
+    asked = [engine.ask() for _ in range(24)]
+    params = [each.params for each in asked if isinstance(each, Suggestion)]
+    for each in params:
+        sgd = each["train.optimizer"] == "sgd"
+        assert ("model.dropout" in each) == ("train.learning_rate" in each) == sgd
+        assert ("model.l1" in each) == (each.get("model.dropout") == 0.5)
+        assert ("train.patience" in each) == (sgd and each["train.learning_rate"] is None)
+    seen = {path for each in params for path in each}
+    assert seen == set(setup.space.dimensions)
+
+
+def test_the_size_of_a_space_counts_what_counts() -> None:
+    """Under adam one point; under sgd three of dropout and l1 by four of the rate and patience."""
+    l1 = {"choices": [0.1, 0.2], "when": {"model.dropout": 0.5}}
+    tree = {**NESTED, "model": {**NESTED["model"], "l1": l1}}
+    assert setup_of(space=tree).space.size() == 1 + 3 * 4
+    assert setup_of(space=NESTED).space.size() is None
+
+
+def test_a_bound_below_two_conditions_is_refused_in_its_place(base: RunConfig) -> None:
+    tree = {**NESTED, "model": {**NESTED["model"], "l1": {**NESTED["model"]["l1"], "low": -1.0}}}
+    with pytest.raises(ConfigError, match=r"^study\.space\.model\.l1: expected 0 <= l1, got -1"):
+        parse(tree, base)
+
+
+def test_conditions_in_a_circle_are_refused(base: RunConfig) -> None:
+    tree = {
+        "model": {"dropout": {"choices": [0.1, 0.5], "when": {"train.optimizer": "sgd"}}},
+        "train": {"optimizer": {"choices": ["sgd", "adam"], "when": {"model.dropout": 0.1}}},
+    }
+    with pytest.raises(ConfigError, match=r"model\.dropout\.when: depends on itself"):
+        parse(tree, base)
+
+
+@pytest.mark.parametrize("path", ["depth", "layer2"])
+def test_layers_count_up_to_the_depth_and_under_no_other_condition(
+    base: RunConfig, path: str
+) -> None:
+    when = {"when": {"train.optimizer": "sgd"}}
+    tree = {
+        "model": {
+            "depth": LAYERED["depth"] | (when if path == "depth" else {}),
+            "hidden_units": {
+                layer: WIDTH | (when if path == layer else {}) for layer in LAYERED["hidden_units"]
+            },
+        },
+        "train": {"optimizer": ["sgd", "adam"]},
+    }
+    with pytest.raises(ConfigError, match=rf"{path}\.when: .* under no other condition"):
+        parse(tree, base)
 
 
 def test_a_grid_takes_no_conditions(base: RunConfig) -> None:

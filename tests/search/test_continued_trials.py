@@ -22,17 +22,17 @@ from tests.search.test_keras_tuner_engine import DROPOUT, SIX, setup_of
 
 
 def result(run: RunConfig, start: State | None) -> RunResult:
-    """A run that is better the longer it was trained and the nearer to dropout 0.3."""
+    """A run that is better the nearer to dropout 0.3, and the best after its first epoch."""
     first = start.epoch + 1 if start else 1
     history = tuple(
-        EpochMetrics(epoch, {"val_accuracy": epoch / 20 - abs(run.model.dropout - 0.3)}, 1.0, 1.0)
+        EpochMetrics(epoch, {"val_accuracy": 1 / epoch - abs(run.model.dropout - 0.3)}, 1.0, 1.0)
         for epoch in range(first, run.train.epochs + 1)
     )
     return RunResult(
         history=history,
         stop="completed",
-        value=history[-1].metrics["val_accuracy"],
-        best_epoch=history[-1].epoch,
+        value=history[0].metrics["val_accuracy"],
+        best_epoch=first,
         test={"test_loss": 0.5, "test_accuracy": 0.5},
         timings={"seconds_total": 1.0},
         examples_per_second=1.0,
@@ -140,15 +140,35 @@ def test_what_is_promoted_is_seen_in_the_records(tmp_path: Path) -> None:
 
 
 def test_states_go_with_the_end_of_a_study_and_are_not_missed(tmp_path: Path) -> None:
-    """Topped up, a trial whose predecessor's state is gone trains from its first epoch."""
-    Launch(tmp_path).run(9, Launcher(workers=1))
-    assert not list((tmp_path / "weights").glob("*-state*"))
-    launch, launcher = Launch(tmp_path), Launcher(workers=1)
-    assert launch.run(10, launcher).met
-    entry = launch.table.entries()[9]
-    assert entry.continues is not None
-    assert launcher.tasks[0].start is None
-    assert [each.epoch for each in entry.history] == [1, 2, 3]
+    """Topped up again and again, a study has the trials and the values of one that ran through.
+
+    A trial whose predecessor's state is gone is told where that ended.
+    """
+
+    def launch(folder: str, *targets: int) -> tuple[list[Any], list[Task]]:
+        (tmp_path / folder).mkdir()
+        tasks = []
+        for target in targets:
+            study, launcher = Launch(tmp_path / folder), Launcher(workers=1)
+            assert study.run(target, launcher).met
+            assert not list((tmp_path / folder / "weights").glob("*-state*"))
+            tasks += launcher.tasks
+        known = [
+            (entry.params, entry.epochs, entry.continues, entry.value, entry.history)
+            for entry in study.table.entries()
+        ]
+        return known, tasks
+
+    whole, kept = launch("whole", 18)
+    topped_up, gone = launch("topped_up", *range(9, 19))
+    assert topped_up == whole
+    promoted = [task for task in gone if task.start is not None]
+    assert len(promoted) >= 4
+    for task in promoted:
+        assert task.start is not None
+        start = kept[task.number].start
+        assert start is not None
+        assert (task.start.epoch, task.start.arrays) == (start.epoch, [])
 
 
 def test_a_study_that_was_interrupted_keeps_its_states(tmp_path: Path) -> None:

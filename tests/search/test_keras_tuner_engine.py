@@ -1,6 +1,6 @@
 """KerasTuner's oracles as an engine: what every engine promises, and Hyperband's brackets.
 
-Studies here are driven by hand, without table, coordinator and workers.
+Below the contract, studies are driven by hand, without table, coordinator and workers.
 """
 
 import dataclasses
@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
+from pipeline.compose import CONF, compose
 from pipeline.errors import ConfigError
 from search.config import Setup, read
 from search.engines.keras_tuner import KerasTunerEngine
 from search.study import Entry, Suggestion
 from search.trials import distributions
 from tests.conftest import RunPython
+from tests.search.engine_contract import EngineContract
 
 ORACLES = ("random", "grid", "bayesian", "hyperband")
 EVERYTHING: Mapping[str, Any] = {
@@ -158,6 +159,43 @@ def until_the_end(
     raise AssertionError("the study does not end")
 
 
+# The contract.
+
+
+class OracleContract(EngineContract):
+    """What every oracle keeps."""
+
+    seed = "oracle.seed"
+
+
+class TestRandom(OracleContract):
+    overrides = ("engine=keras_tuner", "oracle=random")
+
+
+class TestGrid(OracleContract):
+    overrides = ("engine=keras_tuner", "oracle=grid")
+    seed = None
+    exhaustive = True
+
+
+class TestBayesian(OracleContract):
+    overrides = ("engine=keras_tuner", "oracle=bayesian", "oracle.num_initial_points=3")
+    space: Mapping[str, Any] = {
+        "model": {"dropout": {"low": 0.0, "high": 0.5}},
+        "train": {"optimizer": ["adam", "sgd"]},
+    }  # its time grows with the dimensions; every kind of them is below
+
+
+class TestHyperband(OracleContract):
+    overrides = ("engine=keras_tuner", "oracle=hyperband")
+    promotes = True
+
+
+def test_every_oracle_of_the_configuration_keeps_the_contract() -> None:
+    tested = {cls.overrides[1].removeprefix("oracle=") for cls in OracleContract.__subclasses__()}
+    assert tested == {file.stem for file in (CONF / "oracle").glob("*.yaml")} == set(ORACLES)
+
+
 # The space.
 
 
@@ -253,28 +291,13 @@ def test_running_trials_count_as_the_process_expects_them(monkeypatch: pytest.Mo
 # Seeds and launches.
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
-def test_a_study_of_a_seed_is_the_same_however_often_it_is_resumed(oracle: str) -> None:
-    """0 is a seed, though KerasTuner takes it for none."""
-    space = SIX if oracle == "grid" else EVERYTHING
-    overrides = few_random(oracle) + (() if oracle == "grid" else ("oracle.seed=0",))
-    count = {"grid": 6, "bayesian": 6}.get(oracle, 24)
-    uninterrupted = Session(setup_of(oracle, space, *overrides)).trials(count)
-    session = Session(setup_of(oracle, space, *overrides))
-    resumed = []
-    for _ in range(count):
-        resumed += session.trials(1)
-        session.restart()
-    assert resumed == uninterrupted
+def test_a_study_with_trials_in_flight_is_the_same_when_it_is_resumed() -> None:
+    """Through all rounds of the brackets."""
 
-
-@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
-def test_a_study_with_trials_in_flight_is_the_same_when_it_is_resumed(oracle: str) -> None:
     def run(restarts: bool) -> list[Any]:
-        space = DROPOUT if oracle == "bayesian" else EVERYTHING
-        session = Session(setup_of(oracle, space, *few_random(oracle)))
+        session = Session(setup_of("hyperband", EVERYTHING))
         chance = random.Random(1)
-        for step in range(10 if oracle == "bayesian" else 60):
+        for step in range(60):
             while len(session.running()) < 3:
                 session.ask()
             number = chance.choice(session.running())
@@ -284,17 +307,6 @@ def test_a_study_with_trials_in_flight_is_the_same_when_it_is_resumed(oracle: st
         return [plan(entry) for entry in session.entries]
 
     assert run(restarts=True) == run(restarts=False)
-
-
-@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
-def test_another_seed_is_another_study(oracle: str) -> None:
-    def points(seed: str) -> list[Any]:
-        return [params for params, *_ in Session(setup_of(oracle, DROPOUT, seed)).trials(3)]
-
-    zero, one = points("oracle.seed=0"), points("oracle.seed=1")
-    assert not [point for point in zero if point in one]
-    assert points("oracle.seed=null") != points("oracle.seed=null")
-    assert len(points(f"oracle.seed={2**32 - 1}")) == 3
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
@@ -314,19 +326,6 @@ def test_trials_of_another_engine_are_taken_up(oracle: str) -> None:
 
 
 # Finite spaces.
-
-
-@pytest.mark.parametrize("oracle", ["random", "grid", "bayesian"])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_every_point_of_a_finite_space_is_tried_once(oracle: str, workers: int) -> None:
-    session = Session(setup_of(oracle, SIX, *few_random(oracle)))
-    until_the_end(session, workers, fails=lambda entry: entry.number % 2 == 0)
-    points = [tuple(entry.params.values()) for entry in session.entries]
-    assert sorted(points, key=repr) == sorted(
-        [(dropout, patience) for dropout in (0.0, 0.1, 0.2) for patience in (None, 2)], key=repr
-    )
-    session.restart()
-    assert session.ask() == "exhausted"
 
 
 @pytest.mark.parametrize("oracle", ["random", "grid"])
@@ -380,19 +379,6 @@ def test_a_promotion_is_waited_for_when_no_new_point_is_left() -> None:
 
 
 # Failures.
-
-
-@pytest.mark.parametrize("oracle", ORACLES)
-def test_a_study_of_failures_goes_on(oracle: str) -> None:
-    """KerasTuner's own loop gives up after three."""
-    session = Session(setup_of(oracle, EVERYTHING))
-    points = []
-    for _ in range(12):
-        entry = session.ask()
-        assert isinstance(entry, Entry)
-        session.fail(entry.number)
-        points.append(repr(entry.params))
-    assert len(set(points)) == 12
 
 
 @pytest.mark.parametrize("oracle", ORACLES)

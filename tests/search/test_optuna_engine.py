@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.compose import CONF
 from pipeline.errors import ConfigError
-from search.config import Setup, read
+from search.config import read
 from search.engines.optuna import OptunaEngine
 from search.storage import open_storage
-from search.study import Engine, Entry
+from search.study import Entry
 from search.trials import TrialTable
 from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of, study_of
 from tests.search.engine_contract import EngineContract, Session
@@ -30,8 +30,7 @@ def options(group: str) -> list[str]:
 
 
 class OptunaContract(EngineContract):
-    def new_engine(self, setup: Setup, entries: Sequence[Entry]) -> Engine:
-        return engine_of(setup, entries)
+    """What every sampler keeps."""
 
 
 class TestTpe(OptunaContract):
