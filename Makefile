@@ -55,7 +55,7 @@ test-faults: $(READY) ## kill, stop and launch twice what runs: minutes
 test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
-pictures: ## make the README's pictures again: a study of MNIST, the MLflow UI, Chromium
+pictures: ## make the README's pictures again: two studies of MNIST, the MLflow UI, Chromium
 	$(MAKE) --no-print-directory setup EXTRAS=test,browser
 	$(BIN)/python -m tests.ui.pictures .pictures +study=full train.epochs=10 study.trials=30
 

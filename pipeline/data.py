@@ -190,10 +190,6 @@ def _range(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not config.scale:
         low, high = np.zeros(()), np.ones(())
-    elif config.name == "digits":
-        low, high = np.zeros(()), np.full((), 16)
-    elif features.ndim > 2 and _fits_a_byte(features):  # images, as wide as they may be stored
-        low, high = np.zeros(()), np.full((), 255)
     else:
         axis = 0 if features.ndim == 2 else None
         low, high = np.asarray(features.min(axis)), np.asarray(features.max(axis))

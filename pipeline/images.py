@@ -22,8 +22,8 @@ _INK = 0.25
 """Of the strongest stroke: what is weaker does not count when the drawing's edges are looked for."""
 
 
-def read_digit(file: Path, shape: tuple[int, int], high: float) -> NDArray[np.float32]:
-    """The digit drawn in `file`, bright on black: `shape` pixels from 0 to `high`.
+def read_digit(file: Path, shape: tuple[int, int], low: float, high: float) -> NDArray[np.float32]:
+    """The digit drawn in `file`, bright on black: `shape` pixels from `low` (paper) to `high` (ink).
 
     What the border is made of is taken for paper, so that dark on light and light on dark are alike.
     Raises UnavailableError where `file` is no PNG or JPEG, or nothing is drawn in it.
@@ -36,7 +36,7 @@ def read_digit(file: Path, shape: tuple[int, int], high: float) -> NDArray[np.fl
     ink /= ink.max()
     rows, columns = np.nonzero(ink.max(1) > _INK)[0], np.nonzero(ink.max(0) > _INK)[0]
     cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return _centred(_resized(cropped, shape), shape) * np.float32(high)
+    return _centred(_resized(cropped, shape), shape) * np.float32(high - low) + np.float32(low)
 
 
 def _grey(file: Path) -> NDArray[np.float64]:

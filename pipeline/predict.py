@@ -27,10 +27,11 @@ _BARS = 10
 
 @dataclass(frozen=True)
 class Model:
-    """A `.keras` file that takes images: `shape` pixels from 0 to `high`. `labels`: if they are known."""
+    """A `.keras` file that takes images: `shape` pixels from `low` to `high`. `labels`: if they are known."""
 
     file: Path
     shape: tuple[int, int]
+    low: float
     high: float
     labels: tuple[str, ...] | None
 
@@ -48,17 +49,18 @@ def find_model(path: Path) -> Model:
     if file.suffix != ".keras":
         raise ConfigError(f"{path}: expected an export's folder or a .keras file")
     if not (folder / FILE).exists():
-        return Model(file, (28, 28), 255.0, None)
+        return Model(file, (28, 28), 0.0, 255.0, None)
     manifest = Manifest.read(folder)
     if file.name not in manifest.files:
-        return Model(file, (28, 28), 255.0, None)
+        return Model(file, (28, 28), 0.0, 255.0, None)
     if damage := manifest.damage(folder):
         raise UnavailableError(f"{folder}: {damage}: not used (export it again)")
     inputs = manifest.inputs
-    if len(inputs.shape) != 2 or inputs.high is None:
+    if len(inputs.shape) != 2 or inputs.low is None or inputs.high is None:
         size = " x ".join(map(str, inputs.shape))
         raise ConfigError(f"{path}: this model takes rows of {size} numbers, no grey images")
-    return Model(file, (inputs.shape[0], inputs.shape[1]), inputs.high, manifest.labels)
+    shape = (inputs.shape[0], inputs.shape[1])
+    return Model(file, shape, inputs.low, inputs.high, manifest.labels)
 
 
 def predict(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
         images: dict[Path, NDArray[np.float32]] = {}
         for file in arguments.images:
             try:
-                images[file] = read_digit(file, model.shape, model.high)
+                images[file] = read_digit(file, model.shape, model.low, model.high)
             except UnavailableError as error:
                 print(f"error: {error}", file=sys.stderr)
                 code = error.exit_code

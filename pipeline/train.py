@@ -135,6 +135,7 @@ def main(values: dict[str, Any]) -> int:
             publish(
                 status=status,
                 ended_at=ended,
+                tags={**record.tags, "loop": result.loop},
                 points=record.points + final_points(result, ended),
                 texts=final_texts(result),
             )
@@ -146,6 +147,7 @@ def main(values: dict[str, Any]) -> int:
         return 1
     print(f"epoch {result.best_epoch}: {run.objective.metric} {result.value:.4f}")
     print("  ".join(f"{name} {value:.4f}" for name, value in result.test.items()))
+    print(f"loop {result.loop}, device {result.device}")
     if waiting:
         uri = redact(str(tracking.uri))
         print(f"tracking: the run could not be published to {uri}", file=sys.stderr)

@@ -86,6 +86,8 @@ def _dimension(path: str, leaf: Any, fields: Mapping[str, Any]) -> Dimension:
     if kinds is None:
         if path not in fields:
             raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, fields))
+        if path == "train.validation_split":
+            raise ConfigError(f"{place}: can't vary, as trials compare only on the same rows")
         kinds = _members(fields[path])
     if isinstance(leaf, Mapping):
         leaf = {key: value for key, value in leaf.items() if key != "when"}

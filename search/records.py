@@ -55,6 +55,8 @@ class Records:
             "trial.state": entry.state,
             "data.digest": self.about.dataset.digest,
         }
+        if entry.result is not None:
+            tags["loop"] = entry.result.loop
         if entry.continues is not None:
             tags["trial.continues"] = str(entry.continues)
         if entry.reason is not None:

@@ -3,13 +3,16 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 # isort: split  # the line above tells MLflow how patient to be, and to send nothing home, before it starts
+import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, RunInfo
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -32,6 +35,7 @@ class Registry:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        mlflow.set_tracking_uri(uri)  # a registry in a file looks up there what a client gives it
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def register(self, folder: Path, manifest: Manifest, force: bool) -> str:
@@ -66,7 +70,7 @@ class Registry:
                     f"Not registered: {name} version {champion.version} stays {CHAMPION}, as "
                     f"{reason} (force=true replaces it)."
                 )
-        version = own or self._create(folder, manifest)
+        version = own or self._create(folder, manifest, versions)
         if champion is not None:
             self._client.set_registered_model_alias(name, PREVIOUS, champion.version)
         self._client.set_registered_model_alias(name, CHAMPION, version.version)
@@ -83,7 +87,9 @@ class Registry:
             version.aliases = [a for a, number in aliases.items() if number == version.version]
         return versions
 
-    def _create(self, folder: Path, manifest: Manifest) -> ModelVersion:
+    def _create(
+        self, folder: Path, manifest: Manifest, versions: Sequence[ModelVersion]
+    ) -> ModelVersion:
         name, client = manifest.study, self._client
         experiment = client.get_experiment_by_name(name)
         runs = [] if experiment is None else self._runs(experiment.experiment_id, manifest.uid)
@@ -92,23 +98,16 @@ class Registry:
                 f"tracking.uri: {self._uri} has no run of trial {manifest.trial} of {name} yet "
                 f"(python -m search.publish study.name={name}, then the same command again)"
             )
-        run_id = runs[0].info.run_id
-        model = client.create_logged_model(
-            runs[0].info.experiment_id, name=name, source_run_id=run_id, params=dict(manifest.run)
-        )
-        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / "model"
-            _save(path, folder, manifest, run_id, model.model_id, model.artifact_location)
-            client.log_model_artifacts(model.model_id, str(path))
-        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        run = runs[0].info
+        self._remove_halves(run, name, versions)
+        model = self._upload(run, folder, manifest)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name, description=f"The best network of study {name}.")
         standing = manifest.standing
-        return client.create_model_version(
+        version = client.create_model_version(
             name,
-            source=f"models:/{model.model_id}",
-            run_id=run_id,
+            source=_source(model),
+            run_id=run.run_id,
             model_id=model.model_id,
             description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}, "
             f"test_accuracy {manifest.test['test_accuracy']:.6g}. Raw pixels in, probabilities out.",
@@ -122,9 +121,44 @@ class Registry:
                 "sha256": manifest.files[NAMES["keras"]]["sha256"],
             },
         )
+        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        return version
+
+    def _upload(self, run: RunInfo, folder: Path, manifest: Manifest) -> LoggedModel:
+        """The export as a model of `run` in MLflow, whole or not at all."""
+        client = self._client
+        model = client.create_logged_model(
+            run.experiment_id,
+            name=manifest.study,
+            source_run_id=run.run_id,
+            params=dict(manifest.run),
+        )
+        try:
+            with tempfile.TemporaryDirectory() as temporary:
+                path = Path(temporary) / "model"
+                _save(path, folder, manifest, run.run_id, model.model_id, model.artifact_location)
+                client.log_model_artifacts(model.model_id, str(path))
+            client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        except Exception:
+            with suppress(MlflowException):  # MLflow is away: the next registration does it
+                client.delete_logged_model(model.model_id)
+            raise
+        return model
+
+    def _remove_halves(self, run: RunInfo, name: str, versions: Sequence[ModelVersion]) -> None:
+        """Delete what a registration that was cut short left: models of `run` that no version has."""
+        used = {version.source for version in versions}
+        mine = f"source_run_id = '{run.run_id}' AND name = '{name}'"
+        for model in self._client.search_logged_models([run.experiment_id], mine):
+            if _source(model) not in used:
+                self._client.delete_logged_model(model.model_id)
 
     def _runs(self, experiment_id: str, uid: str) -> list[Any]:
         return list(self._client.search_runs([experiment_id], f"tags.{UID} = '{uid}'"))
+
+
+def _source(model: LoggedModel) -> str:
+    return f"models:/{model.model_id}"
 
 
 def _reason_to_stay(champion: ModelVersion, manifest: Manifest) -> str | None:

@@ -34,7 +34,9 @@ def main(values: dict[str, Any]) -> int:
         if rendered.problem:
             print(f"report: {rendered.problem}", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(name) / "study" / "report.html", path)
+        partial = path.with_name(f"{path.name}.partial")  # until it is whole, the old page stays
+        shutil.copy(Path(name) / "study" / "report.html", partial)
+        partial.replace(path)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
         database = (
             sqlite_file(str(tracking.uri)) if str(tracking.uri).startswith("sqlite") else None

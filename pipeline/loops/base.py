@@ -1,6 +1,7 @@
 """What a training loop is: a network with its optimizer, moved on by whole epochs."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,11 +136,17 @@ class CompiledLoop(Loop):
         assign(self._optimizer.variables, fresh.variables)
 
 
-_on_device: dict[tuple[int, int, int], tuple[Arrays, Any, Any]] = {}
+_KEPT = 4
+"""The training, validation and test rows of a run, and one more while the next run takes others."""
+
+_on_device: OrderedDict[tuple[int, int, int], tuple[Arrays, Any, Any]] = OrderedDict()
 
 
 def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, Any]:
-    """`rows` as the backend's tensors, copied by `put` once for all loops of this process."""
+    """`rows` as the backend's tensors, copied by `put` once for all loops of this process.
+
+    The last few are kept: runs that split the rows each in their own way don't fill the memory.
+    """
     inputs, targets = (array.__array_interface__["data"][0] for array in rows)
     key = (inputs, targets, len(rows.inputs))
     if key not in _on_device:
@@ -148,6 +155,9 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             put(rows.inputs),
             put(rows.targets),
         )  # rows: keeps the address taken
+        if len(_on_device) > _KEPT:
+            _on_device.popitem(last=False)
+    _on_device.move_to_end(key)
     return _on_device[key][1:]
 
 

@@ -83,6 +83,7 @@ def test_mnist_is_recognized_by_its_digest(real: Dataset) -> None:
     assert real.test.features.shape == (10_000, 28, 28)
     assert real.classes == 10
     assert real.shape == (28, 28)
+    assert (real.low, real.high) == (0, 255)
 
 
 def test_mnist_is_the_same_from_npz_and_from_idx(real: Dataset, tmp_path: Path) -> None:
@@ -328,19 +329,24 @@ def test_an_idx_file_torn_inside_its_header_is_refused(tmp_path: Path, size: int
     assert refusal(own(folder)).startswith(f"{path}: ")
 
 
-def test_images_are_scaled_over_all_pixels(tmp_path: Path) -> None:
-    arrays = images()
-    bytes_ = load(own(save(tmp_path, arrays))).train_arrays.inputs
-    np.testing.assert_array_equal(bytes_, arrays["x_train"].astype(np.float32) / 255)
-    floats = {
-        "x_train": np.linspace(-1, 3, 24).reshape(6, 2, 2),
-        "x_test": np.full((3, 2, 2), 7.0),
-    }
-    dataset = load(own(save(tmp_path, {**arrays, **floats})))
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(0, 255, np.uint8), (0, 255, np.int64), (0, 16, np.uint8), (0, 1, np.uint8), (40, 90, np.uint8),
+     (-128, 127, np.int8), (0, 65535, np.uint16), (-1, 3, np.float64)],
+)  # fmt: skip
+def test_images_are_scaled_over_all_pixels_however_they_are_counted(
+    tmp_path: Path, low: int, high: int, dtype: Any
+) -> None:
+    pixels = np.linspace(low, high, 24).astype(dtype).reshape(6, 2, 2)
+    test = np.full((3, 2, 2), (low + high) // 2, dtype)
+    dataset = load(own(save(tmp_path, images(), x_train=pixels, x_test=test)))
     inputs = dataset.train_arrays.inputs
     assert inputs.dtype == np.float32
-    np.testing.assert_allclose(inputs.ravel(), np.linspace(0, 1, 24), atol=1e-6)
-    np.testing.assert_allclose(dataset.test_arrays.inputs, 2.0)  # by the training rows' range
+    assert (inputs.min(), inputs.max()) == (0, 1)
+    exact = (pixels.astype(np.float64) - low) / (high - low)
+    np.testing.assert_allclose(inputs, exact, atol=1e-6)
+    half = (test.astype(np.float64) - low) / (high - low)  # by the training rows' range
+    np.testing.assert_allclose(dataset.test_arrays.inputs, half, atol=1e-6)
 
 
 def rows(*columns: Any) -> Arrays:

@@ -1,7 +1,9 @@
 """Predicting a drawing: whatever its size, its polarity and its place, it becomes what MNIST is made of."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ from pipeline.config import DataConfig
 from pipeline.data import Dataset, load
 from pipeline.errors import UnavailableError
 from pipeline.images import read_digit
+from pipeline.manifest import Inputs, Manifest, Standing, sums
 from pipeline.predict import main
 from pipeline.run import execute
 from pipeline.serving import network, with_scaling
@@ -31,7 +34,7 @@ def stroke() -> NDArray[np.uint8]:
 
 def digit(file: Path, image: Image.Image) -> NDArray[np.float32]:
     image.save(file)
-    return read_digit(file, (28, 28), 255.0)
+    return read_digit(file, (28, 28), 0.0, 255.0)
 
 
 def centre(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -82,7 +85,7 @@ def test_a_photograph_lying_on_its_side_is_turned_upright(tmp_path: Path) -> Non
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise to be seen
     turned.save(tmp_path / "photo.jpg", exif=exif, quality=100, subsampling=0)
-    photo = read_digit(tmp_path / "photo.jpg", (28, 28), 255.0)
+    photo = read_digit(tmp_path / "photo.jpg", (28, 28), 0.0, 255.0)
     assert np.abs(photo - plain).mean() < 3
 
 
@@ -99,7 +102,7 @@ def test_what_is_no_image_is_named_with_the_reason(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnavailableError, match=f"{name}: .*({reason})"):
-        read_digit(tmp_path / name, (28, 28), 255.0)
+        read_digit(tmp_path / name, (28, 28), 0.0, 255.0)
 
 
 def test_a_cut_off_image_and_an_empty_sheet_are_refused(tmp_path: Path) -> None:
@@ -108,10 +111,10 @@ def test_a_cut_off_image_and_an_empty_sheet_are_refused(tmp_path: Path) -> None:
     Image.fromarray(noise).save(file)
     file.write_bytes(file.read_bytes()[:20_000])
     with pytest.raises(UnavailableError, match="can't be read"):
-        read_digit(file, (28, 28), 255.0)
+        read_digit(file, (28, 28), 0.0, 255.0)
     Image.new("L", (50, 50), 200).save(file)
     with pytest.raises(UnavailableError, match="nothing is drawn"):
-        read_digit(file, (28, 28), 255.0)
+        read_digit(file, (28, 28), 0.0, 255.0)
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +169,27 @@ def test_the_command_shows_the_class_and_every_probability(
     assert sum(shares) == pytest.approx(100, abs=0.1)
     assert shares.index(max(shares)) == 7
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_the_range_of_the_pixels_that_it_was_trained_on_makes_no_difference(
+    mnist: Dataset, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that takes pixels from -1 to 1 says of a drawing what one from 0 to 255 says."""
+    scaled = keras.Sequential([keras.Input((28, 28)), keras.layers.Rescaling(127.5, 127.5)])
+    scaled.add(keras.saving.load_model(model))
+    scaled.save(tmp_path / "model.keras")
+    inputs = Inputs((28, 28), "float32", -1.0, 1.0)
+    about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}
+    standing = Standing("val_accuracy", "maximize", 0.9, "beef")
+    labels = tuple("0123456789")
+    manifest = Manifest(**{**about, "inputs": inputs, "standing": standing, "labels": labels})
+    manifest.with_files(sums(tmp_path)).write(tmp_path)
+    image = tmp_path / "seven.png"
+    Image.fromarray(255 - mnist.test.features[0]).save(image)
+    assert main([str(model), str(image)]) == 0
+    plain = capsys.readouterr().out
+    assert main([str(tmp_path), str(image)]) == 0
+    assert capsys.readouterr().out == plain
 
 
 def test_one_bad_file_ends_with_69_and_the_others_are_still_shown(

@@ -69,7 +69,8 @@ def test_a_run_that_went_well_exits_0_and_tells_its_result(
     assert lines[1].startswith("epoch 2/2  ")
     assert lines[2] == f"epoch {metrics['best_epoch']:.0f}: val_accuracy {metrics['objective']:.4f}"
     assert f"test_accuracy {metrics['test_accuracy']:.4f}" in lines[3]
-    assert EXPERIMENT in lines[4]
+    assert lines[4] == f"loop tensorflow, device {tracked(folder).data.tags['device']}"
+    assert EXPERIMENT in lines[5]
 
 
 def test_a_run_is_tracked_under_its_override_paths(
@@ -85,6 +86,7 @@ def test_a_run_is_tracked_under_its_override_paths(
     assert read_run_config(compose(again)) == expected
     assert run.data.tags["device"]
     assert run.data.tags["threads"] == "1"
+    assert run.data.tags["loop"] == "tensorflow"
     assert run.data.tags["version.keras"] == environment_tags()["version.keras"]
 
 

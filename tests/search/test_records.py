@@ -70,6 +70,7 @@ def test_a_complete_trial_is_tracked_with_curves_finals_and_parameters() -> None
     assert record.tags["trial.state"] == "complete"
     assert record.tags["sampler"] == "TPESampler"
     assert record.tags["device"] == "fake"
+    assert record.tags["loop"] == subject.result.loop == "fake"
     assert record.tags["data.digest"] == DATASET.digest
     assert "trial.reason" not in record.tags
     assert record.texts == {"model_summary.txt": "a model\nof two lines\n"}

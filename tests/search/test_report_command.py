@@ -59,6 +59,25 @@ def test_the_command_writes_one_page(workdir: Path, url: str) -> None:
     assert "learning_curves" in html
 
 
+def test_a_write_that_is_interrupted_leaves_the_old_page_whole(
+    workdir: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:100])
+        raise OSError("no space left on device")
+
+    recorded(url, "mine")
+    assert main(values(url)) == 0
+    old = (workdir / "report.html").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(search.report.shutil, "copy", full)
+        with pytest.raises(OSError, match="no space left"):
+            main(values(url))
+    assert (workdir / "report.html").read_bytes() == old
+    assert main(values(url)) == 0
+    assert not list(workdir.glob("*.partial"))
+
+
 def test_a_storage_with_one_study_needs_no_name(workdir: Path, url: str) -> None:
     recorded(url, "only")
     assert main(values(url)) == 0

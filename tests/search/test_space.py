@@ -39,6 +39,11 @@ def refusal(tree: Mapping[str, Any]) -> str:
             id="unknown range",
         ),
         pytest.param(
+            {"train": {"validation_split": [0.1, 0.2]}},
+            "study.space.train.validation_split: can't vary, as trials compare only on the same rows",
+            id="the rows that trials compare on",
+        ),
+        pytest.param(
             {"model": {"dropout": {"low": 0.5, "high": 0.1}}},
             "study.space.model.dropout: expected low <= high, got low=0.5 high=0.1",
             id="low above high",

@@ -2,7 +2,8 @@
 
 python -m tests.ui.pictures FOLDER [OVERRIDE ...]
 
-FOLDER keeps the study: the same command goes on with it, and takes the pictures again.
+OVERRIDES are of the study that MLflow and the report are shown with; the first picture is of
+`+study=dropout`. FOLDER keeps both: the same command goes on with them, and takes the pictures again.
 """
 
 import sys
@@ -44,16 +45,25 @@ return traces.length === 3 && traces.filter(count => count >= 10).length === 2;
 
 
 def main(folder: Path, overrides: list[str]) -> None:
-    """Run the study, and write `runs.png`, `chart.png` and `report.png`."""
+    """Run the studies, and write `dropout.png`, `runs.png`, `chart.png` and `report.png`."""
     if (reason := missing()) is not None:
         sys.exit(f"pictures: {reason}")
-    folder.mkdir(parents=True, exist_ok=True)
+    first = folder / "dropout"
+    first.mkdir(parents=True, exist_ok=True)
+    make_study(first, "+study=dropout")
+    dropout(first)
     make_study(folder, *overrides)
     with site_of(folder, "full") as site, browser(1400, 850) as window:
         site.prepare(window)
         runs(window, site)
         chart(window, site)
         report(window, folder)
+
+
+def dropout(folder: Path) -> None:
+    """Accuracy against dropout, as the study's report has it."""
+    (drawn,) = folder.glob("mlruns/*/*/artifacts/report/chart.png")
+    write(drawn, IMAGES / "dropout.png")
 
 
 def runs(window: Browser, site: Site) -> None:
@@ -92,7 +102,12 @@ def save(window: Browser, name: str) -> None:
     window.js(_TIDY)
     file = IMAGES / f"{name}.png"
     window.driver.save_screenshot(str(file))
-    with Image.open(file) as picture:
+    write(file, file)
+
+
+def write(source: Path, file: Path) -> None:
+    """The picture in `source` as a small `file`."""
+    with Image.open(source) as picture:
         small = picture.convert("RGB").quantize(_COLOURS)
     small.save(file, optimize=True)
     print(

@@ -1,0 +1,93 @@
+"""The registry: a model is in MLflow whole and once, or not at all."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import LoggedModelStatus
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+import search.registry
+from pipeline.artifact import NAMES
+from pipeline.errors import UnavailableError
+from pipeline.manifest import Inputs, Manifest, Standing
+from pipeline.record import RunRecord
+from pipeline.tracking import MlflowTracker
+from search.registry import Registry
+
+
+def manifest() -> Manifest:
+    about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}
+    mine = {
+        "study": "mine",
+        "trial": 0,
+        "uid": "s1-0",
+        "attempt": 1,
+        "inputs": Inputs((28, 28), "float32", 0.0, 255.0),
+        "standing": Standing("val_accuracy", "maximize", 0.9, "beef"),
+        "test": {"test_accuracy": 0.9},
+        "files": {NAMES["keras"]: {"sha256": "beef", "bytes": 1}},
+    }
+    return Manifest(**{**about, **mine})
+
+
+def lost(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, as a client sees it whose connection breaks before the answer."""
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        call(*args, **kwargs)
+        raise MlflowException("connection reset")
+
+    return broken
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise MlflowException("connection refused")
+
+
+def test_a_registration_that_fails_can_be_repeated_and_leaves_no_half_model(
+    workdir: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path_factory.mktemp("store")  # not in the working folder, where MLflow's own is
+    uri = f"sqlite:///{store / 'mlflow.db'}"
+    MlflowTracker(uri).publish(RunRecord("s1-0", "mine", "a trial", "FINISHED", 1000.0, 2000.0))
+    client = MlflowClient(uri, uri)
+    experiment = client.get_experiment_by_name("mine").experiment_id
+    monkeypatch.setattr(search.registry, "_save", lambda path, *_: path.mkdir())
+
+    def models() -> list[Any]:
+        return list(client.search_logged_models([experiment]))
+
+    def register(attempt: int = 1) -> str:
+        return Registry(uri).register(workdir, replace(manifest(), attempt=attempt), force=False)
+
+    def failing(**calls: Callable[..., Any]) -> None:
+        with monkeypatch.context() as patch:
+            for name, call in calls.items():
+                patch.setattr(MlflowClient, name, call)
+            with pytest.raises(UnavailableError, match="connection"):
+                register()
+
+    failing(log_model_artifacts=away)
+    assert models() == []
+    failing(finalize_logged_model=lost(MlflowClient.finalize_logged_model))
+    assert models() == []
+    failing(log_model_artifacts=away, delete_logged_model=away)
+    assert len(models()) == 1, "or the next line says nothing"
+    failing(create_model_version=away)
+    assert len(models()) == 1, "what was left before is gone"
+    assert register() == "Registered: mine version 1 is champion."
+    assert register() == "Registered already: mine version 1 is champion."
+
+    (model,) = models()
+    (version,) = client.search_model_versions("name = 'mine'")
+    (run,) = client.search_runs([experiment])
+    assert model.status == LoggedModelStatus.READY
+    assert version.source == f"models:/{model.model_id}"
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+
+    assert "version 2 is champion, version 1 is previous" in register(attempt=2)
+    assert len(models()) == 2, "the model of an older version is no leftover"
