@@ -8,7 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# isort: split  # the line above tells MLflow how patient to be, and to send nothing home, before it starts
+# First: it tells MLflow how patient to be, and to send nothing home, before MLflow starts.
+from pipeline.tracking import UID
+
+# isort: split
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
@@ -21,7 +24,6 @@ from mlflow.types import Schema, TensorSpec
 from pipeline.artifact import NAMES
 from pipeline.errors import UnavailableError
 from pipeline.manifest import FILE, Manifest, Standing
-from pipeline.tracking import UID
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
