@@ -143,6 +143,7 @@ def model(
     ],
     ids=["as it is", "large, dark on light", "in a corner"],
 )
+@pytest.mark.slow
 def test_real_digits_are_recognised_however_they_are_drawn(
     mnist: Dataset, model: Path, tmp_path: Path, draw: Draw
 ) -> None:

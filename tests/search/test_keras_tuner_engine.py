@@ -178,6 +178,7 @@ class TestGrid(OracleContract):
     exhaustive = True
 
 
+@pytest.mark.slow
 class TestBayesian(OracleContract):
     overrides = ("engine=keras_tuner", "oracle=bayesian", "oracle.num_initial_points=3")
     space: Mapping[str, Any] = {
@@ -540,6 +541,7 @@ def test_the_oracle_is_named_in_tags() -> None:
     assert setup_of("grid").search == {"engine": "keras_tuner", "oracle": "GridOracle"}
 
 
+@pytest.mark.slow
 def test_the_coordinator_imports_neither_tensorflow_nor_keras_tuner_for_optuna(
     run_python: RunPython,
 ) -> None:

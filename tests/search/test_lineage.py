@@ -27,6 +27,7 @@ SMALL = (
 
 
 @pytest.mark.parametrize(("start", "rate"), [(0, 0.1), (3, 0.3)])
+@pytest.mark.slow
 def test_a_whole_run_ends_with_the_network_of_a_trial(
     run_config: MakeRunConfig, digits: Dataset, start: int, rate: float
 ) -> None:

@@ -270,17 +270,6 @@ def test_a_trial_that_went_on_from_another_costs_what_both_were_trained() -> Non
     assert both in times
 
 
-def test_a_trial_that_trained_from_the_start_after_all_has_no_past() -> None:
-    """Its predecessor's state was gone."""
-    entries = hyperband().entries
-    alone = made.result([0.7, 0.8, 0.9, 0.91, 0.92])
-    last = replace(entries[6], result=alone, history=alone.history)
-    facts = made.facts([*entries[:6], last], made.MIXED)
-    assert facts.promoted == []
-    assert [epoch.epoch for epoch in facts.curve(last)] == [1, 2, 3, 4, 5]
-    assert facts.train_seconds(last) == 2.0
-
-
 def test_the_timeline_leads_from_a_trial_to_the_one_that_went_on_from_it() -> None:
     facts = hyperband()
     before, after = facts.entries[5], facts.entries[6]
