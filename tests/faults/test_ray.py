@@ -78,6 +78,7 @@ def test_a_node_that_dies_costs_the_trials_that_ran_on_it(world: World, nodes: N
     launch = world.start(f"study.trials={TARGET}")
     eventually(lambda: world.happened() == 2)
     nodes.remove_node(dying)
+    eventually(lambda: any(entry.losses for entry in world.entries()))  # before it could end well
     hang.unlink()
     assert launch.wait() == 0, launch.output
     world.assert_whole(TARGET)
