@@ -19,6 +19,7 @@ from pipeline.errors import (
 from search.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.server import LostError, ServerStorage
 from search.storage import open_storage
+from search.study import Study
 from search.trials import TrialTable
 from tests.postgres import Postgres
 from tests.search.conftest import study
@@ -230,14 +231,15 @@ def test_launches_that_start_together_in_an_empty_database_make_its_tables_once(
     postgres: Postgres,
 ) -> None:
     url = postgres.database()
-    names = [f"study-{number}" for number in range(4)]
+    studies = [study(f"study.name=study-{number}") for number in range(4)]  # Hydra has one thread
 
-    def launch(name: str) -> str:
-        with study_lock(url, name, wait=False) as storage:
-            return TrialTable.open(storage, study(f"study.name={name}")).name
+    def launch(one: Study) -> str:
+        with study_lock(url, one.config.name, wait=False) as storage:
+            return TrialTable.open(storage, one).name
 
+    names = [one.config.name for one in studies]
     with ThreadPoolExecutor(4) as launches:
-        assert list(launches.map(launch, names)) == names
+        assert list(launches.map(launch, studies)) == names
     assert {each.study_name for each in open_storage(url).get_all_studies()} == set(names)
 
 
