@@ -33,6 +33,11 @@ class Axis:
     stored: tuple[Stored, ...] = ()
     integer: bool = False
 
+    @property
+    def countable(self) -> bool:
+        """Whether it has so few numbers that each can have a tick."""
+        return self.integer and self.high - self.low < 10
+
     def at(self, value: Stored) -> float:
         """Where `value` stands; NaN where it is none of the choices."""
         if not self.labels:

@@ -24,6 +24,9 @@ class RunningTrial(Protocol):
     def entry(self) -> Entry: ...
 
     @property
+    def started_at(self) -> float: ...
+
+    @property
     def epochs(self) -> int: ...
 
 
@@ -120,7 +123,7 @@ class Progress:
             return None
         now = time.time()
         usual = statistics.mean(self._seconds)
-        begun = sum(min(now - trial.entry.started_at, usual) for trial in self._running)
+        begun = sum(min(now - trial.started_at, usual) for trial in self._running)
         left = max(0, self._target - self._ended) * usual - begun
         return max(0.0, left / self._workers)
 

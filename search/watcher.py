@@ -47,9 +47,8 @@ class StudyWatcher:
         if self._reporter is not None:
             self._reporter.tick()
         for number, trial in trials.items():
-            before, now = self._running.get(number), trial.entry
-            if now.worker and now != before:
-                self._running[number] = now
+            if trial.worker and self._is_news(self._running.get(number), trial):
+                now = self._running[number] = trial.entry
                 self._tell_of_the_cpu(now.worker)
                 self._publish(now)
 
@@ -78,6 +77,12 @@ class StudyWatcher:
             self._publisher.update(self._records.given_up(entry))
         self._publish_study(status)
         return self._publisher.close(_PUBLISH_SECONDS)
+
+    @staticmethod
+    def _is_news(before: Entry | None, now: Running) -> bool:
+        """Whether an attempt or an epoch began since. Asked of all at each step, so it makes no entry."""
+        seen = None if before is None else (before.started_at, len(before.history))
+        return seen != (now.started_at, len(now.history))
 
     def _tell_of_the_cpu(self, worker: Mapping[str, str]) -> None:
         if worker.get("device") == "cpu" and "gpu" in worker and not self._told_of_the_cpu:

@@ -54,7 +54,7 @@ def history(facts: Facts) -> go.Figure:
         line = {"color": INK, "shape": "hv", "width": 2}
         figure.add_scatter(x=x, y=y, mode="lines", name="best so far", line=line, hoverinfo="skip")
         _star(figure, facts.ranked[0].number, facts.ranked[0], facts, scale)
-    figure.update_yaxes(title=value_label(facts), range=_roomy(scale))
+    figure.update_yaxes(title=value_label(facts), range=list(scale.limits))
     figure.update_xaxes(title="trial")
     _note_edge(figure, scale)
     return _dressed(figure)
@@ -89,7 +89,7 @@ def slices(facts: Facts) -> go.Figure:
             best = facts.ranked[0]
             _star(figure, axis.at(best.params[axis.path]), best, facts, scale, **place)
         figure.update_xaxes(**_plotly_axis(axis), **place)
-    figure.update_yaxes(range=_roomy(scale))
+    figure.update_yaxes(range=list(scale.limits))
     figure.update_yaxes(title=value_label(facts), col=1)
     _note_edge(figure, scale)
     return _dressed(figure, 380 if rows == 1 else 300 * rows + 80)
@@ -105,7 +105,7 @@ def parallel(facts: Facts) -> go.Figure:
         dimension = {"label": axis.path, "values": places, "range": [axis.low, axis.high]}
         if axis.labels:
             dimension |= {"tickvals": list(range(len(axis.labels))), "ticktext": list(axis.labels)}
-        elif axis.integer and axis.high - axis.low < 10:
+        elif axis.countable:
             dimension["tickvals"] = list(range(int(axis.low), int(axis.high) + 1))
         elif axis.log:
             low, high = np.log10(axis.low), np.log10(axis.high)
@@ -228,18 +228,12 @@ def _about(entry: Entry, facts: Facts) -> str:
     return "<br>".join(lines)
 
 
-def _roomy(scale: Scale) -> list[float]:
-    """`scale` with room for the marks at its lower edge, which would hide the labels below."""
-    return [scale.low - 0.04 * (scale.high - scale.low), scale.high]
-
-
 def _note_edge(figure: go.Figure, scale: Scale) -> None:
-    """Say how many marks stand at the edge although their values lie beyond it."""
-    if scale.outside:
-        trials = "trial lies" if scale.outside == 1 else "trials lie"
+    """Say it above the figure where marks stand at the edge of `scale`."""
+    if scale.remark:
         place = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper"}
         figure.add_annotation(
-            text=f"{scale.outside} {trials} outside, drawn at the edge",
+            text=scale.remark,
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -256,7 +250,7 @@ def _plotly_axis(axis: Axis) -> dict[str, object]:
         return look | {"range": [axis.low, axis.high], "tickangle": -45 if long else 0}
     if axis.log:
         return look | {"type": "log", "dtick": "D2", "exponentformat": "none"}
-    return look | {"dtick": 1} if axis.integer and axis.high - axis.low < 10 else look
+    return look | {"dtick": 1} if axis.countable else look
 
 
 def _dressed(

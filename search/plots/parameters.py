@@ -115,7 +115,7 @@ def _trend(axes: Axes, axis: Axis, facts: Facts) -> None:
         return
     points = sorted((axis.at(e.params[axis.path]), e.value or 0.0) for e in shown)
     places = sorted({at for at, _ in points})
-    if axis.labels or (axis.integer and not axis.log and axis.high - axis.low < 10):
+    if axis.labels or (axis.countable and not axis.log):
         for place in places:
             median = np.median([value for at, value in points if at == place])
             axes.plot([place - 0.3, place + 0.3], [median] * 2, c=ORANGE, lw=2.2)

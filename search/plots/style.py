@@ -104,13 +104,23 @@ class Scale:
     def clip(self, value: float) -> float:
         return min(max(value, self.low), self.high)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of an axis, with room for the marks at its lower edge, which would hide the labels below."""
+        return self.low - 0.04 * (self.high - self.low), self.high
+
+    @property
+    def remark(self) -> str:
+        """How many marks stand at the edge although their values lie beyond it; empty for none."""
+        trials = "trial lies" if self.outside == 1 else "trials lie"
+        return f"{self.outside} {trials} outside, drawn at the edge" if self.outside else ""
+
     def limit(self, axes: Axes, note: bool = True) -> None:
-        """Make it the y axis, with room for marks at its lower edge; `note`: where it leaves any out."""
-        axes.set_ylim(self.low - 0.04 * (self.high - self.low), self.high)
-        if self.outside and note:
-            s = "s lie" if self.outside > 1 else " lies"
-            text = f"{self.outside} trial{s} outside, drawn at the edge"
-            axes.text(0.995, 0.075, text, transform=axes.transAxes, ha="right", size=9, color=MUTED)
+        """Make it the y axis; `note`: say where it leaves any out."""
+        axes.set_ylim(*self.limits)
+        if self.remark and note:
+            place = axes.transAxes
+            axes.text(0.995, 0.075, self.remark, transform=place, ha="right", size=9, color=MUTED)
 
 
 def value_label(facts: Facts) -> str:

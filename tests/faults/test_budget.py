@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.world import World, eventually
+from tests.faults.world import World, hanging
 
 pytestmark = pytest.mark.faults
 
@@ -56,9 +56,7 @@ def test_a_budget_that_was_spent_on_waiting_begins_nothing(world: World) -> None
 def test_the_summary_says_how_it_stands_while_a_study_runs_and_at_its_end(
     world: World, summary: Any
 ) -> None:
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     early = summary()
     assert (early["state"], early["best"], early["seconds_left"]) == ("running", [], None)
     assert early["trials"] == {"complete": 0, "pruned": 0, "failed": 0}

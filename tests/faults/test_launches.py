@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.faults.world import World, assert_tracked, eventually, outcomes
+from tests.faults.world import World, assert_tracked, eventually, hanging, outcomes
 
 pytestmark = pytest.mark.faults
 
@@ -16,9 +16,7 @@ TARGET = 6
     [("fail", 75, "another launch of this study is running"), ("skip", 0, "skipped")],
 )
 def test_a_second_launch_leaves(world: World, lock: str, status: int, words: str) -> None:
-    hang = world.fault("hang", epoch=2)
-    first = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    first, hang = hanging(world, f"study.trials={TARGET}")
     second = world.run(f"study.trials={TARGET}", f"study.lock={lock}")
     assert second.status == status
     assert words in second.output
@@ -29,9 +27,7 @@ def test_a_second_launch_leaves(world: World, lock: str, status: int, words: str
 
 
 def test_a_second_launch_waits_for_its_turn(world: World) -> None:
-    hang = world.fault("hang", epoch=2)
-    first = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    first, hang = hanging(world, f"study.trials={TARGET}")
     second = world.start(f"study.trials={TARGET}", "study.lock=wait")
     eventually(lambda: "waiting for its end" in second.stdout)
     assert not second.ended.is_set()
@@ -42,9 +38,7 @@ def test_a_second_launch_waits_for_its_turn(world: World) -> None:
 
 
 def test_a_launch_that_waited_goes_on_where_a_killed_one_was(world: World) -> None:
-    hang = world.fault("hang", epoch=2)
-    first = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    first, hang = hanging(world, f"study.trials={TARGET}")
     second = world.start(f"study.trials={TARGET}", "study.lock=wait")
     eventually(lambda: "waiting for its end" in second.stdout)
     first.signal(signal.SIGKILL)
@@ -84,9 +78,7 @@ def test_two_studies_started_at_the_same_instant_in_an_empty_folder_both_complet
 
 def test_search_publish_leaves_a_running_study_alone(tracked_world: World) -> None:
     world = tracked_world
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     publish = world.run(module="search.publish")
     assert publish.status == 0
     assert "smoke: is running, and publishes by itself" in publish.stdout

@@ -1,13 +1,13 @@
 """The trial table on a PostgreSQL server: whatever goes away, the same command ends the study."""
 
-import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.faults import test_launches
 from tests.faults.test_chaos import KILLED, TABLE_POINTS, chaos, kill
-from tests.faults.world import Driver, ServerWorld, eventually, outcomes
+from tests.faults.world import Driver, ServerWorld, eventually, hanging, outcomes
 from tests.postgres import PASSWORD, Postgres
 
 pytestmark = pytest.mark.faults
@@ -36,28 +36,11 @@ def test_launches_at_the_same_instant_in_an_empty_database_meet_the_target(
     world.assert_whole(TARGET)
 
 
-def test_a_second_launch_leaves_while_one_runs(world: ServerWorld) -> None:
-    hang = world.fault("hang", epoch=2)
-    first = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
-    second = world.run(f"study.trials={TARGET}")
-    assert second.status == 75
-    assert "another launch of this study is running" in second.output
-    hang.unlink()
-    assert first.wait() == 0, first.output
-    world.assert_whole(TARGET)
-
-
-def test_a_launch_that_waited_goes_on_where_a_killed_one_was(world: ServerWorld) -> None:
-    hang = world.fault("hang", epoch=2)
-    first = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
-    second = world.start(f"study.trials={TARGET}", "study.lock=wait")
-    eventually(lambda: "waiting for its end" in second.stdout)
-    first.signal(signal.SIGKILL)
-    hang.unlink()
-    assert second.wait() == 0, second.output
-    world.assert_whole(TARGET)
+# The same laws, here with an advisory lock on the server.
+test_a_second_launch_leaves = test_launches.test_a_second_launch_leaves
+test_a_launch_that_waited_goes_on_where_a_killed_one_was = (
+    test_launches.test_a_launch_that_waited_goes_on_where_a_killed_one_was
+)
 
 
 def test_killed_at_every_step_of_a_trial_the_same_command_ends_as_if_nothing_had_been(
@@ -76,9 +59,7 @@ def test_killed_at_every_step_of_a_trial_the_same_command_ends_as_if_nothing_had
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_restarted_in_the_middle_is_waited_for(world: ServerWorld, mode: Any) -> None:
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     world.server.stop(mode)
     hang.unlink()  # now there is something to write
     assert not launch.ended.wait(1.0)
@@ -115,9 +96,7 @@ def test_a_study_whose_connection_was_lost_is_held_again_while_its_trials_train(
 def test_a_server_stopped_for_good_ends_the_launch_and_the_same_command_goes_on(
     world: ServerWorld,
 ) -> None:
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}", settings=HASTY)
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}", settings=HASTY)
     world.server.stop("immediate")
     hang.unlink()
     assert launch.wait() == 69, launch.output

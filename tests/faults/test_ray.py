@@ -10,7 +10,7 @@ import pytest
 
 from tests.clusters import Nodes, cluster
 from tests.faults import fakes
-from tests.faults.world import World, eventually
+from tests.faults.world import World, eventually, hanging
 
 pytestmark = [
     pytest.mark.faults,
@@ -74,9 +74,7 @@ def test_a_node_added_in_the_middle_of_a_study_is_used(world: World, nodes: Node
 def test_a_node_that_dies_costs_the_trials_that_ran_on_it(world: World, nodes: Nodes) -> None:
     """They run again, and no other trial notices."""
     dying = nodes.add_node(num_cpus=1)
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     nodes.remove_node(dying)
     eventually(lambda: any(entry.losses for entry in world.entries()))  # before it could end well
     hang.unlink()
@@ -106,9 +104,7 @@ def test_without_its_head_a_cluster_is_lost_and_the_study_goes_on_elsewhere(
 @pytest.mark.slow
 def test_a_cluster_of_the_launchs_own_ends_with_a_coordinator_that_is_killed(world: World) -> None:
     world.overrides += ["launcher=ray"]
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     assert len(processes(world)) > 3  # it, its driver, and what makes a cluster
     launch.signal(signal.SIGKILL)
     eventually(lambda: not processes(world))
@@ -120,9 +116,7 @@ def test_a_cluster_of_the_launchs_own_ends_with_a_coordinator_that_is_killed(wor
 def test_ctrl_c_reaches_the_coordinator_and_not_its_cluster(world: World) -> None:
     """Though a terminal sends it to all that the launch has started: running trials finish."""
     world.overrides += ["launcher=ray"]
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     launch.signal_all(signal.SIGINT)
     eventually(lambda: "Finishing the running trials" in launch.stdout)
     hang.unlink()

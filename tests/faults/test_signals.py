@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import LONG, ROOT, Launch, World, assert_tracked, eventually, tracked
+from tests.faults.world import LONG, ROOT, World, assert_tracked, eventually, hanging, tracked
 
 pytestmark = pytest.mark.faults
 
 TARGET = 6
-
-
-def hanging(world: World, *overrides: str) -> tuple[Launch, Path]:
-    """A launch whose two workers are in the second epoch of a trial, until the file is removed."""
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}", *overrides)
-    eventually(lambda: world.happened() >= 2)
-    return launch, hang
 
 
 def assert_resumable(world: World) -> None:
@@ -30,7 +22,7 @@ def assert_resumable(world: World) -> None:
 
 def test_ctrl_c_drains_the_running_trials(world: World) -> None:
     """As a terminal sends it: to the workers too."""
-    launch, hang = hanging(world)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     launch.signal_all(signal.SIGINT)
     eventually(lambda: "Finishing the running trials" in launch.stdout)
     assert not launch.ended.is_set()
@@ -44,7 +36,7 @@ def test_ctrl_c_drains_the_running_trials(world: World) -> None:
 
 
 def test_ctrl_c_twice_stops_at_once(world: World) -> None:
-    launch, hang = hanging(world)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     launch.signal_all(signal.SIGINT)
     eventually(lambda: "Finishing the running trials" in launch.stdout)
     launch.signal_all(signal.SIGINT)
@@ -59,7 +51,7 @@ def test_ctrl_c_twice_stops_at_once(world: World) -> None:
 
 def test_sigterm_lets_running_trials_finish_within_the_grace_period(world: World) -> None:
     """As systemd and Slurm send it: to the workers too."""
-    launch, hang = hanging(world, "launcher.grace_seconds=60")
+    launch, hang = hanging(world, f"study.trials={TARGET}", "launcher.grace_seconds=60")
     launch.signal_all(signal.SIGTERM)
     eventually(lambda: "60 s to finish" in launch.stdout)
     hang.unlink()
@@ -70,7 +62,7 @@ def test_sigterm_lets_running_trials_finish_within_the_grace_period(world: World
 
 
 def test_sigterm_stops_trials_that_outlast_the_grace_period(world: World) -> None:
-    launch, hang = hanging(world, "launcher.grace_seconds=0.2")
+    launch, hang = hanging(world, f"study.trials={TARGET}", "launcher.grace_seconds=0.2")
     launch.signal(signal.SIGTERM)
     assert launch.wait() == 75, launch.output
     assert world.count("COMPLETE") == 0
@@ -80,9 +72,7 @@ def test_sigterm_stops_trials_that_outlast_the_grace_period(world: World) -> Non
 
 
 def test_a_signal_after_the_last_trial_began_still_meets_the_target(world: World) -> None:
-    hang = world.fault("hang", epoch=2)
-    launch = world.start("study.trials=2")
-    eventually(lambda: world.happened() >= 2)
+    launch, hang = hanging(world, "study.trials=2")
     launch.signal_all(signal.SIGINT)
     eventually(lambda: "Finishing" in launch.stdout)
     hang.unlink()
@@ -126,7 +116,7 @@ def test_a_signal_again_and_again_to_the_last_moment_of_the_process_ends_it_once
 
 def test_a_stopped_study_leaves_no_run_running(tracked_world: World) -> None:
     world = tracked_world
-    launch, hang = hanging(world, "launcher.grace_seconds=0")
+    launch, hang = hanging(world, f"study.trials={TARGET}", "launcher.grace_seconds=0")
     database = world.folder / "mlflow.db"
     eventually(lambda: len(tracked(database, "smoke")) == 3)
     launch.signal(signal.SIGTERM)
@@ -148,7 +138,7 @@ def test_a_signal_before_the_first_trial_stops_at_once(
     world: World, number: signal.Signals
 ) -> None:
     """While it waits for another launch, for instance."""
-    first, hang = hanging(world)
+    first, hang = hanging(world, f"study.trials={TARGET}")
     waiting = world.start("study.lock=wait")
     eventually(lambda: "waiting for its end" in waiting.stdout)
     waiting.signal(number)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, assert_tracked, eventually, exclusively
+from tests.faults.world import World, assert_tracked, eventually, exclusively, hanging
 
 pytestmark = pytest.mark.slow  # locks that are waited for
 
@@ -23,9 +23,7 @@ def assert_resumable(world: World, target: int = TARGET) -> None:
 
 def test_a_study_waits_for_whoever_locks_its_database(world: World) -> None:
     assert world.run("study.trials=1").status == 0
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}")
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}")
     with exclusively(world.database):
         hang.unlink()  # now it has something to write
         assert not launch.ended.wait(0.5)
@@ -34,9 +32,7 @@ def test_a_study_waits_for_whoever_locks_its_database(world: World) -> None:
 
 
 def test_beyond_the_bound_a_locked_database_is_an_error_and_nothing_is_lost(world: World) -> None:
-    hang = world.fault("hang", epoch=2)
-    launch = world.start(f"study.trials={TARGET}", settings=SHORT)
-    eventually(lambda: world.happened() == 2)
+    launch, hang = hanging(world, f"study.trials={TARGET}", settings=SHORT)
     with exclusively(world.database):
         hang.unlink()
         assert launch.wait() == 74

@@ -324,6 +324,14 @@ class ServerWorld(World):
             return []
 
 
+def hanging(world: World, *overrides: str, **more: Any) -> tuple[Launch, Path]:
+    """A launch whose two workers are in the second epoch of a trial, until the file is removed."""
+    hang = world.fault("hang", epoch=2)
+    launch = world.start(*overrides, **more)
+    eventually(lambda: world.happened() >= 2)
+    return launch, hang
+
+
 def outcomes(entries: list[Entry]) -> dict[int, tuple[Any, ...]]:
     """What must be the same again, by trial."""
     return {

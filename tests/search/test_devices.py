@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -124,15 +125,22 @@ def test_a_study_that_requires_a_gpu_ends_with_69_and_creates_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def launched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, visible: str, setting: str
+) -> "subprocess.CompletedProcess[str]":
+    """A study whose backend sees no GPU, although the driver lists those that are `visible`."""
+    install(folder, DRIVER, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    words = ["+study=smoke", "study.trials=4", "tracking=none", setting]
+    words.append("launcher.trainer=tests.search.fakes.cpu_trainer")
+    return run_python(["-m", "search.optimize", *words], folder)
+
+
 @pytest.mark.slow
 def test_a_study_that_requires_a_gpu_ends_with_69_where_the_backend_does_not_see_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, DRIVER, monkeypatch)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    words = ["+study=smoke", "study.trials=4", "tracking=none", "launcher.require_gpu=true"]
-    words.append("launcher.trainer=tests.search.fakes.cpu_trainer")
-    done = run_python(["-m", "search.optimize", *words], tmp_path)
+    done = launched(tmp_path, monkeypatch, "0", "launcher.require_gpu=true")
     assert done.returncode == 69, done.stderr
     assert f"expected a GPU, but tensorflow {version('tensorflow')} sees none" in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,11 +150,7 @@ def test_a_study_that_requires_a_gpu_ends_with_69_where_the_backend_does_not_see
 def test_a_study_lists_its_gpus_fills_them_and_says_where_the_backend_sees_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, DRIVER, monkeypatch)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
-    words = ["+study=smoke", "study.trials=4", "tracking=none", "launcher.workers_per_gpu=2"]
-    words.append("launcher.trainer=tests.search.fakes.cpu_trainer")
-    done = run_python(["-m", "search.optimize", *words], tmp_path)
+    done = launched(tmp_path, monkeypatch, "2,0", "launcher.workers_per_gpu=2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["GPU 2: NVIDIA GB10", "GPU 0: NVIDIA T4, 15,000 MiB free"]
