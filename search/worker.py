@@ -13,6 +13,7 @@ from multiprocessing import connection, parent_process
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from pipeline.collector import collect_seldom
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import is_out_of_memory
@@ -67,6 +68,7 @@ MakeTrainer = Callable[[Data, int], Trainer]
 
 def keras_trainer(data: Data, threads: int) -> Trainer:
     """The real thing: Keras imported, and the data loaded once for all trials of a worker."""
+    collect_seldom()
     from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
