@@ -1,6 +1,7 @@
 """An epoch as one TensorFlow graph: batches gathered from resident data, nothing between them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,17 @@ from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Predictions, Scor
 
 _FUSED_FROM = 300_000
 """Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def as_it_is(function: _Function) -> _Function:
+    """`function` has no loop over tensors: AutoGraph need not rewrite it, and all that it calls.
+
+    That takes half a second of each new shape.
+    """
+    unconverted: _Function = tf.autograph.experimental.do_not_convert(function)
+    return unconverted
 
 
 class TensorFlowLoop(CompiledLoop):
@@ -59,6 +71,7 @@ class TensorFlowLoop(CompiledLoop):
             hits += batch_hits
         return loss / rows, hits / rows
 
+    @as_it_is
     def _train_batch(self, inputs: tf.Tensor, targets: tf.Tensor, batch: tf.Tensor) -> Any:
         images, labels = tf.gather(inputs, batch), tf.gather(targets, batch)
         weights = [variable.value for variable in self._model.trainable_variables]
@@ -86,10 +99,12 @@ class TensorFlowLoop(CompiledLoop):
             parts = parts.write(start // EVALUATION_ROWS, probabilities)
         return loss, hits / rows, parts.concat()
 
+    @as_it_is
     def _total_loss(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
         return self._loss(labels, probabilities) + sum(self._model.losses)
 
 
+@as_it_is
 def _hits(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     right = tf.equal(tf.argmax(labels, axis=-1), tf.argmax(probabilities, axis=-1))
     return tf.reduce_sum(tf.cast(right, tf.int32))
