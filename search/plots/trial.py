@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
@@ -13,6 +14,7 @@ from search.plots.style import BLUE, INK, MUTED, RED, blank, styled
 from search.study import Entry
 
 _COLUMNS = 4
+_SIDE, _BAR = 1.25, 0.95  # of an image, and of a bar of probability 1, in inches
 
 
 @styled
@@ -80,53 +82,52 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
     assert entry.result is not None
     examples = entry.result.hardest
     rows = -(-len(examples) // _COLUMNS)
+    width, height = 11.0, 1.0 + 1.75 * rows
     figure = blank(
         f"Hardest validation images of trial {entry.number}",
         "Highest loss first. Bars: the probability of every class, blue for the true one",
-        11,
-        1.0 + 1.75 * rows,
+        width,
+        height,
     )
-    figure.set_layout_engine("none")  # so many axes would take it seconds
-    grid = figure.add_gridspec(
-        rows,
-        2 * _COLUMNS,
-        width_ratios=[1, 1.15] * _COLUMNS,
-        left=0.015,
-        right=0.985,
-        bottom=0.04,
-        top=1 - 1.0 / figure.get_figheight(),
-        hspace=0.35,
-        wspace=0.18,
-    )
+    figure.set_layout_engine("none")
+    # All in one system of axes, in inches from the top left: two for each image take seconds to draw.
+    axes = figure.add_axes((0, 0, 1, 1))
     for index, example in enumerate(examples):
         row, column = divmod(index, _COLUMNS)
-        axes = figure.add_subplot(grid[row, 2 * column])
+        left, top = 0.2 + column * (width - 0.2) / _COLUMNS, 1.1 + 1.75 * row
         image = dataset.train.features[example.row].squeeze().astype(float)
-        axes.imshow(image / max(image.max(), 1e-9), cmap="gray_r", vmin=0, vmax=1)
-        axes.set_axis_off()
+        image = image / max(image.max(), 1e-9)
+        extent = (left, left + _SIDE, top + _SIDE, top)
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)
         guess = int(np.argmax(example.probabilities))
-        axes.set_title(f"is {example.label}, taken for {guess}" if guess != example.label
-                       else f"is {example.label}, barely", size=9, loc="left")  # fmt: skip
-        _bars(figure, grid[row, 2 * column + 1], example)
+        title = f"is {example.label}, " + (
+            f"taken for {guess}" if guess != example.label else "barely"
+        )
+        axes.text(left, top - 0.07, title, size=9)
+        _bars(axes, left + _SIDE + 0.3, top, example)
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    axes.set_axis_off()
     return figure
 
 
-def _bars(figure: Figure, place: mpl.gridspec.SubplotSpec, example: Example) -> None:
+def _bars(axes: Axes, left: float, top: float, example: Example) -> None:
     shown: Sequence[int] = range(len(example.probabilities))
     if len(shown) > 10:
         shown = sorted({*np.argsort(example.probabilities)[-9:].tolist(), example.label})
-    axes = figure.add_subplot(place)
-    axes.barh(
-        [str(label) for label in shown],
-        [example.probabilities[label] for label in shown],
-        0.75,
-        color=[BLUE if label == example.label else RED for label in shown],
-    )
-    axes.set_title(f"row {example.row}", size=8, color=MUTED, loc="right")
-    axes.set_xlim(0, 1)
-    axes.invert_yaxis()
-    axes.set_xticks([0, 0.5, 1], ["0", "", "1"])
-    axes.tick_params(labelsize=7, length=0, pad=1)
-    truth = axes.get_yticklabels()[list(shown).index(example.label)]
-    truth.set(color=BLUE, weight="bold")
-    axes.grid(False)
+    step = _SIDE / len(shown)
+    places = [top + (index + 0.5) * step for index in range(len(shown))]
+    lengths = [_BAR * example.probabilities[label] for label in shown]
+    colours = [BLUE if label == example.label else RED for label in shown]
+    axes.barh(places, lengths, 0.75 * step, left, color=colours)
+    bottom = top + _SIDE
+    frame = ([left, left, left + _BAR], [top, bottom, bottom])
+    axes.plot(*frame, color=mpl.rcParams["axes.edgecolor"], linewidth=0.8)
+    for label, place in zip(shown, places, strict=True):
+        true = label == example.label
+        axes.text(left - 0.04, place, str(label), size=7, ha="right", va="center_baseline",
+                  color=BLUE if true else MUTED, weight="bold" if true else "normal")  # fmt: skip
+    for share in (0, 1):
+        axes.text(left + share * _BAR, bottom + 0.03, str(share), size=7, color=MUTED,
+                  ha="center", va="top")  # fmt: skip
+    row = f"row {example.row}"
+    axes.text(left + _BAR, top - 0.07, row, size=8, color=MUTED, ha="right")
