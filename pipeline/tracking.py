@@ -4,6 +4,7 @@ import glob
 import json
 import logging
 import os
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -234,8 +235,11 @@ class MlflowTracker:
         run.points = len(record.points)
 
     def _end(self, run: _Run, record: RunRecord) -> None:
-        for path, text in record.texts.items():
-            self._client.log_text(run.run_id, text, path)
+        if record.texts:
+            with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:  # all in one request
+                for path, text in record.texts.items():
+                    (Path(folder) / path).write_text(text, encoding="utf-8")
+                self._client.log_artifacts(run.run_id, folder)
         ended_at = _end_of(record)
         self._client.set_terminated(run.run_id, record.status, ended_at)
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags

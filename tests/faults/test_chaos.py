@@ -56,7 +56,7 @@ PUBLISHING_POINTS = [
     (f"{CLIENT}.log_batch", "after", 1),
     (f"{CLIENT}.log_batch", "before", 4),
     (f"{CLIENT}.log_inputs", "after", 2),
-    (f"{CLIENT}.log_text", "before", 1),
+    (f"{CLIENT}.log_artifacts", "before", 1),
     (f"{CLIENT}.set_terminated", "before", 1),  # all is there but the end
     (f"{CLIENT}.set_terminated", "after", 1),
     (f"{CLIENT}.delete_run", "before", 1),  # the run of an attempt that was cut short

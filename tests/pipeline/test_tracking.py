@@ -330,7 +330,7 @@ def test_a_deleted_experiment_is_restored_for_what_comes(store: Store, record: R
 
 
 @pytest.mark.parametrize(
-    "step", ["create_run", "log_inputs", "log_batch", "log_text", "set_terminated"]
+    "step", ["create_run", "log_inputs", "log_batch", "log_artifacts", "set_terminated"]
 )
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 def test_an_error_at_any_step_is_made_good_by_publishing_again(
