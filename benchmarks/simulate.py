@@ -7,7 +7,7 @@ A simulated worker takes a trial up, sends its epochs and waits for the answers 
 real time; it only computes nothing. Coordinator, sampler, trial table, summary and screen are the real
 ones; `--tracking` adds MLflow. The rate is that of the trials that ended between the first quarter of
 the trials and the last one that was asked for: all workers have work then. Workers whose trials last
-equally long end them together; `seconds_per_trial` allows for that.
+equally long end them together; there `seconds_per_trial` allows for that.
 """
 
 import argparse
@@ -179,7 +179,7 @@ def simulate(
         "workers": workers,
         "seconds": [low, high],
         "trials": trials,
-        "trials_per_second": 1 / seconds_per_trial(ends, workers),
+        "trials_per_second": 1 / seconds_per_trial(ends, workers if low == high else 1),
         "limit_by_workers": workers / ((low + high) / 2) if high else None,
         "milliseconds_a_trial": 1000 * cpu / trials,
         "median_wait": float(np.median(launcher.waited)) if launcher.waited else 0.0,

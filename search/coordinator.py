@@ -32,6 +32,7 @@ from search.weights import WeightStore
 
 _POLL_SECONDS = 0.5  # how soon a signal is heard while nothing else happens
 _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
+_USUAL = 100  # trials that say how long one usually takes: the last ones
 
 
 @dataclass
@@ -153,9 +154,10 @@ class Coordinator:
         self._running: dict[int, Running] = {}
         self._waiting: deque[Trial] = deque()
         self._alone: set[int] = set()  # trials that a shared GPU had no memory for
-        self._durations = [
-            entry.result.timings["seconds_total"] for entry in table.entries() if entry.result
-        ]
+        self._durations = deque(
+            (e.result.timings["seconds_total"] for e in table.entries() if e.result), _USUAL
+        )
+        self._best = ranked(table.entries(), study.base.objective)[:keep]
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
         self._engine_waits = False
@@ -311,23 +313,20 @@ class Coordinator:
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
+        self._best = ranked([*self._best, entry], self._study.base.objective)[: self._keep]
         self._engine.tell(entry)
         self._watcher.ended(entry)
 
-    def _best(self) -> list[Entry]:
-        return ranked(self._table.entries(), self._study.base.objective)[: self._keep]
-
     def _is_among_the_best(self, number: int, value: float) -> bool:
-        best = self._best()
-        if len(best) < self._keep:
+        if len(self._best) < self._keep:
             return True
-        last = best[-1]
+        last = self._best[-1]
         equal = value == last.value and number < last.number  # it began earlier and took longer
         return equal or self._study.base.objective.better(value, last.value)
 
     def _retain(self) -> None:
         """Keep the weights of the best trials, and no others."""
-        self._weights.keep_only([entry.number for entry in self._best()])
+        self._weights.keep_only([entry.number for entry in self._best])
 
     def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
         # Its class and place: the message may name parameters, which differ from trial to trial.

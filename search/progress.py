@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
@@ -15,6 +16,8 @@ from rich.text import Text
 from pipeline.config import ObjectiveConfig
 from search.records import shown
 from search.study import Entry
+
+_USUAL = 100  # trials that say how long one takes: the last ones
 
 
 class RunningTrial(Protocol):
@@ -48,7 +51,7 @@ class Progress:
         self._workers = workers
         self._objective = objective
         self._ended = len(ended)
-        self._seconds: list[float] = []
+        self._seconds: deque[float] = deque(maxlen=_USUAL)
         self._best: Entry | None = None
         self._running: list[RunningTrial] = []
         for entry in ended:
@@ -122,7 +125,7 @@ class Progress:
         if not self._seconds:
             return None
         now = time.time()
-        usual = statistics.mean(self._seconds)
+        usual = statistics.fmean(self._seconds)
         begun = sum(min(now - trial.started_at, usual) for trial in self._running)
         left = max(0, self._target - self._ended) * usual - begun
         return max(0.0, left / self._workers)

@@ -1,5 +1,6 @@
 """Who follows a study while it runs, and tells everybody else."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 from pipeline.publisher import Publisher
@@ -12,6 +13,7 @@ from search.study import Entry
 from search.summary import SummaryFile
 from search.worker import sees_no_gpu
 
+_TELL_SECONDS = 1.0  # how often at most the study as a whole is told of, which takes all its trials
 _PUBLISH_SECONDS = 10.0  # how long the end of a study waits for a tracker that does not answer
 _STATES: dict[Status, str] = {"FINISHED": "met", "KILLED": "stopped", "FAILED": "failed"}
 
@@ -36,14 +38,17 @@ class StudyWatcher:
         self._ended = {entry.number: entry for entry in ended}
         self._running: dict[int, Entry] = {}
         self._told_of_the_cpu = False
-        self._write_summary("running")
-        self._publish_study("RUNNING")
+        self._stale = True  # whether a trial ended since the study itself was told of
+        self._told_at = float("-inf")
+        self._tell_of_the_study()
         for entry in ended:  # what an earlier launch recorded but could not publish
             self._publish(entry)
 
     def running(self, trials: Mapping[int, Running]) -> None:
         """Show and publish what is new of the running trials."""
         self._progress.update(trials)
+        if self._stale and time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._tell_of_the_study()
         if self._reporter is not None:
             self._reporter.tick()
         for number, trial in trials.items():
@@ -56,10 +61,9 @@ class StudyWatcher:
         """Show and publish a trial that ended."""
         self._running.pop(entry.number, None)
         self._ended[entry.number] = entry
+        self._stale = True
         self._progress.ended(entry)
-        self._write_summary("running")
         self._publish(entry)
-        self._publish_study("RUNNING")
         if self._reporter is not None:
             self._reporter.trial_ended()
 
@@ -88,6 +92,11 @@ class StudyWatcher:
         if worker.get("device") == "cpu" and "gpu" in worker and not self._told_of_the_cpu:
             self._told_of_the_cpu = True
             self._progress.note(f"GPU {worker['gpu']} is there, but {sees_no_gpu(worker)}")
+
+    def _tell_of_the_study(self) -> None:
+        self._write_summary("running")
+        self._publish_study("RUNNING")
+        self._stale, self._told_at = False, time.monotonic()
 
     def _write_summary(self, state: str) -> None:
         self._summary.write(state, list(self._ended.values()), self._progress.seconds_left())
