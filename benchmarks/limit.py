@@ -1,31 +1,38 @@
-"""The least time that a trial could take here: its floating-point operations over the measured matrix rate.
+"""The least time that a trial could take here, from below in three steps.
 
     python -m benchmarks.limit
 
-A kernel of a x b weights costs 2ab operations a row forward, 2ab for its gradient, and 2ab for that of its
-input, which the first layer does not need. Counted are the matrices alone: 48,000 rows trained and 12,000
-validated an epoch, 10,000 tested at the end. The rate is that of square float32 products in TensorFlow, on
-one thread in each of as many processes as there are cores, all at once, as workers run.
+First its floating-point operations over the measured matrix rate. A kernel of a x b weights costs 2ab
+operations a row forward, 2ab for its gradient, and 2ab for that of its input, which the first layer does not
+need. Counted are the matrices alone: 48,000 rows trained and 12,000 validated an epoch, 10,000 tested at the
+end. The rate is that of square float32 products in TensorFlow, on one thread in each of as many processes as
+there are cores, all at once, as workers run.
+
+Then the products in the shapes that a batch has, measured: those of 128 rows don't reach that rate. Then
+Adam's update on top, measured too: it reads and writes three copies of the weights.
 """
 
 import multiprocessing
 import os
+import statistics
 import time
 from itertools import pairwise
 
 from benchmarks.compare import EPOCHS, machine
 
 TRAINED, VALIDATED, TESTED = 48_000, 12_000, 10_000
+BATCH = 128
 SIZE = 2048
+FUSED_FROM = 300_000  # as in pipeline/loops/tensorflow.py
 SECONDS = 5.0
 
 
-def operations(width: int, epochs: int = EPOCHS) -> float:
-    """Of a trial of 784-width-width-10."""
+def operations(width: int, trained: int = TRAINED) -> float:
+    """Of a trial of 784-width-width-10 on `trained` rows."""
     kernels = [inputs * outputs for inputs, outputs in pairwise((784, width, width, 10))]
     forward = 2 * sum(kernels)
     backward = 4 * sum(kernels) - 2 * kernels[0]
-    return epochs * (TRAINED * (forward + backward) + VALIDATED * forward) + TESTED * forward
+    return EPOCHS * (trained * (forward + backward) + VALIDATED * forward) + TESTED * forward
 
 
 def rate(_: int = 0) -> float:
@@ -44,19 +51,77 @@ def rate(_: int = 0) -> float:
     return done * 2 * SIZE**3 / (time.perf_counter() - began)
 
 
+def steps(width: int) -> tuple[float, float]:
+    """Seconds that one thread takes for all training steps of a trial: the products, and Adam's updates."""
+    from pipeline.device import limit_threads
+
+    limit_threads(1)
+    import keras
+    import tensorflow as tf
+
+    sizes = (784, width, width, 10)
+    kernels = [keras.random.normal(shape) for shape in pairwise(sizes)]
+    images = tf.random.uniform((BATCH, sizes[0]))
+    variables = [keras.Variable(kernel) for kernel in kernels]
+    adam = keras.optimizers.Adam()
+    adam.build(variables)
+    fused = keras.ops.size(kernels[0]) + keras.ops.size(kernels[1]) >= FUSED_FROM
+
+    @tf.function
+    def products(count: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros(())
+        for step in tf.range(count):
+            layers = [
+                images + tf.cast(step, tf.float32)
+            ]  # another batch, lest it is done only once
+            for kernel in kernels:
+                layers.append(layers[-1] @ kernel)
+            back = layers[-1]
+            for kernel, layer in zip(reversed(kernels), reversed(layers[:-1]), strict=True):
+                total += tf.matmul(layer, back, transpose_a=True)[0, 0]
+                if layer is not layers[0]:
+                    back = tf.matmul(back, kernel, transpose_b=True)
+        return total
+
+    update = tf.function(
+        lambda: adam.apply([variable.value for variable in variables], variables),
+        jit_compile=True if fused else None,
+    )
+
+    @tf.function
+    def updates(count: tf.Tensor) -> None:
+        for _ in tf.range(count):
+            update()
+
+    count = TRAINED // BATCH
+    found = []
+    for work in (products, updates):
+        work(tf.constant(1))
+        seconds = []
+        for _ in range(EPOCHS):
+            began = time.perf_counter()
+            work(tf.constant(count))
+            seconds.append(time.perf_counter() - began)
+        found.append(EPOCHS * statistics.median(seconds))
+    return found[0], found[1]
+
+
 def main() -> None:
-    """Print the rate, and the limit for both networks of the comparison."""
+    """Print the rate, and the limits for both networks of the comparison."""
     cores = os.cpu_count() or 1
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        rates = pool.map(rate, range(cores), chunksize=1)
-    each = sum(rates) / cores
-    print(f"{machine()}: {each / 1e9:.0f} GFLOP/s a core")
-    for width in (128, 512):
-        seconds = operations(width) / each
-        print(
-            f"2 x {width}, {EPOCHS} epochs: {operations(width) / 1e9:.0f} GFLOP, "
-            f"{seconds:.2f} s on a core, {seconds / cores:.2f} s a trial on {cores}"
-        )
+        each = statistics.mean(pool.map(rate, range(cores), chunksize=1))
+        print(f"{machine()}: {each / 1e9:.0f} GFLOP/s a core")
+        for width in (128, 512):
+            measured = pool.map(steps, [width] * cores, chunksize=1)
+            products, updates = (statistics.mean(column) for column in zip(*measured, strict=True))
+            scored = operations(width, trained=0) / each
+            limits = (operations(width) / each, products + scored, products + updates + scored)
+            print(
+                f"2 x {width}, {EPOCHS} epochs, {operations(width) / 1e9:.0f} GFLOP, seconds a trial on "
+                f"{cores} cores: {limits[0] / cores:.2f} at that rate, {limits[1] / cores:.2f} in its "
+                f"own shapes, {limits[2] / cores:.2f} with Adam's updates"
+            )
 
 
 if __name__ == "__main__":

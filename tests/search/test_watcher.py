@@ -1,0 +1,111 @@
+"""Who follows a study is told of it as a whole once a second at most, and of its end at once."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.publisher import Publisher
+from pipeline.record import RunRecord
+from search import watcher
+from search.progress import Progress
+from search.records import Records
+from search.summary import SummaryFile
+from search.watcher import StudyWatcher
+from tests.search import made
+
+
+class Clock:
+    """Time that stands where it is put; to be made before what looks at it."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Kept(Publisher):
+    """Records as they were handed over, newest last."""
+
+    def __init__(self) -> None:
+        self.records: list[RunRecord] = []
+
+    def update(self, record: RunRecord) -> None:
+        self.records.append(record)
+
+    def close(self, patience: float, hurry: bool = True) -> int:
+        return 0
+
+    def of(self, uid: str) -> list[RunRecord]:
+        return [record for record in self.records if record.uid == uid]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watcher, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Callable[[], dict[str, Any]]:
+    return lambda: json.loads((tmp_path / "summary.json").read_text())
+
+
+@pytest.fixture
+def watching(tmp_path: Path, kept: Kept) -> StudyWatcher:
+    """A study of 40 trials that nothing has happened in yet."""
+    about = made.about()
+    screen = Console(file=io.StringIO())
+    return StudyWatcher(
+        Progress(screen, "test", 40, 2, about.objective, []),
+        Records(about, "s1"),
+        kept,
+        None,
+        SummaryFile(tmp_path / "summary.json", "test", 40, about.objective),
+        [],
+    )
+
+
+def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
+    clock: Clock, watching: StudyWatcher, kept: Kept, summary: Callable[[], dict[str, Any]]
+) -> None:
+    assert len(kept.of("s1")) == 1  # it runs
+    for number in range(30):
+        watching.ended(made.trial(number))
+        watching.running({})
+    assert len(kept.records) == 1 + 30
+    assert summary()["trials"]["complete"] == 0
+    clock.now = 1.0
+    watching.running({})
+    watching.running({})
+    assert summary()["trials"]["complete"] == 30
+    assert len(kept.of("s1")) == 2
+    assert len(kept.of("s1")[-1].points) == 30
+
+
+def test_a_study_in_which_nothing_ended_is_not_told_of_again(
+    clock: Clock, watching: StudyWatcher, kept: Kept
+) -> None:
+    for clock.now in (10.0, 20.0, 30.0):
+        watching.running({})
+    assert len(kept.records) == 1
+
+
+def test_the_end_is_told_at_once(
+    watching: StudyWatcher, kept: Kept, summary: Callable[[], dict[str, Any]]
+) -> None:
+    watching.ended(made.trial(0))
+    watching.close("FINISHED")
+    assert (summary()["state"], summary()["trials"]["complete"]) == ("met", 1)
+    assert kept.of("s1")[-1].status == "FINISHED"
+    assert len(kept.of("s1")[-1].points) == 1
