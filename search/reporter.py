@@ -159,7 +159,8 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     with contextlib.suppress(Exception):  # takes seconds; what fails here is told of below
-        importlib.import_module("search.rendering")
+        for name in ("search.rendering", "search.plots.interactive", "pipeline.tracking"):
+            importlib.import_module(name)
     while True:
         try:
             last = pipe.recv()
