@@ -65,7 +65,7 @@ def steps(width: int) -> tuple[float, float]:
     variables = [keras.Variable(kernel) for kernel in kernels]
     adam = keras.optimizers.Adam()
     adam.build(variables)
-    fused = keras.ops.size(kernels[0]) + keras.ops.size(kernels[1]) >= FUSED_FROM
+    fused = sum(inputs * outputs for inputs, outputs in pairwise(sizes)) >= FUSED_FROM
 
     @tf.function
     def products(count: tf.Tensor) -> tf.Tensor:

@@ -31,9 +31,12 @@ def main() -> None:
     from pipeline.device import limit_threads
 
     limit_threads(1)
+    from pipeline.collector import imports_only
+
+    with imports_only():
+        from pipeline.run import execute
     from pipeline.compose import compose
     from pipeline.data import load
-    from pipeline.run import execute
     from pipeline.train import run_config
 
     base = run_config(compose([f"data.path={arguments.data}", "train.epochs=1", "model.depth=2"]))

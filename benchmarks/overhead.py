@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SHORT, LONG, WORKERS, EPOCHS, SECONDS = 20, 80, 2, 5, 1.5
 USAGE = re.compile(
-    r"([\d.]+) s: workers busy (\d+)% .* coordinator ([\d.]+)% .* tracking ([\d.]+)%"
+    r"([\d.]+) s: workers busy ([\d.]+)% .* coordinator ([\d.]+)% .* tracking ([\d.]+)%"
 )
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     long = study(LONG, arguments.seconds, arguments.keras, arguments.profile)
     more = {name: long[name] - short[name] for name in long}
     trials, wall = LONG - SHORT, more["wall"]
-    print(f"{WORKERS * wall / trials:.2f} s a trial: workers busy {more['busy'] / wall:.0%}")
+    print(f"{WORKERS * wall / trials:.2f} s a trial: workers busy {more['busy'] / wall:.1%}")
     for name in ("coordinator", "tracking"):
         once = short[name] - SHORT * more[name] / trials
         print(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.collector import collect_seldom
 from pipeline.compose import CONF, compose, to_yaml
 from pipeline.errors import ConfigError, PlumblineError, StoppedError, StorageError
 from pipeline.redact import redact
@@ -21,7 +20,6 @@ def command(
     epilog: Callable[[Path], str],
 ) -> int:
     """Compose the configuration from `argv` and `run` it; the process's exit code."""
-    collect_seldom()
     parser = argparse.ArgumentParser(
         prog=f"python -m {prog}",
         description=description,

@@ -1,11 +1,16 @@
-"""How often Python looks for garbage: seldom, as nearly all that a process here imports stays."""
+"""Python's search for garbage, which takes a third of the time of large imports and finds nothing."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def collect_seldom() -> None:
-    """To be called before much is imported: it takes a third off the time of TensorFlow's import.
-
-    Python would look through all objects again and again while their number grows.
-    """
-    gc.set_threshold(100_000, 50, 50)
+@contextmanager
+def imports_only() -> Iterator[None]:
+    """A block that imports: what it makes stays, so it is not looked through now, nor ever again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -8,8 +8,6 @@ from typing import Protocol
 from pipeline.record import RunRecord
 from pipeline.redact import redact
 
-_LONGEST_PAUSE = 5.0  # seconds: people look on
-
 
 class Tracker(Protocol):
     """Where records are published."""
@@ -25,8 +23,7 @@ class Publisher:
     """Publishes the latest record of every run, retrying until the tracker takes it.
 
     A tracker that is slow or down delays what people see, never the trials: `update` only puts the
-    record aside. Records wait `interval` seconds or, where publishing takes long, up to five: several
-    epochs travel together, and a trial that is over by then costs one publication instead of several.
+    record aside. Records wait at most `interval` seconds, so that several epochs travel together.
 
     What failed at first is told once more at the end, to a tracker made anew: one that is slow may have
     done it after all, long after it was done again, and only a fresh look finds both. What it does
@@ -70,24 +67,22 @@ class Publisher:
 
     def _run(self) -> None:
         tracker: Tracker | None = None
-        pause = patience = self._interval
+        pause = self._interval
         while True:
             closing = self._closing.is_set()
             try:
                 tracker = tracker or self._make_tracker()
-                began = time.monotonic()
                 self._publish_pending(tracker)
-                patience = self._interval
-                pause = pause_after(time.monotonic() - began, self._interval)
+                pause = self._interval
                 if closing and not self._pending:
                     if not self._doubted:
                         return
                     self._pending, self._doubted = self._doubted, {}
                     tracker = None
             except Exception as error:  # noqa: BLE001  # whatever it is, the records are still here
-                if patience == self._interval:
+                if pause == self._interval:
                     self._on_problem(f"{type(error).__name__}: {_first_line(error)}")
-                pause = patience = min(2 * patience, 30.0)
+                pause = min(2 * pause, 30.0)
                 if time.monotonic() > self._give_up_at or (closing and not self._pending):
                     return
             if closing:
@@ -120,11 +115,6 @@ class Publisher:
                     del self._pending[record.uid]
         if problem is not None:
             raise problem
-
-
-def pause_after(seconds: float, interval: float) -> float:
-    """Seconds to rest after publishing took `seconds`: it is to take a twentieth of the time."""
-    return max(interval, min(19 * seconds, _LONGEST_PAUSE))
 
 
 def _first_line(error: Exception) -> str:

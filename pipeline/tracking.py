@@ -236,9 +236,12 @@ class MlflowTracker:
 
     def _end(self, run: _Run, record: RunRecord) -> None:
         if record.texts:
-            with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:  # all in one request
+            # All at once: MLflow looks the run up for each call.
+            with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
                 for path, text in record.texts.items():
-                    (Path(folder) / path).write_text(text, encoding="utf-8")
+                    file = Path(folder) / path
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(text, encoding="utf-8")
                 self._client.log_artifacts(run.run_id, folder)
         ended_at = _end_of(record)
         self._client.set_terminated(run.run_id, record.status, ended_at)

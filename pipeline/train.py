@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli import command
+from pipeline.collector import imports_only
 from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_override, validated
 from pipeline.data import Dataset, check_rows, load
 from pipeline.device import device_name, limit_threads, quietly
@@ -59,7 +60,8 @@ def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Pub
     """A publisher to MLflow, or None where tracking is off. `note` is told of problems."""
 
     def make_tracker() -> Any:
-        from pipeline.tracking import MlflowTracker
+        with imports_only():
+            from pipeline.tracking import MlflowTracker
 
         return MlflowTracker(str(tracking.uri))
 

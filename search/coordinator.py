@@ -26,13 +26,12 @@ from search.launchers.base import (
 )
 from search.leaderboard import ranked
 from search.stopping import Stopper
-from search.study import Engine, Entry, Study, Suggestion, Trial
+from search.study import RECENT_TRIALS, Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
 from search.weights import WeightStore
 
 _POLL_SECONDS = 0.5  # how soon a signal is heard while nothing else happens
 _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
-_USUAL = 100  # trials that say how long one usually takes: the last ones
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Usage:
         own = time.thread_time() - self._own_cpu
         others = max(0.0, time.process_time() - self._cpu - own)  # two clocks: not to the tick
         return (
-            f"{wall:.1f} s: workers busy {busy:.0%} of it, "
+            f"{wall:.1f} s: workers busy {busy:.1%} of it, "
             f"coordinator {own / wall:.1%} of a core, tracking {others / wall:.1%}."
         )
 
@@ -118,7 +117,7 @@ class Watcher(Protocol):
     """Who follows a study."""
 
     def running(self, trials: Mapping[int, Running]) -> None:
-        """What runs now; called whenever something happened."""
+        """What runs now; called at each step, and at least every half second."""
 
     def ended(self, entry: Entry) -> None:
         """A trial that ended, as the table has it."""
@@ -155,7 +154,7 @@ class Coordinator:
         self._waiting: deque[Trial] = deque()
         self._alone: set[int] = set()  # trials that a shared GPU had no memory for
         self._durations = deque(
-            (e.result.timings["seconds_total"] for e in table.entries() if e.result), _USUAL
+            (e.result.timings["seconds_total"] for e in table.entries() if e.result), RECENT_TRIALS
         )
         self._best = ranked(table.entries(), study.base.objective)[:keep]
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)

@@ -15,9 +15,7 @@ from rich.text import Text
 
 from pipeline.config import ObjectiveConfig
 from search.records import shown
-from search.study import Entry
-
-_USUAL = 100  # trials that say how long one takes: the last ones
+from search.study import RECENT_TRIALS, Entry
 
 
 class RunningTrial(Protocol):
@@ -51,7 +49,7 @@ class Progress:
         self._workers = workers
         self._objective = objective
         self._ended = len(ended)
-        self._seconds: deque[float] = deque(maxlen=_USUAL)
+        self._seconds: deque[float] = deque(maxlen=RECENT_TRIALS)
         self._best: Entry | None = None
         self._running: list[RunningTrial] = []
         for entry in ended:

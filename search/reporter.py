@@ -12,7 +12,7 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from pipeline.collector import collect_seldom
+from pipeline.collector import imports_only
 from pipeline.config import TrackingConfig
 from pipeline.redact import redact
 from search.stopping import signals_held
@@ -152,13 +152,15 @@ class Reporter:
 def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int) -> None:
     """Answer every request with what went wrong, or an empty text, until the study's process ends."""
     os.nice(niceness)
-    collect_seldom()
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
         signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    with contextlib.suppress(Exception):  # takes seconds; what fails here is told of below
+    with (
+        imports_only(),
+        contextlib.suppress(Exception),
+    ):  # takes seconds; what fails here is told of below
         for name in ("search.rendering", "search.plots.interactive", "pipeline.tracking"):
             importlib.import_module(name)
     while True:

@@ -15,6 +15,7 @@ from pipeline.result import EpochMetrics, RunResult
 from search.space import Space, Stored
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
+RECENT_TRIALS = 100  # how many of the last ones say how long one takes
 
 
 class StudyConfig(Section):

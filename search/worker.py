@@ -13,7 +13,7 @@ from multiprocessing import connection, parent_process
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from pipeline.collector import collect_seldom
+from pipeline.collector import imports_only
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import is_out_of_memory
@@ -68,11 +68,11 @@ MakeTrainer = Callable[[Data, int], Trainer]
 
 def keras_trainer(data: Data, threads: int) -> Trainer:
     """The real thing: Keras imported, and the data loaded once for all trials of a worker."""
-    collect_seldom()
     from pipeline.device import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
-    from pipeline.run import execute
+    with imports_only():
+        from pipeline.run import execute
 
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
         return execute(run, data.get(run.data), on_epoch, start)

@@ -97,7 +97,8 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
         left, top = 0.2 + column * (width - 0.2) / _COLUMNS, 1.1 + 1.75 * row
         image = dataset.train.features[example.row].squeeze().astype(float)
         image = image / max(image.max(), 1e-9)
-        extent = (left, left + _SIDE, top + _SIDE, top)
+        scale = _SIDE / max(image.shape[:2])
+        extent = (left, left + image.shape[1] * scale, top + image.shape[0] * scale, top)
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)
         guess = int(np.argmax(example.probabilities))
         title = f"is {example.label}, " + (

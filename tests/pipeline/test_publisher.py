@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-import pipeline.publisher as publisher_module
-from pipeline.publisher import Publisher, pause_after
+from pipeline.publisher import Publisher
 from pipeline.record import Point, RunRecord
 
 SOON = 0.001
@@ -123,33 +122,6 @@ def test_the_latest_record_wins() -> None:
     go_on.set()
     assert publisher.close(LONG) == 0
     assert [len(done.points) for done in tracker.published] == [1, 4]
-
-
-@pytest.mark.parametrize(("took", "pause"), [(0.0, 1.0), (0.01, 1.0), (0.1, 1.9), (60.0, 5.0)])
-def test_publishing_takes_a_twentieth_of_the_time_and_lags_five_seconds(
-    took: float, pause: float
-) -> None:
-    assert pause_after(took, interval=1.0) == pytest.approx(pause)
-
-
-def test_after_a_publication_that_took_long_records_wait_for_each_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    paused, pauses = threading.Event(), [LONG]
-
-    def pause(_: float, interval: float) -> float:
-        assert interval == SOON
-        paused.set()
-        return pauses.pop() if pauses else SOON
-
-    monkeypatch.setattr(publisher_module, "pause_after", pause)
-    tracker = Script()
-    publisher = Publisher(lambda: tracker, ignore, SOON)
-    assert paused.wait(LONG)
-    for points in range(50):
-        publisher.update(record("apple", points))
-    assert publisher.close(LONG) == 0
-    assert [len(done.points) for done in tracker.published] == [49]
 
 
 def test_update_never_waits_for_the_tracker() -> None:

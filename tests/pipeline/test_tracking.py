@@ -107,13 +107,16 @@ def test_a_run_is_tracked_with_its_name_params_tags_curve_and_times(
 
 
 def test_an_ended_run_has_its_time_final_metrics_and_texts(store: Store, record: RunRecord) -> None:
-    store.tracker().publish(finished(record, tags={"device": "cpu", "state": "pruned"}))
+    texts = {"model_summary.txt": "a table", "below/more.txt": "ünder"}
+    tags = {"device": "cpu", "state": "pruned"}
+    store.tracker().publish(finished(record, tags=tags, texts=texts))
     run = store.run()
     assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
     assert run.data.metrics == {"loss": 0.3, "val_loss": 0.3, "objective": 0.25}
     assert run.data.tags["state"] == "pruned"
-    text = Path(store.client.download_artifacts(run.info.run_id, "model_summary.txt"))
-    assert text.read_text() == "a table"
+    for path, text in texts.items():
+        file = Path(store.client.download_artifacts(run.info.run_id, path))
+        assert file.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])

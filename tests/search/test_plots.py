@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.config import ObjectiveConfig
-from pipeline.data import Dataset
+from pipeline.data import Dataset, Split
 from search.facts import Facts
 from search.importance import importance
 from search.plots import course, interactive, parameters, trial
@@ -372,6 +372,16 @@ def test_the_hardest_images_are_shown_with_their_class_and_probabilities(digits:
     np.testing.assert_allclose(np.array(widths) / max(widths), np.array([0.9, 0.06, 0.04]) / 0.9)
     true = [text.get_text() for text in axes.texts if text.get_color() == BLUE]
     assert true == ["1", "0"]
+
+
+def test_an_image_keeps_its_proportions() -> None:
+    wide = np.zeros((1400, 4, 8), np.uint8)
+    labels = np.zeros(1400, np.int64)
+    split = Split(wide, labels)
+    dataset = Dataset("wide", "here", split, split, 2, np.array(0.0), np.array(255.0))
+    (axes,) = trial.hardest(made.trial(0), dataset).axes
+    left, right, bottom, top = axes.images[0].get_extent()
+    assert (right - left) / (bottom - top) == pytest.approx(2)
 
 
 def test_interactive_figures_show_the_same_values() -> None:

@@ -12,8 +12,10 @@ from rich.console import Console
 from pipeline.publisher import Publisher
 from pipeline.record import RunRecord
 from search import watcher
+from search.coordinator import Running
 from search.progress import Progress
 from search.records import Records
+from search.study import Trial
 from search.summary import SummaryFile
 from search.watcher import StudyWatcher
 from tests.search import made
@@ -91,6 +93,32 @@ def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
     assert summary()["trials"]["complete"] == 30
     assert len(kept.of("s1")) == 2
     assert len(kept.of("s1")[-1].points) == 30
+
+
+def begun(at: float, epochs: int, worker: bool = True) -> dict[int, Running]:
+    """Trial 0 as it runs since `at`."""
+    trial = Trial(0, "s1-0", {"model.dropout": 0.1}, attempt=1)
+    about = {"device": "cpu", "worker": "0"} if worker else {}
+    history = list(made.history([0.5] * epochs))
+    return {0: Running(trial, made.BASE, at, about, history)}
+
+
+def test_a_running_trial_is_told_of_where_an_attempt_or_an_epoch_began(
+    watching: StudyWatcher, kept: Kept
+) -> None:
+    told = []
+    for trials in (
+        begun(1.0, epochs=0, worker=False),  # nobody has taken it up
+        begun(1.0, epochs=0),
+        begun(1.0, epochs=0),
+        begun(1.0, epochs=1),
+        begun(1.0, epochs=1),
+        begun(2.0, epochs=1),  # its worker died
+        begun(2.0, epochs=1),
+    ):
+        watching.running(trials)
+        told.append(len(kept.of("s1-0")))
+    assert told == [0, 1, 1, 2, 2, 3, 3]
 
 
 def test_a_study_in_which_nothing_ended_is_not_told_of_again(
