@@ -23,13 +23,17 @@ from benchmarks.compare import EPOCHS, machine
 TRAINED, VALIDATED, TESTED = 48_000, 12_000, 10_000
 BATCH = 128
 SIZE = 2048
-FUSED_FROM = 300_000  # as in pipeline/loops/tensorflow.py
 SECONDS = 5.0
+
+
+def shapes(width: int) -> list[tuple[int, int]]:
+    """Of the kernels of 784-width-width-10."""
+    return list(pairwise((784, width, width, 10)))
 
 
 def operations(width: int, trained: int = TRAINED) -> float:
     """Of a trial of 784-width-width-10 on `trained` rows."""
-    kernels = [inputs * outputs for inputs, outputs in pairwise((784, width, width, 10))]
+    kernels = [inputs * outputs for inputs, outputs in shapes(width)]
     forward = 2 * sum(kernels)
     backward = 4 * sum(kernels) - 2 * kernels[0]
     return EPOCHS * (trained * (forward + backward) + VALIDATED * forward) + TESTED * forward
@@ -59,21 +63,21 @@ def steps(width: int) -> tuple[float, float]:
     import keras
     import tensorflow as tf
 
-    sizes = (784, width, width, 10)
-    kernels = [keras.random.normal(shape) for shape in pairwise(sizes)]
-    images = tf.random.uniform((BATCH, sizes[0]))
+    from pipeline.loops.tensorflow import FUSED_FROM
+
+    kernels = [keras.random.normal(shape) for shape in shapes(width)]
+    images = tf.random.uniform((BATCH, shapes(width)[0][0]))
     variables = [keras.Variable(kernel) for kernel in kernels]
     adam = keras.optimizers.Adam()
     adam.build(variables)
-    fused = sum(inputs * outputs for inputs, outputs in pairwise(sizes)) >= FUSED_FROM
+    fused = sum(inputs * outputs for inputs, outputs in shapes(width)) >= FUSED_FROM
 
     @tf.function
     def products(count: tf.Tensor) -> tf.Tensor:
         total = tf.zeros(())
         for step in tf.range(count):
-            layers = [
-                images + tf.cast(step, tf.float32)
-            ]  # another batch, lest it is done only once
+            # Another batch, lest it is done only once.
+            layers = [images + tf.cast(step, tf.float32)]
             for kernel in kernels:
                 layers.append(layers[-1] @ kernel)
             back = layers[-1]

@@ -75,11 +75,9 @@ def plot(found: dict[str, Any], file: Path) -> None:
         values = [int(value) for value in found[axis]]
         ax.plot(values, list(found[axis].values()), marker="o")
         ax.set(xlabel=axis, ylim=(0, 1.08 * max(found[axis].values())))
-        if axis == "trials in the table":
+        if axis not in ("workers", "depth"):
             ax.set_xscale("log")
-        else:
-            if axis not in ("workers", "depth"):
-                ax.set_xscale("log")
+        if axis in AXES:
             ax.set_xticks(values, [str(value) for value in values])
             ax.minorticks_off()
         ax.grid(alpha=0.3)

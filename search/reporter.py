@@ -157,10 +157,8 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    with (
-        imports_only(),
-        contextlib.suppress(Exception),
-    ):  # takes seconds; what fails here is told of below
+    # Takes seconds; what fails here is told of below.
+    with imports_only(), contextlib.suppress(Exception):
         for name in ("search.rendering", "search.plots.interactive", "pipeline.tracking"):
             importlib.import_module(name)
     while True:

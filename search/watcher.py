@@ -38,8 +38,6 @@ class StudyWatcher:
         self._ended = {entry.number: entry for entry in ended}
         self._running: dict[int, Entry] = {}
         self._told_of_the_cpu = False
-        self._stale = True  # whether a trial ended since the study itself was told of
-        self._told_at = float("-inf")
         self._tell_of_the_study()
         for entry in ended:  # what an earlier launch recorded but could not publish
             self._publish(entry)
@@ -96,7 +94,8 @@ class StudyWatcher:
     def _tell_of_the_study(self) -> None:
         self._write_summary("running")
         self._publish_study("RUNNING")
-        self._stale, self._told_at = False, time.monotonic()
+        self._stale = False  # whether a trial ended since
+        self._told_at = time.monotonic()
 
     def _write_summary(self, state: str) -> None:
         self._summary.write(state, list(self._ended.values()), self._progress.seconds_left())

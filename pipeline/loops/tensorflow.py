@@ -11,7 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.data import Arrays
 from pipeline.loops.base import EVALUATION_ROWS, CompiledLoop, Predictions, Scores, on_device
 
-_FUSED_FROM = 300_000
+FUSED_FROM = 300_000
 """Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -33,7 +33,7 @@ class TensorFlowLoop(CompiledLoop):
 
     def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(run, shape, classes)
-        fused = self._model.count_params() >= _FUSED_FROM
+        fused = self._model.count_params() >= FUSED_FROM
         self._update = tf.function(self._apply, jit_compile=True) if fused else self._apply
         self._epoch = tf.function(self._run_epoch)
         # One trace for any number of rows: validation and test rows differ in it.

@@ -101,10 +101,8 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
         extent = (left, left + image.shape[1] * scale, top + image.shape[0] * scale, top)
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)
         guess = int(np.argmax(example.probabilities))
-        title = f"is {example.label}, " + (
-            f"taken for {guess}" if guess != example.label else "barely"
-        )
-        axes.text(left, top - 0.07, title, size=9)
+        outcome = f"taken for {guess}" if guess != example.label else "barely"
+        axes.text(left, top - 0.07, f"is {example.label}, {outcome}", size=9)
         _bars(axes, left + _SIDE + 0.3, top, example)
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.set_axis_off()
@@ -130,5 +128,4 @@ def _bars(axes: Axes, left: float, top: float, example: Example) -> None:
     for share in (0, 1):
         axes.text(left + share * _BAR, bottom + 0.03, str(share), size=7, color=MUTED,
                   ha="center", va="top")  # fmt: skip
-    row = f"row {example.row}"
-    axes.text(left + _BAR, top - 0.07, row, size=8, color=MUTED, ha="right")
+    axes.text(left + _BAR, top - 0.07, f"row {example.row}", size=8, color=MUTED, ha="right")
