@@ -130,10 +130,10 @@ def with_train(run: RunConfig, **changes: Any) -> RunConfig:
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only on TensorFlow is an update fused apart")
 def test_a_fused_update_is_model_fit_too(run_config: MakeRunConfig, rows: Arrays) -> None:
-    from pipeline.loops.tensorflow import _FUSED_FROM
+    from pipeline.loops.tensorflow import FUSED_FROM
 
     run = run_config(*SMALL, "model.hidden_units=4200", "model.l2=0.001")
-    assert _FUSED_FROM <= 64 * 4200 + 4200 + 4200 * 10 + 10, "or this tests nothing"
+    assert FUSED_FROM <= 64 * 4200 + 4200 + 4200 * 10 + 10, "or this tests nothing"
     compiled = trained(run, rows)
     assert_same_to_rounding(compiled, trained(with_train(run, loop="keras"), rows))
 
