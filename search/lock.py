@@ -6,11 +6,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pipeline.errors import StoppedError
 from search.server import LOCKED_SECONDS, LostError, ServerStorage, Storage
-from search.storage import check_writable, errors_named, open_storage, sqlite_file
+from search.storage import errors_named, open_file, sqlite_file
 
 
 class LockedError(Exception):
@@ -21,9 +19,9 @@ class LockedError(Exception):
 def study_lock(url: str, name: str, wait: bool) -> Iterator[Storage]:
     """Hold the study `name` in the storage at `url`, so that its table has one writer: what is given.
 
-    The lock ends with the process, however it ends: a file lock beside an SQLite file, in PostgreSQL
-    an advisory lock of the very session that writes. Raises LockedError where another process holds
-    it and `wait` is false.
+    The lock ends with the process, however it ends: in an SQLite file a lock on a byte of the file, in
+    PostgreSQL an advisory lock of the very session that writes. Raises LockedError where another
+    process holds it and `wait` is false.
     """
     with contextlib.ExitStack() as stack:
         file = sqlite_file(url)
@@ -31,12 +29,10 @@ def study_lock(url: str, name: str, wait: bool) -> Iterator[Storage]:
             with errors_named(url):
                 storage: Storage = ServerStorage(url, AdvisoryLock(name, wait))
         else:
-            check_writable(file.parent)
-            try:
-                stack.enter_context(FileLock(f"{file}.{name}.lock", timeout=-1 if wait else 0))
-            except Timeout:
-                raise LockedError from None
-            storage = open_storage(url)
+            storage = in_file = open_file(url, file)
+            if not stack.enter_context(in_file.held(name, wait)):
+                raise LockedError
+            in_file.keep()  # the file that is locked is still the one of this name
         stack.callback(storage.engine.dispose)
         yield storage
 

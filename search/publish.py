@@ -37,8 +37,8 @@ def main(values: dict[str, Any]) -> int:
         names = TrialTable.names(url) if name is None else [TrialTable.load(url, name).name]
         for study in names:
             try:
-                with study_lock(url, study, wait=False):
-                    table = TrialTable.load(url, study)
+                with study_lock(url, study, wait=False) as storage:
+                    table = TrialTable(storage, study)
                     entries = [entry for entry in table.entries() if entry.state != "running"]
                     records = Records(table.about(), table.uid)
                     publisher = open_publisher(tracking, print)

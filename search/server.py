@@ -19,8 +19,13 @@ _AGAIN_SECONDS = 0.2  # between two tries of a write
 _KEEP_SECONDS = 5.0  # how soon it is noticed that the connection is lost
 _TABLES_KEY = 7_586_270_195  # advisory lock: whoever creates tables in this database
 
-Storage = optuna.storages.RDBStorage
-"""An SQL database that holds trial tables."""
+
+class Storage(optuna.storages.RDBStorage):
+    """Optuna's storage in an SQL database that holds trial tables."""
+
+    def keep(self) -> None:
+        """To be called now and then while a study runs. Raises where its table is lost."""
+
 
 OPTUNA_TABLES = frozenset({"studies", "trials", "version_info"})
 """Where there are tables but not these, they are somebody else's."""
@@ -66,7 +71,7 @@ class ServerStorage(Storage):
         self.engine.connect().close()
 
     def keep(self) -> None:
-        """Look now and then whether the connection lives, and renew it: it holds the study's lock."""
+        """Look whether the connection lives, and renew it: it holds the study's lock."""
         if time.monotonic() - self._seen < _KEEP_SECONDS:
             return
         self._seen = time.monotonic()

@@ -6,7 +6,6 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import optuna
 import sqlalchemy
@@ -17,12 +16,12 @@ from pipeline.errors import ConfigError, StorageError, UnavailableError
 from pipeline.redact import redact
 from search.server import (
     LOCKED_SECONDS,
-    OPTUNA_TABLES,
     ServerStorage,
     Storage,
     schema_errors_named,
     was_launched_in,
 )
+from search.sqlite import FileStorage, check, create, reader, writer
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -49,35 +48,44 @@ def open_storage(url: str) -> Storage:
     else's or another version's, which is left as it is; UnavailableError where a server can't be reached.
     """
     file = sqlite_file(url)
+    if file is not None:
+        return open_file(url, file)
     with errors_named(url):
-        if file is None:
-            return ServerStorage(url)
-        check_writable(file.parent)
+        return ServerStorage(url)
+
+
+def open_file(url: str, file: Path) -> FileStorage:
+    """Optuna's storage in the SQLite `file` of `url`, as `open_storage`."""
+    with errors_named(url):
+        real = file.resolve()  # a link stays a link
+        check_writable(real.parent)
         # Several processes that create the tables at once would break each other.
-        with FileLock(f"{file}.lock", timeout=LOCKED_SECONDS):
-            tables = _check_sqlite(file)
-            _create_sqlite(url, file)
-            with schema_errors_named(str(file.absolute())):
-                storage = optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs={"connect_args": {"timeout": LOCKED_SECONDS}},
-                    skip_table_creation=bool(tables),
-                )
-        sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
-        storage.engine.dispose()
-        return storage
+        with FileLock(f"{real}.lock", timeout=LOCKED_SECONDS):
+            if not real.exists() or not check(file, writer(file)):
+                create(make_url(url), real)
+            return FileStorage(url, file)
 
 
 def find_storage(url: str) -> Storage | None:
-    """Optuna's storage at `url`; None where no study was ever launched there. Nothing is created."""
+    """Optuna's storage at `url`, to be read; None where no study was ever launched there.
+
+    Nothing is created or written, so that a disk that is full or can't be written does no harm.
+    """
     file = sqlite_file(url)
     with errors_named(url):
-        found = was_launched_in(url) if file is None else file.exists()
-    return open_storage(url) if found else None
+        if file is None:
+            return ServerStorage(url) if was_launched_in(url) else None
+        if not file.exists():
+            return None
+        connect = reader(file)
+        if not check(file, connect):
+            return None
+        with schema_errors_named(str(file.absolute())):
+            return Storage(url, {"creator": connect}, skip_table_creation=True)
 
 
 def existing_storage(url: str) -> Storage:
-    """Optuna's storage at `url`, for those who only read: nothing is created.
+    """Optuna's storage at `url`, to be read, as `find_storage`.
 
     Raises ConfigError where no study was ever launched there; for the rest as `open_storage`.
     """
@@ -112,7 +120,11 @@ def errors_named(url: str) -> Iterator[None]:
     """Turn the database's own errors into a StorageError that names it, without its password."""
     try:
         yield
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -122,47 +134,3 @@ def errors_named(url: str) -> Iterator[None]:
         if file is None:
             raise UnavailableError(f"storage.url: {redact(url)}: {lines[0]}") from error
         raise StorageError(f"study database {file.absolute()}: {lines[0]}") from error
-
-
-def _check_sqlite(file: Path) -> set[str]:
-    """The tables in `file`; none where there is none."""
-    if not file.exists() or file.stat().st_size == 0:
-        return set()
-    name = file.absolute()
-    # SQLite alone opens the file: closing it elsewhere would drop the locks that this process holds.
-    try:
-        with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as connection:
-            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {row[0] for row in rows}
-    except sqlite3.DatabaseError as error:
-        damage, tables = str(error), set()
-        if "locked" in damage:
-            raise StorageError(f"study database {name}: {damage}") from None
-        if error.sqlite_errorname == "SQLITE_NOTADB":
-            raise StorageError(f"{name}: is no SQLite database (left as it is)") from None
-    if damage != "ok":
-        raise StorageError(
-            f"{name}: the study database is damaged: {damage} (left as it is; move it away, or "
-            "recover it with `sqlite3 FILE .recover`)"
-        )
-    if tables and not tables >= OPTUNA_TABLES:
-        raise StorageError(f"{name}: is a database of something else (left as it is)")
-    return tables
-
-
-def _create_sqlite(url: str, file: Path) -> None:
-    """Make a study database where there is none. It appears whole, whenever this process is killed."""
-    if file.exists() and file.stat().st_size > 0:
-        return
-    partial = file.with_name(f"{file.name}.partial")
-    for leftover in (partial, file.with_name(f"{partial.name}-journal")):
-        leftover.unlink(missing_ok=True)
-    made = make_url(url).set(database=str(partial))
-    optuna.storages.RDBStorage(made.render_as_string(hide_password=False)).engine.dispose()
-    partial.replace(file)
-
-
-def _set_pragmas(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")  # readers don't stop the writer
-    connection.execute("PRAGMA synchronous=FULL")  # a finished trial survives a power cut

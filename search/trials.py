@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError
 from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
-from search.server import ServerStorage, Storage
+from search.server import Storage
 from search.space import Dimension, Range, Space, encode, fixed
 from search.storage import errors_named, existing_storage, find_storage, open_storage
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
@@ -143,8 +143,8 @@ class TrialTable:
         return About.from_json(self._attrs[_ABOUT])
 
     def keep(self) -> None:
-        """To be called now and then: a server that was away is noticed, and the study held again."""
-        if isinstance(self._storage, ServerStorage):
+        """To be called now and then: what was lost of the storage is noticed, and taken up again."""
+        if isinstance(self._storage, Storage):
             self._storage.keep()
 
     def mark_published(self, uri: str, status: Status) -> None:

@@ -12,7 +12,7 @@ from tests.faults.world import World, assert_tracked, eventually, exclusively, h
 pytestmark = pytest.mark.slow  # locks that are waited for
 
 TARGET = 5
-SHORT = {"search.storage.LOCKED_SECONDS": 0.3}
+SHORT = {"search.sqlite.LOCKED_SECONDS": 0.3}
 
 
 def assert_resumable(world: World, target: int = TARGET) -> None:

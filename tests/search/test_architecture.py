@@ -17,7 +17,7 @@ DOORS = {
         "search/trials.py",
     ],
     "keras_tuner": ["search/oracles/library.py"],
-    "sqlalchemy": ["search/server.py", "search/storage.py"],
+    "sqlalchemy": ["search/server.py", "search/sqlite.py", "search/storage.py"],
     "mlflow": ["pipeline/tracking.py", "search/registry.py", "search/system.py"],
     "hydra": ["pipeline/compose.py"],
     "omegaconf": ["pipeline/compose.py"],
