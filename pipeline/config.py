@@ -20,6 +20,7 @@ from pydantic import (
 
 from pipeline.errors import ConfigError
 from pipeline.redact import is_ambiguous
+from pipeline.uri import fault
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
 # fmt: off
@@ -250,6 +251,8 @@ class TrackingConfig(Section):
     def _mlflow_has_a_uri(self) -> "TrackingConfig":
         if self.name == "mlflow" and self.uri is None:
             raise ValueError("tracking.uri: is missing (for example sqlite:///mlflow.db)")
+        if self.name == "mlflow" and self.uri is not None and (wrong := fault(self.uri)):
+            raise ValueError(wrong)
         return self
 
 

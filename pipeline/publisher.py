@@ -3,20 +3,29 @@
 import threading
 import time
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Protocol
 
 from pipeline.record import RunRecord
 from pipeline.redact import redact
 
+_STALLED_SECONDS = 30.0  # a publication that takes longer does not come to an end
+
+
+class Change(IntEnum):
+    """What a publication changed; false where that was nothing."""
+
+    NOTHING = 0
+    PUBLISHED = 1
+    RESTORED = 2
+    """The run was in the tracker's trash."""
+
 
 class Tracker(Protocol):
     """Where records are published."""
 
-    def publish(self, record: RunRecord) -> bool:
-        """Bring the tracked run to the state of `record`; safe to call again after any error.
-
-        False where nothing was left to do.
-        """
+    def publish(self, record: RunRecord) -> Change:
+        """Bring the tracked run to the state of `record`; safe to call again after any error."""
 
 
 class Publisher:
@@ -39,6 +48,8 @@ class Publisher:
         self._make_tracker = make_tracker
         self._on_problem = on_problem
         self.changed = 0  # how many publications changed something
+        self.restored = 0  # how many of them found the run in the tracker's trash
+        self._progress_at = time.monotonic()  # when the tracker last took something
         self._interval = interval
         self._pending: dict[str, RunRecord] = {}
         self._doubted: dict[str, RunRecord] = {}  # failed at first: to be told once more at the end
@@ -56,13 +67,17 @@ class Publisher:
     def close(self, patience: float, hurry: bool = True) -> int:
         """Publish what is left; the number of runs that are still not.
 
-        It gives up at the first problem after `patience` seconds and, in a `hurry`, half a minute later
-        even if all goes well: what is left can be published another time.
+        It gives up at the first problem after `patience` seconds; and half a minute later where a call
+        does not end, however busily its peer drips. In a `hurry` then even if all goes well: what is left
+        can be published another time.
         """
-        self._give_up_at = time.monotonic() + patience
+        self._give_up_at = self._progress_at = time.monotonic() + patience
         self._closing.set()
-        # A call that hangs ends with the client's own time-out.
-        self._thread.join(patience + 30 if hurry else None)
+        self._thread.join(patience + _STALLED_SECONDS)
+        while not hurry and self._thread.is_alive():
+            if time.monotonic() - self._progress_at > _STALLED_SECONDS:
+                break
+            self._thread.join(1.0)
         return len(self._pending | self._doubted)
 
     def _run(self) -> None:
@@ -97,7 +112,10 @@ class Publisher:
         failed_before = False
         for record in waiting:
             try:
-                self.changed += tracker.publish(record)
+                change = tracker.publish(record)
+                self.changed += bool(change)
+                self.restored += change == Change.RESTORED
+                self._progress_at = time.monotonic()
             except Exception as error:  # noqa: BLE001  # raised below, after the others had their turn
                 with self._lock:  # to the end of the line: one bad record must not hold up the rest
                     self._pending[record.uid] = self._pending.pop(record.uid)

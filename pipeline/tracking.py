@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.deadline import bounded
+from pipeline.publisher import Change
 from pipeline.record import DatasetInfo, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -34,6 +36,7 @@ TrackingError = MlflowException
 UID = "uid"
 ATTEMPT = "attempt"
 _SQLITE = "sqlite:///"
+_ANSWER_SECONDS = 120.0  # in all, for what is done while somebody waits
 _METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
 _PARAMS_PER_BATCH = 100
 _TAGS_PER_BATCH = 100
@@ -73,11 +76,11 @@ class MlflowTracker:
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
 
-    def publish(self, record: RunRecord) -> bool:
-        """Bring the run of `record.uid` to the state of `record`; False where it was there already.
+    def publish(self, record: RunRecord) -> Change:
+        """Bring the run of `record.uid` to the state of `record`.
 
-        Times and values are the record's, so publishing it again makes no duplicates. A run of an
-        earlier attempt that was cut short is moved to MLflow's trash.
+        Times and values are the record's, so publishing it again makes no duplicates. A run that was
+        put into MLflow's trash comes back; one of an earlier attempt that was cut short goes there.
         """
         try:
             return self._publish(record)
@@ -86,6 +89,7 @@ class MlflowTracker:
             self._runs.clear()
             raise
 
+    @bounded(_ANSWER_SECONDS)
     def log_files(self, experiment: str, uid: str, folder: Path, under: str | None) -> bool:
         """Make the files in `folder` artifacts of the run of `uid`, `under` that path, over older ones.
 
@@ -97,6 +101,7 @@ class MlflowTracker:
         self._client.log_artifacts(run.info.run_id, str(folder), under)
         return True
 
+    @bounded(_ANSWER_SECONDS)
     def tag(self, experiment: str, uid: str, tags: Mapping[str, str]) -> bool:
         """Set `tags` on the run of `uid`; False where it is not published."""
         run = self._run(experiment, uid)
@@ -106,6 +111,7 @@ class MlflowTracker:
         self._client.log_batch(run.info.run_id, tags=named)
         return True
 
+    @bounded(_ANSWER_SECONDS)
     def tags(self, experiment: str, uid: str) -> Mapping[str, str]:
         """The tags of the run of `uid`; none where it is not published."""
         run = self._run(experiment, uid)
@@ -121,24 +127,29 @@ class MlflowTracker:
             iter(self._client.search_runs([found.experiment_id], query, max_results=1)), None
         )
 
-    def _publish(self, record: RunRecord) -> bool:
+    def _publish(self, record: RunRecord) -> Change:
         runs = self._known_runs(record.experiment)
         run = runs.get(record.uid)
         if run is not None and run.attempt != record.attempt:
             if not run.deleted:
                 self._client.delete_run(run.run_id)
             run = None
+        change = Change.PUBLISHED
+        if run is not None and run.deleted:
+            self._client.restore_run(run.run_id)
+            run.deleted = False
+            change = Change.RESTORED
         if run is None:
             run = runs[record.uid] = self._create(record)
-        elif run.deleted or run.shows(record):
-            return False
+        elif run.shows(record):
+            return change if change == Change.RESTORED else Change.NOTHING
         elif run.ended and not record.ended:
             self._client.update_run(run.run_id, status="RUNNING")
             run.status = "RUNNING"
         self._log(run, record)
         if record.ended:
             self._end(run, record)
-        return True
+        return change
 
     def _known_runs(self, experiment: str) -> dict[str, _Run]:
         if experiment not in self._runs:

@@ -60,7 +60,12 @@ def main(values: dict[str, Any]) -> int:
                     f"{study}: {waiting} of {len(entries) + 1} runs can't be published to "
                     f"{tracking.uri} now; nothing is lost, try again later"
                 )
-            print(f"{study}: {publisher.changed} runs published, {len(entries)} trials in all")
+            back = (
+                f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
+            )
+            print(
+                f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all"
+            )
             if tracking.report and entries:
                 _publish_report(Source(url, study, tracking), table)
     return 0

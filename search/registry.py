@@ -22,12 +22,14 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from pipeline.artifact import NAMES
+from pipeline.deadline import bounded
 from pipeline.errors import UnavailableError
 from pipeline.manifest import FILE, Manifest, Standing
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
 
+_REGISTER_SECONDS = 300.0  # an upload among it
 _ATTEMPT = "trial.attempt"
 _STANDING = "standing"
 
@@ -55,6 +57,7 @@ class Registry:
                 "The files are exported; the same command registers them later"
             ) from error
 
+    @bounded(_REGISTER_SECONDS)
     def _register(self, folder: Path, manifest: Manifest, force: bool) -> str:
         name = manifest.study
         if manifest.inputs.dtype != "float32":

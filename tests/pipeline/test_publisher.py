@@ -272,3 +272,28 @@ def test_what_failed_at_first_is_not_published_while_nobody_could_look_again() -
     publisher.update(record("pear"))
     assert publisher.close(0.1) == 1
     assert set(first.latest()) == {"apple", "pear"}
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+def test_a_call_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch, hurry: bool) -> None:
+    """A peer that sends a byte now and then never lets a client's time-out strike."""
+    monkeypatch.setattr("pipeline.publisher._STALLED_SECONDS", 0.01)
+    never = threading.Event()
+    publisher = Publisher(lambda: Script(lambda _: never.wait() and None), ignore, SOON)
+    publisher.update(record("apple"))
+    assert publisher.close(patience=0.01, hurry=hurry) == 1
+    never.set()
+
+
+def test_without_hurry_all_is_published_however_long_that_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as there is progress: all together take longer here than the bound for one."""
+    monkeypatch.setattr("pipeline.publisher._STALLED_SECONDS", 1.0)
+    tick = threading.Event()
+    tracker = Script(lambda _: tick.wait(0.02) and None)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    for number in range(60):
+        publisher.update(record(str(number)))
+    assert publisher.close(patience=0, hurry=False) == 0
+    assert len(tracker.published) == 60

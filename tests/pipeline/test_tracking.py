@@ -10,6 +10,7 @@ from mlflow.entities import Metric, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from pipeline.publisher import Change
 from pipeline.record import DatasetInfo, Point, RunRecord
 from pipeline.tracking import MlflowTracker
 
@@ -289,29 +290,22 @@ def test_the_status_is_the_record_s(store: Store, record: RunRecord, status: str
     assert store.run().info.status == status
 
 
-@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
-def test_a_deleted_run_stays_deleted(store: Store, record: RunRecord, fresh: bool) -> None:
-    tracker = store.tracker()
-    tracker.publish(finished(record))
-    store.client.delete_run(store.run().info.run_id)
-    if fresh:
-        tracker = store.tracker()
-    tracker.publish(finished(record))
-    assert store.runs() == []
-    assert len(store.runs(ViewType.ALL)) == 1
+@pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
+def test_a_deleted_run_is_restored_and_goes_on(
+    store: Store, record: RunRecord, status: str
+) -> None:
+    before = record if status == "RUNNING" else finished(record)
+    store.tracker().publish(before)
+    run_id = store.run().info.run_id
+    store.client.delete_run(run_id)
+    assert store.tracker().publish(finished(record)) == Change.RESTORED
+    run = store.run()
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+    assert store.tracker().publish(finished(record)) == Change.NOTHING
 
 
-def test_a_running_run_that_was_deleted_stays_deleted(store: Store, record: RunRecord) -> None:
-    store.tracker().publish(record)
-    store.client.delete_run(store.run().info.run_id)
-    tracker = store.tracker()
-    tracker.publish(replace(record, points=points(3)))
-    tracker.publish(finished(record))
-    assert store.runs() == []
-    assert len(store.runs(ViewType.ALL)) == 1
-
-
-def test_a_run_deleted_under_the_tracker_is_left_alone_from_the_next_look_on(
+def test_a_run_deleted_under_the_tracker_is_restored_at_its_next_look(
     store: Store, record: RunRecord
 ) -> None:
     tracker = store.tracker()
@@ -319,8 +313,23 @@ def test_a_run_deleted_under_the_tracker_is_left_alone_from_the_next_look_on(
     store.client.delete_run(store.run().info.run_id)
     with pytest.raises(MlflowException):  # it did not know yet
         tracker.publish(finished(record))
-    tracker.publish(finished(record))
-    assert store.runs() == []
+    assert tracker.publish(finished(record)) == Change.RESTORED
+    assert store.run().info.status == "FINISHED"
+
+
+def test_new_trials_of_a_deleted_study_come_under_the_study_restored(
+    store: Store, record: RunRecord
+) -> None:
+    basket = replace(record, uid="basket", name="the study")
+    store.tracker().publish(basket)
+    parent = store.run().info.run_id
+    store.client.delete_run(parent)
+    tracker = store.tracker()
+    assert tracker.publish(basket) == Change.RESTORED
+    tracker.publish(replace(record, parent="basket"))
+    tags = {run.data.tags["uid"]: run.data.tags for run in store.runs()}
+    assert tags["apple"]["mlflow.parentRunId"] == parent
+    assert "basket" in tags
 
 
 def test_a_deleted_experiment_is_restored_for_what_comes(store: Store, record: RunRecord) -> None:
