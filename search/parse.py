@@ -7,12 +7,12 @@ The tree mirrors the configuration. A leaf is a list of choices, or a range `{lo
 """
 
 import itertools
-import types
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pipeline.config import RunConfig, as_override, did_you_mean, validated
 from pipeline.errors import ConfigError
+from search.dimension import as_float
 from search.space import (
     LAYER,
     Choices,
@@ -23,6 +23,7 @@ from search.space import (
     Stored,
     chain,
     encode,
+    kinds_of,
     replaced,
     same,
 )
@@ -40,11 +41,11 @@ def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
     faults: list[str] = []
     dimensions: dict[str, Dimension] = {}
     whens: dict[str, Any] = {}
-    fields = _fields(base)
+    known = _searchable(base)
     for path, leaf in _leaves(tree):
         try:
             when = leaf.get("when") if isinstance(leaf, Mapping) else None
-            dimensions[path] = _dimension(path, leaf, fields)
+            dimensions[path] = _dimension(path, leaf, known)
             if when is not None:
                 whens[path] = when
         except ConfigError as error:
@@ -71,30 +72,28 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield path, value
 
 
-def _fields(base: RunConfig) -> dict[str, Any]:
-    """The type of every field that can be searched, by override path."""
-    return {
-        f"{section}.{name}": field.annotation
+def _searchable(base: RunConfig) -> list[str]:
+    """Override paths of the settings that may vary."""
+    return [
+        f"{section}.{name}"
         for section in _SEARCHABLE
-        for name, field in type(getattr(base, section)).model_fields.items()
-    }
+        for name in type(getattr(base, section)).model_fields
+    ]
 
 
-def _dimension(path: str, leaf: Any, fields: Mapping[str, Any]) -> Dimension:
+def _dimension(path: str, leaf: Any, known: Sequence[str]) -> Dimension:
     place = f"study.space.{path}"
-    kinds = {int} if LAYER.fullmatch(path) else None
-    if kinds is None:
-        if path not in fields:
-            raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, fields))
-        if path == "train.validation_split":
-            raise ConfigError(f"{place}: can't vary, as trials compare only on the same rows")
-        kinds = _members(fields[path])
+    if path not in known and not LAYER.fullmatch(path):
+        raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, known))
+    if path == "train.validation_split":
+        raise ConfigError(f"{place}: can't vary, as trials compare only on the same rows")
+    kinds = kinds_of(path)
     if isinstance(leaf, Mapping):
         leaf = {key: value for key, value in leaf.items() if key != "when"}
         if set(leaf) == {"choices"}:
             leaf = leaf["choices"]
     if isinstance(leaf, list):
-        return _choices(place, leaf)
+        return _choices(place, leaf, kinds)
     if not isinstance(leaf, Mapping):
         raise ConfigError(
             f"{place}: expected a list of choices or {{low: ..., high: ...}}, got {as_override(leaf)}"
@@ -113,14 +112,35 @@ def _dimension(path: str, leaf: Any, fields: Mapping[str, Any]) -> Dimension:
         ) from None
 
 
-def _choices(place: str, leaf: list[Any]) -> Choices:
+def _choices(place: str, leaf: list[Any], kinds: frozenset[Any]) -> Choices:
     if not leaf:
         raise ConfigError(f"{place}: expected at least one choice, got an empty list")
     options = tuple(tuple(item) if isinstance(item, list) else item for item in leaf)
-    stored = [(type(item), item) for item in map(encode, options)]
-    if len(set(stored)) < len(stored):
-        raise ConfigError(f"{place}: expected different choices, got {as_override(leaf)}")
+    if float in kinds:
+        options = tuple(map(_float_at(place), options))
+    for one, other in itertools.combinations(range(len(options)), 2):
+        if same(_plain(options[one]), _plain(options[other])):
+            first, second = as_override(leaf[one]), as_override(leaf[other])
+            alike = "" if first == second else f": {first} and {second} are the same"
+            raise ConfigError(
+                f"{place}: expected different choices, got {as_override(leaf)}{alike}"
+            )
     return Choices(options)
+
+
+def _float_at(place: str) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        try:
+            return as_float(value)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {error}") from None
+
+    return convert
+
+
+def _plain(option: Any) -> Any:
+    """One width for all layers as a single number: beside [64,64] the depth is 2, where 64 is the same."""
+    return option[0] if isinstance(option, tuple) and len(set(option)) == 1 else option
 
 
 def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Condition:
@@ -136,17 +156,20 @@ def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Con
             f"{place}: {parent} does not vary in this space"
             + did_you_mean(str(parent), dimensions.keys())
         )
-    possible = dimensions[parent].grid()
-    if possible is None:
+    dimension = dimensions[parent]
+    if dimension.count is None:
         raise ConfigError(f"{place}: {parent} has no single values to ask for")
-    values = tuple(encode(value) for value in (wanted if isinstance(wanted, list) else [wanted]))
-    for value in values:
-        if not any(same(value, other) for other in possible):
+    values: dict[Stored, None] = {}
+    for value in map(encode, wanted if isinstance(wanted, list) else [wanted]):
+        if not dimension.has(value):
+            among = str(dimension)
+            if isinstance(dimension, Choices):
+                among = ", ".join(map(as_override, dimension.options))
             raise ConfigError(
-                f"{place}: {parent} is never {as_override(value)}, it is one of "
-                + ", ".join(as_override(other) for other in possible)
+                f"{place}: {parent} is never {as_override(value)}, it is one of {among}"
             )
-    return Condition(parent, values)
+        values[dimension.canonical(value)] = None
+    return Condition(parent, tuple(values))
 
 
 def _layer_conditions(
@@ -166,33 +189,26 @@ def _layer_conditions(
         raise ConfigError(
             "study.space.model.hidden_units: varies as a whole and by layer; choose one"
         )
-    depth = dimensions.get("model.depth")
-    depths = [base.model.depth] if depth is None else depth.grid()
-    if depths is None:
-        raise ConfigError(
-            "study.space.model.depth: has no single values (take a range without log)"
-        )
-    deepest = max(int(str(value)) for value in depths)
-    if sorted(layers) != list(range(1, deepest + 1)):
+    depth = dimensions.get("model.depth", Choices((base.model.depth,)))
+    if not all(type(bound) is int for bound in depth.probes()):
+        return {}  # the field refuses it, in its own words
+    deepest = max(depth.probes())
+    if len(layers) != deepest or max(layers) != deepest:
         found = ", ".join(f"layer{number}" for number in sorted(layers))
         raise ConfigError(
             f"study.space.model.hidden_units: expected layer1 to layer{deepest}, one for each of "
             f"model.depth={deepest}, got {found}"
         )
+    if (values := depth.grid()) is None:
+        raise ConfigError(
+            "study.space.model.depth: has no single values (take a range without log)"
+        )
+    depths = [value for value in values if isinstance(value, int)]
     return {
-        path: Condition("model.depth", tuple(d for d in depths if int(str(d)) >= number))
+        path: Condition("model.depth", tuple(value for value in depths if value >= number))
         for number, path in layers.items()
-        if depth is not None and any(int(str(d)) < number for d in depths)
+        if any(value < number for value in depths)
     }
-
-
-def _members(annotation: Any) -> set[Any]:
-    """The plain types in a union, without what annotates them."""
-    if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return set().union(*(_members(member) for member in get_args(annotation)))
-    return {annotation}
 
 
 def _refused(space: Space, base: RunConfig) -> list[str]:

@@ -1,93 +1,37 @@
 """The search space: which fields of a RunConfig vary, over what, and under which condition."""
 
-import json
 import re
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import Field, model_validator
-
-from pipeline.config import RunConfig, Section, as_override, flatten, validated
+from pipeline.config import RunConfig, as_override, flatten, validated
 from pipeline.errors import ConfigError
+from search.dimension import Choices, Dimension, Range, Stored, encode, same
 
-Number = int | float
-Stored = str | int | float | bool | None
-"""A value as the trial table stores it: lists become JSON text."""
+__all__ = [
+    "LAYER",
+    "Choices",
+    "Condition",
+    "Dimension",
+    "Range",
+    "Space",
+    "Stored",
+    "chain",
+    "encode",
+    "fixed",
+    "kinds_of",
+    "replaced",
+    "same",
+]
+
+_MOST_POINTS = 100_000
+"""Of a grid: its points are listed before the first is tried."""
 
 LAYER = re.compile(r"model\.hidden_units\.layer([1-9]\d*)")
 """A dimension for the width of one hidden layer, counted from 1; it counts up to `model.depth`."""
-
-
-class Range(Section):
-    """The numbers from `low` to `high`, both included; `integer` where the field holds whole numbers."""
-
-    low: Number
-    high: Number
-    step: Annotated[Number, Field(gt=0)] | None = None
-    log: bool = False
-    integer: bool = False
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> "Range":
-        if self.low > self.high:
-            raise ValueError(f"expected low <= high, got low={self.low} high={self.high}")
-        if self.integer and any(isinstance(n, float) for n in (self.low, self.high, self.step)):
-            raise ValueError(f"expected whole numbers, got {self}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"expected low > 0 with log=true, got low={self.low}")
-        if self.log and self.step is not None:
-            raise ValueError("expected either step or log=true, got both")
-        if self.step is not None:
-            steps = (self.high - self.low) / self.step
-            if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
-                fits = self.low + int(steps) * self.step
-                raise ValueError(
-                    f"expected a step that leads from low={self.low} to high={self.high}, "
-                    f"got step={self.step} (set high={fits:g})"
-                )
-        return self
-
-    def __str__(self) -> str:
-        extra = f" step {self.step}" if self.step else " log" if self.log else ""
-        return f"{self.low} .. {self.high}{extra}"
-
-    def probes(self) -> tuple[Number, ...]:
-        """Values that stand for all when the configuration is checked."""
-        return (self.low, self.high)
-
-    def grid(self) -> tuple[Stored, ...] | None:
-        """All values, or None where there are infinitely many."""
-        if self.integer and not self.log:
-            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
-        if self.step is None:
-            return None
-        count = round((self.high - self.low) / self.step) + 1
-        return tuple(round(self.low + index * self.step, 12) for index in range(count))
-
-
-@dataclass(frozen=True)
-class Choices:
-    """One of the values in `options`; a value that is a list is stored as JSON text."""
-
-    options: tuple[Any, ...]
-
-    def __str__(self) -> str:
-        return as_override(self.options)
-
-    def probes(self) -> tuple[Any, ...]:
-        return self.options
-
-    def grid(self) -> tuple[Stored, ...]:
-        return tuple(encode(option) for option in self.options)
-
-
-Dimension = Range | Choices
-
-
-def encode(value: Any) -> Stored:
-    """`value` as the trial table stores it."""
-    return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
@@ -129,7 +73,12 @@ class Space:
             return True
         if condition.path not in params:  # which is not the same as null
             return False
-        return any(same(params[condition.path], value) for value in condition.values)
+        value = self.canonical(condition.path, params[condition.path])
+        return any(same(value, wanted) for wanted in condition.values)
+
+    def canonical(self, path: str, value: Stored) -> Stored:
+        """`value` of the dimension `path` as it is stored, compared and shown, whoever suggested it."""
+        return self.dimensions[path].canonical(value)
 
     def apply(
         self, base: RunConfig, params: Mapping[str, Stored], epochs: int | None = None
@@ -148,7 +97,7 @@ class Space:
         dimension = self.dimensions[path]
         if isinstance(dimension, Choices):
             return next(option for option in dimension.options if same(encode(option), value))
-        return value
+        return dimension.canonical(value)
 
     def describe(self) -> dict[str, str]:
         """Every dimension as one line of text."""
@@ -159,7 +108,7 @@ class Space:
 
     def size(self) -> int | None:
         """How many points it has; None where there are infinitely many."""
-        if any(dimension.grid() is None for dimension in self.dimensions.values()):
+        if any(dimension.count is None for dimension in self.dimensions.values()):
             return None
         return self._count(tuple(self.dimensions), {})
 
@@ -170,10 +119,12 @@ class Space:
         path, *others = rest
         if not self.is_active(path, params):
             return self._count(tuple(others), params)
-        values = self.dimensions[path].grid() or ()
-        if all(condition.path != path for condition in self.conditions.values()):
-            return len(values) * self._count(tuple(others), params)
-        return sum(self._count(tuple(others), {**params, path: value}) for value in values)
+        conditions = [each for each in self.conditions.values() if each.path == path]
+        asked = dict.fromkeys(value for condition in conditions for value in condition.values)
+        points = sum(self._count(tuple(others), {**params, path: value}) for value in asked)
+        # All values that no condition asks for are alike: nothing that depends on `path` counts.
+        alike = (self.dimensions[path].count or 0) - len(asked)
+        return points + alike * self._count(tuple(others), params)
 
     def fields(self) -> set[str]:
         """Override paths of the settings that vary."""
@@ -182,22 +133,51 @@ class Space:
     def grid(self) -> dict[str, list[Stored]]:
         """All values of every dimension.
 
-        Raises ConfigError where there are infinitely many, or a condition.
+        Raises ConfigError where there are infinitely many, more than can be tried, or a condition.
         """
         if self.conditions:
             path = next(iter(self.conditions))
             raise ConfigError(
                 f"study.space.{path}: a grid takes no conditions (take another sampler)"
             )
+        points = 1
+        for dimension in self.dimensions.values():
+            points *= dimension.count or 1
+        if points > _MOST_POINTS:
+            raise ConfigError(
+                f"study.space: expected a grid of at most {_MOST_POINTS:,} points, got {points:,} "
+                "(widen a step, or take another sampler)"
+            )
         values: dict[str, list[Stored]] = {}
         for path, dimension in self.dimensions.items():
-            if (points := dimension.grid()) is None:
+            if (grid := dimension.grid()) is None:
                 raise ConfigError(
                     f"study.space.{path}: a grid needs a step or a list of choices, got {dimension} "
                     f"(add +study.space.{path}.step=..., or take another sampler)"
                 )
-            values[path] = list(points)
+            values[path] = list(grid)
         return values
+
+
+@cache
+def kinds_of(path: str) -> frozenset[Any]:
+    """The plain types that the setting at `path` takes; a width of a single layer is a whole number."""
+    if LAYER.fullmatch(path):
+        return frozenset({int})
+    section, name = path.split(".")
+    fields: Mapping[str, Any] = getattr(
+        RunConfig.model_fields[section].annotation, "model_fields", {}
+    )
+    return _members(fields[name].annotation)
+
+
+def _members(annotation: Any) -> frozenset[Any]:
+    """The plain types in a union, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return frozenset().union(*(_members(member) for member in get_args(annotation)))
+    return frozenset({annotation})
 
 
 def replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -216,11 +196,6 @@ def replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     if widths:
         tree["model"]["hidden_units"] = [widths[layer] for layer in sorted(widths)]
     return validated(RunConfig, tree)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality that tells 1 from True, as a choice does."""
-    return type(one) is type(other) and bool(one == other)
 
 
 def fixed(base: RunConfig, space: Space) -> dict[str, str]:

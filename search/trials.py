@@ -20,8 +20,10 @@ from pipeline.errors import ConfigError
 from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
+from search.dimension import Dimension, Range, Stored, as_float, at_step, encode
+from search.identity import difference, identity, words_of_space
 from search.server import Storage
-from search.space import Dimension, Range, Space, encode, fixed
+from search.space import Space, kinds_of
 from search.storage import errors_named, existing_storage, find_storage, open_storage
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
@@ -80,7 +82,7 @@ class TrialTable:
                     "(give the study another study.name)"
                 )
             found.set_user_attr(_UID, uuid.uuid4().hex)
-            found.set_user_attr(_IDENTITY, _identity(study))
+            found.set_user_attr(_IDENTITY, identity(study))
         table = cls(storage, name)
         table.check(study)
         return table
@@ -125,16 +127,18 @@ class TrialTable:
 
     def check(self, study: Study) -> None:
         """Raise ConfigError, showing the difference, where `study` has other settings than the table's."""
-        recorded, now = self._attrs[_IDENTITY], _identity(study)
-        if recorded != now:
+        if changed := difference(self._attrs[_IDENTITY], identity(study)):
             raise ConfigError(
-                f"study.name: {self.name!r} exists with other settings:\n"
-                + _difference(recorded, now)
-                + "\nGive the new study another name (study.name=...), or set these back."
+                f"study.name: {self.name!r} exists with other settings:\n{changed}\n"
+                "Give the new study another name (study.name=...), or set these back."
             )
 
     def describe(self, about: About) -> None:
-        """Record what people read of the study; the latest launch's words count."""
+        """Record what people read of the study; the latest launch's words count, but for the space.
+
+        That keeps the words that it began with: MLflow takes no other value for a parameter.
+        """
+        about = replace(about, space=words_of_space(self._attrs[_IDENTITY]))
         self._attrs[_ABOUT] = about.to_json()
         self._storage.set_study_user_attr(self._study_id, _ABOUT, self._attrs[_ABOUT])
 
@@ -180,7 +184,7 @@ class TrialTable:
         number = len(self._entries)
         frozen = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
-            params=dict(suggestion.params),
+            params={path: space.canonical(path, v) for path, v in suggestion.params.items()},
             distributions={
                 path: _distribution(space.dimensions[path]) for path in suggestion.params
             },
@@ -262,7 +266,7 @@ class TrialTable:
             number=frozen.number,
             uid=f"{self.uid}-{frozen.number}",
             state=state,
-            params=frozen.params,
+            params={path: _canonical(frozen, path) for path in frozen.params},
             notes=notes,
             **frozen.user_attrs[_PLAN],
             **facts,
@@ -284,6 +288,18 @@ def _trial(entry: Entry) -> Trial:
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """The space in Optuna's terms."""
     return {path: _distribution(dimension) for path, dimension in space.dimensions.items()}
+
+
+def _canonical(frozen: optuna.trial.FrozenTrial, path: str) -> Stored:
+    """A parameter as its space has it: the version before wrote 0.1 + 0.2 for 0.3, and 0 for 0.0."""
+    value, distribution = frozen.params[path], frozen.distributions[path]
+    if float in kinds_of(path):
+        value = as_float(value)
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        low, step = distribution.low, distribution.step
+        return at_step(low, step, round((value - low) / step))
+    stored: Stored = value
+    return stored
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
@@ -316,24 +332,3 @@ def _ended(end: Mapping[str, Any]) -> dict[str, Any]:
     if end.get("notes"):
         facts |= {"notes": end["notes"]}
     return facts
-
-
-def _identity(study: Study) -> dict[str, dict[str, str]]:
-    """What makes trials of a study comparable: if any of it changes, it is another study."""
-    parameters = fixed(study.base, study.space)
-    del parameters["data.path"]  # where the data lies is no part of what it is
-    return {
-        "space": {f"study.space.{key}": text for key, text in study.space.describe().items()},
-        "fixed": parameters,
-        "data": {"data digest": study.dataset.digest},
-    }
-
-
-def _difference(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    before = {key: text for part in recorded.values() for key, text in part.items()}
-    after = {key: text for part in now.values() for key, text in part.items()}
-    return "\n".join(
-        f"  {key}: {before.get(key, 'not there')} in the study, {after.get(key, 'not there')} now"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    )

@@ -86,11 +86,12 @@ class OptunaEngine:
         self._study.sampler = self._sampler(number)
         vars(self._study.sampler).update(self._shared)
         asked = self._study.ask()
+        params: dict[str, Stored] = {}
         for path, distribution in self._distributions.items():
-            if self._space.is_active(path, asked.params):
-                _suggest(asked, path, distribution)
-        self._tried.add(_point(asked.params))
-        return Suggestion(asked.params, notes=self.notes(number))
+            if self._space.is_active(path, params):
+                params[path] = self._suggest(asked, path, distribution)
+        self._tried.add(_point(params))
+        return Suggestion(params, notes=self.notes(number))
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         trial_id = self._trial_id(number)
@@ -131,6 +132,15 @@ class OptunaEngine:
         for key, value in notes["study"].items():
             self._storage.set_study_system_attr(self._study_id, key, value)
 
+    def _suggest(self, trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Stored:
+        """A value for `path`, as the space has it; Optuna is to remember that very one."""
+        suggested = _suggested(trial, path, distribution)
+        value = self._space.canonical(path, suggested)
+        if value != suggested:
+            internal = distribution.to_internal_repr(value)
+            self._storage.set_trial_param(trial._trial_id, path, internal, distribution)
+        return value
+
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
@@ -150,22 +160,18 @@ class OptunaEngine:
 
 
 def _point(params: Mapping[str, Stored]) -> str:
-    """The same for the same point, whoever came to 0.3 by three steps of 0.1 and however."""
-    rounded = {
-        path: round(value, 12) if isinstance(value, float) else value
-        for path, value in params.items()
-    }
-    return json.dumps(rounded, sort_keys=True)
+    """The same for the same point, whatever the order of its parameters."""
+    return json.dumps(params, sort_keys=True)
 
 
-def _suggest(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> None:
-    if isinstance(distribution, CategoricalDistribution):
-        trial.suggest_categorical(path, distribution.choices)
-    elif isinstance(distribution, IntDistribution):
-        trial.suggest_int(
+def _suggested(trial: optuna.Trial, path: str, distribution: BaseDistribution) -> Stored:
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(
             path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
-    elif isinstance(distribution, FloatDistribution):
-        trial.suggest_float(
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(
             path, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
+    assert isinstance(distribution, CategoricalDistribution)
+    return trial.suggest_categorical(path, distribution.choices)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from search.space import Dimension, Range, Stored
+from search.dimension import Dimension, Range, Stored, at_step, same
 
 
 class Axis(Protocol):
@@ -45,35 +45,40 @@ class Choice:
         return self.options[int(value)]
 
     def told(self, stored: Any) -> Any:
-        options = enumerate(self.options)
-        return next(str(i) for i, v in options if type(v) is type(stored) and v == stored)
+        return next(str(i) for i, option in enumerate(self.options) if same(option, stored))
 
 
 @dataclass(frozen=True)
 class Steps:
-    """One of evenly spaced `numbers`, by its index.
+    """One of the evenly spaced numbers of a range, by its index.
 
     KerasTuner's Float counts (0.6 - 0.0) // 0.1 = 5 steps, and would never try 0.6.
     """
 
-    numbers: tuple[int, ...] | tuple[float, ...]
+    span: Range
 
     def add_to(self, hyperparameters: Any, name: str) -> None:
-        hyperparameters.Int(name, 0, len(self.numbers) - 1)
+        hyperparameters.Int(name, 0, self._count - 1)
 
     def values(self) -> Sequence[Any]:
-        return range(len(self.numbers))
+        return range(self._count)
 
     def nearest(self, value: Any) -> Any:
         return value
 
     def stored(self, value: Any) -> Stored:
-        return self.numbers[int(value)]
+        return at_step(self.span.low, self._step, int(value))
 
     def told(self, stored: Any) -> Any:
-        if len(self.numbers) == 1:
-            return 0
-        return round((stored - self.numbers[0]) / (self.numbers[1] - self.numbers[0]))
+        return round((stored - self.span.low) / self._step)
+
+    @property
+    def _step(self) -> int | float:
+        return self.span.step or 1
+
+    @property
+    def _count(self) -> int:
+        return self.span.count or 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,6 @@ def axis(dimension: Dimension) -> Axis:
     """`dimension` for KerasTuner."""
     if not isinstance(dimension, Range):
         return Choice(dimension.grid())
-    number = int if dimension.integer else float
-    if (grid := dimension.grid()) is not None:
-        return Steps(tuple(number(value) for value in grid))  # type: ignore[arg-type]
-    return Interval(number(dimension.low), number(dimension.high), dimension.log)
+    if dimension.step is not None or (dimension.integer and not dimension.log):
+        return Steps(dimension)
+    return Interval(dimension.low, dimension.high, dimension.log)
