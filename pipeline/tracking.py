@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.deadline import bounded
 from pipeline.publisher import Change
 from pipeline.record import DatasetInfo, RunRecord
+from pipeline.relocation import check_place, database_of, location
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Links to runs on the screen would show the password of the server.
@@ -35,7 +36,6 @@ TrackingError = MlflowException
 
 UID = "uid"
 ATTEMPT = "attempt"
-_SQLITE = "sqlite:///"
 _ANSWER_SECONDS = 120.0  # in all, for what is done while somebody waits
 _METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
 _PARAMS_PER_BATCH = 100
@@ -70,8 +70,9 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str) -> None:
-        if uri.startswith(_SQLITE):
-            _create_database(Path(uri.removeprefix(_SQLITE).partition("?")[0]))
+        self._database = database_of(uri)
+        if self._database is not None:
+            _create_database(self._database)
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
@@ -122,6 +123,7 @@ class MlflowTracker:
         found = self._client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             return None
+        check_place(self._database, found.name, found.artifact_location)
         query = f"tags.{UID} = '{uid}'"
         return next(
             iter(self._client.search_runs([found.experiment_id], query, max_results=1)), None
@@ -198,8 +200,10 @@ class MlflowTracker:
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                self._experiments[name] = self._client.create_experiment(name)
+                place = None if self._database is None else location(Path("mlruns") / name)
+                self._experiments[name] = self._client.create_experiment(name, place)
             else:
+                check_place(self._database, found.name, found.artifact_location)
                 if found.lifecycle_stage == "deleted":
                     self._client.restore_experiment(found.experiment_id)
                 self._experiments[name] = found.experiment_id
@@ -254,7 +258,7 @@ class MlflowTracker:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text, encoding="utf-8")
                 self._client.log_artifacts(run.run_id, folder)
-        ended_at = _end_of(record)
+        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
         self._client.set_terminated(run.run_id, record.status, ended_at)
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
@@ -274,7 +278,7 @@ def _create_database(file: Path) -> None:
         # MLflow keeps connections by name: each attempt gets one of its own.
         partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
         if not file.exists():
-            MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
+            MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
             partial.replace(file)
         lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
 
@@ -290,10 +294,6 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     )
     context = entities.InputTag("mlflow.data.context", "training")
     return entities.DatasetInput(dataset=dataset, tags=[context])
-
-
-def _end_of(record: RunRecord) -> int | None:
-    return None if record.ended_at is None else _milliseconds(record.ended_at)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 python -m search.publish
 python -m search.publish study.name=dropout tracking.uri=http://127.0.0.1:5000
+python -m search.publish relocate=true
 """
 
 import sys
@@ -9,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import command
+from pipeline.config import Section
 
 if TYPE_CHECKING:
     from search.reporter import Source
     from search.trials import TrialTable
+
+
+class PublishConfig(Section):
+    """`relocate`: whether MLflow's database is to name the folders of a project that was moved."""
+
+    relocate: bool
+
 
 _PATIENCE_SECONDS = 5.0  # how long a tracker that does not answer is tried again
 
@@ -33,6 +42,8 @@ def main(values: dict[str, Any]) -> int:
     url = validated(StorageConfig, values["storage"], "storage").url
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     name = values["study"]["name"]
+    if validated(PublishConfig, {"relocate": values["relocate"]}).relocate:
+        _relocate(str(tracking.uri))
     with errors_named(url):
         names = TrialTable.names(url) if name is None else [TrialTable.load(url, name).name]
         for study in names:
@@ -71,6 +82,20 @@ def main(values: dict[str, Any]) -> int:
     return 0
 
 
+def _relocate(uri: str) -> None:
+    """Have MLflow's database name the folders of this project, which was moved; say which."""
+    from pipeline.errors import ConfigError
+    from pipeline.relocation import database_of, relocate
+
+    database = database_of(uri)
+    if database is None or not database.exists():
+        raise ConfigError(f"relocate: expected a tracking.uri of a database file, got {uri}")
+    moved = relocate(database)
+    for each in moved:
+        print(f"{each.there} is now {each.here}")
+    print(f"{database}: {len(moved)} experiments relocated")
+
+
 def _publish_report(source: "Source", table: "TrialTable") -> None:
     """Publish the study's report, unless the tracker has one of these very trials."""
     from pipeline.errors import UnavailableError
@@ -94,7 +119,10 @@ def _publish_report(source: "Source", table: "TrialTable") -> None:
 
 
 def _help(_: Path) -> str:
-    return "Takes the same storage.url and tracking.uri as the study. Publishing twice changes nothing."
+    return (
+        "Takes the same storage.url and tracking.uri as the study. Publishing twice changes nothing.\n"
+        "relocate=true first mends MLflow's database where the project's folder was moved or copied."
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pipeline.artifact import NAMES
 from pipeline.deadline import bounded
 from pipeline.errors import UnavailableError
 from pipeline.manifest import FILE, Manifest, Standing
+from pipeline.relocation import check_place, database_of
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -97,7 +98,10 @@ class Registry:
     ) -> ModelVersion:
         name, client = manifest.study, self._client
         experiment = client.get_experiment_by_name(name)
-        runs = [] if experiment is None else self._runs(experiment.experiment_id, manifest.uid)
+        runs = []
+        if experiment is not None:
+            check_place(database_of(self._uri), name, experiment.artifact_location)
+            runs = self._runs(experiment.experiment_id, manifest.uid)
         if not runs:
             raise UnavailableError(
                 f"tracking.uri: {self._uri} has no run of trial {manifest.trial} of {name} yet "
