@@ -30,7 +30,7 @@ def command(
     parser.add_argument("--cfg", action="store_true", help="print the configuration and leave")
     parser.add_argument("--config-dir", type=Path, default=CONF, help="another folder than conf/")
     parser.add_argument("-h", "--help", action="store_true", help="print this and leave")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     if arguments.help:
         parser.epilog = epilog(arguments.config_dir)
         parser.print_help()

@@ -111,4 +111,7 @@ def _refused_override(error: Exception, known: list[str], overrides: Sequence[st
             f"{error.override.partition('=')[0]}: Hydra can't read this URL; percent-encode what is "
             "special in it (a quote as %27, # as %23, { as %7B)"
         )
+    if isinstance(error, OverrideParseException) and not error.override.isprintable():
+        name, _, value = error.override.partition("=")
+        return f"{name}: expected a line break or another control character in quotes only, got {value!r}"
     return " ".join(str(error).splitlines()[:2])
