@@ -18,10 +18,10 @@ from pipeline.config import TrackingConfig, validated
 from pipeline.forest import ForestConfig
 from pipeline.train import run_config
 from search.config import StorageConfig, read
-from search.cron import check
 from search.export import ExportConfig, spelled_out
 from search.networks import chosen
-from search.schedule import ScheduleConfig
+from search.scheduling.cron import check
+from search.scheduling.launch import ScheduleConfig
 from tests.conftest import RunPython
 
 ROOT = Path(__file__).parents[1]
