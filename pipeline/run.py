@@ -42,7 +42,7 @@ def execute(
             "compile_seconds": max(0.0, seconds[0] - statistics.median(seconds[1:] or seconds)),
             "train_seconds": trained.train_seconds,
             "test_seconds": ended - scoring,
-            "seconds_total": time.perf_counter() - started,
+            "seconds_total": time.perf_counter() - started - trained.wait_seconds,
         },
         examples_per_second=trained.examples * len(seconds) / trained.train_seconds,
         parameters=trained.parameters,

@@ -20,6 +20,7 @@ class Trained:
     """A loop with the weights of `best_epoch`, and how it got there. Times are in seconds.
 
     `examples`: training rows seen in one epoch. `state`: what the next epoch would start from.
+    `wait_seconds`: what `on_epoch` took, which `train_seconds` leaves out: it may ask another process.
     """
 
     loop: Loop
@@ -32,6 +33,7 @@ class Trained:
     state: State
     build_seconds: float
     train_seconds: float
+    wait_seconds: float
 
 
 def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None = None) -> Trained:
@@ -66,6 +68,7 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
     values: dict[int, float] = {}
     best_weights: Weights | None = None
     stop: Stop = "completed"
+    waited = 0.0
     for number in range(behind + 1, run.train.epochs + 1):
         began = time.perf_counter()
         metrics = _named("", loop.epoch(training, _order(run.train.seed, number, split_at)))
@@ -77,7 +80,10 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
         values[number] = metrics[run.objective.metric]
         if run.objective.select == "best" and run.objective.select_epoch(values) == number:
             best_weights = loop.weights()
-        if on_epoch(epoch):
+        told = time.perf_counter()
+        is_pruned = on_epoch(epoch)
+        waited += time.perf_counter() - told
+        if is_pruned:
             stop = "pruned"
             break
         if _patience_is_out(run, values):
@@ -98,7 +104,8 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
         model_summary=summary(model),
         state=state,
         build_seconds=built - started,
-        train_seconds=trained - built,
+        train_seconds=trained - built - waited,
+        wait_seconds=waited,
     )
 
 

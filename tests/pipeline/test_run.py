@@ -1,5 +1,6 @@
 """One run from configuration to result: the test set decides nothing, and the numbers agree."""
 
+import time
 from dataclasses import replace
 
 import keras
@@ -168,3 +169,23 @@ def test_scoring_changes_nothing_that_training_depends_on(
     evaluate(loop, digits.test_arrays)
     for one, other in zip(before, loop.state(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_waiting_for_an_answer_is_no_training_time(
+    run: RunConfig, digits: Dataset, result: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps by an hour while a coordinator makes up its mind after each epoch."""
+    clock, waited = time.perf_counter, 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + waited)
+
+    def slow(epoch: EpochMetrics) -> bool:
+        nonlocal waited
+        waited += 3600
+        return epoch.epoch == 2
+
+    pruned = execute(run, digits, slow).result
+    assert pruned.stop == "pruned"
+    assert max(pruned.timings.values()) < 3600
+    assert pruned.timings["train_seconds"] >= sum(epoch.seconds for epoch in pruned.history)
+    assert pruned.examples_per_second == pytest.approx(1149 * 2 / pruned.timings["train_seconds"])
+    assert curves(pruned) == curves(result)[:2]
