@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.comparable import apart, measure
 from pipeline.errors import StorageError
 
 FILE = "manifest.json"
@@ -28,12 +29,19 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Standing:
-    """How good a model is, and by what measure: models compare only where measure and data agree."""
+    """How good a model is, and by what measure: models compare only where measure and data agree.
+
+    `value`: the mean over the `seeds` of its configuration, and `spread` their standard deviation; None:
+    one seed, so it was not measured. `settings`: those that decide what `metric` means, by override path.
+    """
 
     metric: str
     direction: str
     value: float
     data: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
+    spread: float | None = None
 
     def reason_to_stay(self, challenger: "Standing") -> str | None:
         """Why a model of this standing is not replaced by `challenger`; None: it is."""
@@ -41,6 +49,11 @@ class Standing:
             return f"it was chosen by {self.metric}, the new one by {challenger.metric}"
         if self.data != challenger.data:
             return f"it knows other data ({self.data[:12]}, now {challenger.data[:12]})"
+        for path, reason in apart([self.settings, challenger.settings], self.metric).items():
+            return (
+                f"its {self.metric} is of {path}={self.settings[path]}, the new one's of "
+                f"{challenger.settings[path]}, and {reason}"
+            )
         sign = 1 if self.direction == "maximize" else -1
         if sign * challenger.value < sign * self.value:
             return f"its {self.metric} is {self.value:.6g}, the new one's {challenger.value:.6g}"
@@ -93,7 +106,8 @@ class Manifest:
             if tree.pop("schema") != _SCHEMA:
                 raise ValueError("it is of another version of Plumbline")
             inputs = {**tree["inputs"], "shape": tuple(tree["inputs"]["shape"])}
-            parts = {"inputs": Inputs(**inputs), "standing": Standing(**tree["standing"])}
+            standing = standing_from(tree["standing"], tree["run"])
+            parts = {"inputs": Inputs(**inputs), "standing": standing}
             return cls(**{**tree, **parts, "labels": tuple(tree["labels"])})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(
@@ -109,6 +123,11 @@ class Manifest:
             if found[name]["sha256"] != self.files[name]["sha256"]:
                 return f"{name} has changed since it was exported"
         return None
+
+
+def standing_from(tree: Mapping[str, Any], run: Mapping[str, str]) -> Standing:
+    """The standing that JSON made `tree` of. The version before kept its settings in the `run` alone."""
+    return Standing(**{"settings": measure(run, tree["metric"]), **tree})
 
 
 def sums(folder: Path) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifact import PORTABLE, Format, write
+from pipeline.comparable import measure
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import limit_threads, quietly
@@ -18,17 +19,25 @@ from pipeline.record import environment_tags
 from pipeline.result import Weights
 from search import card
 from search.lineage import whole_run
+from search.ranking import Configuration, Ranking
 from search.retrain import retrain
 from search.study import About, Entry
 from search.verify import Check, Verifier
 from search.weights import WeightStore
 
 
-def standing_of(about: About, entry: Entry) -> Standing:
-    """How good `entry` is, by the objective of its study."""
-    assert entry.value is not None
+def standing_of(about: About, configuration: Configuration) -> Standing:
+    """How good `configuration` is, by the objective of its study."""
     objective = about.objective
-    return Standing(objective.metric, objective.direction, entry.value, about.dataset.digest)
+    return Standing(
+        metric=objective.metric,
+        direction=objective.direction,
+        value=configuration.value,
+        data=about.dataset.digest,
+        settings=measure(configuration.entry.run, objective.metric),
+        seeds=configuration.seeds,
+        spread=configuration.spread,
+    )
 
 
 def write_bundle(
@@ -60,7 +69,8 @@ def write_bundle(
     checks, inputs = _write_models(folder, formats, run, dataset, trained, entry)
     example = json.dumps({"inputs": dataset.train.features[:1].tolist()}, separators=(",", ":"))
     (folder / "example.json").write_text(example)
-    manifest = _manifest(about, entry, dataset, inputs, checks)
+    standing = standing_of(about, Ranking(about.objective, entries).of(entry))
+    manifest = _manifest(about, entry, standing, dataset, inputs, checks)
     (folder / card.FILE).write_text(card.model_card(manifest, about.question), encoding="utf-8")
     manifest = manifest.with_files(sums(folder))
     manifest.write(folder)
@@ -121,7 +131,12 @@ def _inputs(dataset: Dataset, scaled: bool, dtype: str) -> Inputs:
 
 
 def _manifest(
-    about: About, entry: Entry, dataset: Dataset, inputs: Inputs, checks: Sequence[Check]
+    about: About,
+    entry: Entry,
+    standing: Standing,
+    dataset: Dataset,
+    inputs: Inputs,
+    checks: Sequence[Check],
 ) -> Manifest:
     result = entry.result
     assert result is not None
@@ -142,7 +157,7 @@ def _manifest(
         attempt=entry.attempt,
         labels=tuple(map(str, range(dataset.classes))),
         inputs=inputs,
-        standing=standing_of(about, entry),
+        standing=standing,
         epoch=result.best_epoch,
         validation=best,
         test=result.test,

@@ -1,7 +1,7 @@
 """The model card: what a person should know of an exported model, as markdown."""
 
 from pipeline.artifact import NAMES
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, Standing
 
 FILE = "MODEL_CARD.md"
 
@@ -31,7 +31,8 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         "## Numbers",
         _table(["metric", "value"], [[name, f"{value:.6g}"] for name, value in rows.items()]),
         f"Chosen by {standing.metric} ({standing.direction}), at epoch {manifest.epoch}. The test set was "
-        "scored once the trial was decided; it chose neither the trial nor the epoch.",
+        "scored once the trial was decided; it chose neither the trial nor the epoch. "
+        + _spread(standing),
         "## Checked",
         "Every file was loaded in a fresh process and gave this on the raw test set, next to the network "
         "as it was trained:",
@@ -69,6 +70,16 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         "its labels, and its probabilities were not calibrated.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _spread(standing: Standing) -> str:
+    if standing.spread is None:
+        return "It was trained with one seed: how much another would change its numbers was not measured."
+    return (
+        f"Over {standing.seeds} seeds its configuration has {standing.metric} {standing.value:.6g}, "
+        f"standard deviation {standing.spread:.2g}; unless another one was asked for, this is the seed "
+        "nearest to that mean."
+    )
 
 
 def _code(*lines: str) -> str:

@@ -24,7 +24,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.leaderboard import ranked
+from search.ranking import Ranking
 from search.stopping import Stopper
 from search.study import RECENT_TRIALS, Engine, Entry, Study, Suggestion, Trial
 from search.trials import TrialTable
@@ -66,6 +66,8 @@ class Running:
             attempt=self.trial.attempt,
             losses=self.trial.losses,
             started_at=self.started_at,
+            epochs=self.trial.epochs,
+            continues=self.trial.continues,
             history=tuple(self.history),
             worker=self.worker,
         )
@@ -156,7 +158,7 @@ class Coordinator:
         self._durations = deque(
             (e.result.timings["seconds_total"] for e in table.entries() if e.result), RECENT_TRIALS
         )
-        self._best = ranked(table.entries(), study.base.objective)[:keep]
+        self._ranking = Ranking(study.base.objective, table.entries())
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._asked = 0
         self._engine_waits = False
@@ -278,7 +280,7 @@ class Coordinator:
         # Arrays before the record: what the table counts on is there.
         if event.state is not None:
             self._weights.save_state(trial.number, event.state)
-        if result.stop != "pruned" and self._is_among_the_best(trial.number, result.value):
+        if result.stop != "pruned" and self._is_among_the_best(running, result.value):
             self._weights.save(trial.number, event.weights)
         notes = self._engine.notes(trial.number)
         self._ended(self._table.complete(trial, result, running.worker, notes))
@@ -312,20 +314,17 @@ class Coordinator:
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
-        self._best = ranked([*self._best, entry], self._study.base.objective)[: self._keep]
+        self._ranking.add(entry)
         self._engine.tell(entry)
         self._watcher.ended(entry)
 
-    def _is_among_the_best(self, number: int, value: float) -> bool:
-        if len(self._best) < self._keep:
-            return True
-        last = self._best[-1]
-        equal = value == last.value and number < last.number  # it began earlier and took longer
-        return equal or self._study.base.objective.better(value, last.value)
+    def _is_among_the_best(self, running: Running, value: float) -> bool:
+        ended = dataclasses.replace(running.entry, state="complete", value=value)
+        return self._ranking.place(ended) < self._keep
 
     def _retain(self) -> None:
         """Keep the weights of the best trials, and no others."""
-        self._weights.keep_only([entry.number for entry in self._best])
+        self._weights.keep_only(self._ranking.numbers(self._keep))
 
     def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
         # Its class and place: the message may name parameters, which differ from trial to trial.

@@ -21,7 +21,8 @@ from search import card
 from search.config import StorageConfig
 
 if TYPE_CHECKING:
-    from pipeline.manifest import Manifest
+    from pipeline.manifest import Manifest, Standing
+    from search.ranking import Ranking
     from search.study import About, Entry
 
 _SHORT = ("trial", "force")  # may be typed without `export.` before them
@@ -50,23 +51,34 @@ class ExportConfig(Section):
 
 def main(values: dict[str, Any]) -> int:
     """Export a trial and register it; 0, also where there is nothing new or the present one is better."""
+    from search.bundle import standing_of
+    from search.ranking import Ranking
+
     config = validated(ExportConfig, values["export"], "export")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     storage = validated(StorageConfig, values["storage"], "storage")
     for kind in config.formats:
         check_writable(kind)
     about, entries = _load(storage.url, values["study"]["name"])
-    entry = _choose(about, entries, config.trial)
+    ranking = Ranking(about.objective, entries)
+    entry = _choose(about, entries, ranking, config.trial)
+    chosen = ranking.of(entry)
+    print(f"{about.name}: trial {entry.number}, {about.objective.metric} {entry.value:.4f}")
+    if chosen.repeats:
+        print(f"Its configuration has {chosen.value:.4f} ({chosen}).")
+    # As the table has them now: a mean changes with each seed, also that of a model exported earlier.
+    trials = [(trial.uid, each) for each in (*ranking, chosen) for trial in each.trials]
+    standings = {uid: standing_of(about, each) for uid, each in trials}
     suffix = "" if config.trial is None else f"-{entry.number}"
     folder = Path(config.path or f"exports/{about.name}{suffix}")
     with _alone(folder):
-        manifest = _export(config, about, entries, entry, folder, values, storage)
+        manifest = _export(config, about, entries, entry, standings, folder, values, storage)
         if manifest is None:
             return 0
         if config.register_ and tracking.name == "mlflow":
             from search.registry import Registry
 
-            print(Registry(str(tracking.uri)).register(folder, manifest, config.force))
+            print(Registry(str(tracking.uri)).register(folder, manifest, config.force, standings))
     print(f"\nHow to use it: {folder}/{card.FILE}")
     if len(manifest.inputs.shape) == 2:
         print(f"Try it:\n  python -m pipeline.predict {folder} image.png")
@@ -82,13 +94,22 @@ def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
         return table.about(), table.entries()
 
 
-def _choose(about: "About", entries: "Sequence[Entry]", number: int | None) -> "Entry":
-    from search.leaderboard import ranked
+def _choose(
+    about: "About", entries: "Sequence[Entry]", ranking: "Ranking", number: int | None
+) -> "Entry":
+    from pipeline.comparable import apart
 
     if number is None:
-        if not (best := ranked(entries, about.objective)):
+        if not ranking:
             raise ConfigError(f"{about.name}: no trial of this study is complete yet")
-        return best[0]
+        runs = [entry.run for each in ranking for entry in each.trials]
+        for path, reason in apart(runs, about.objective.metric).items():
+            raise ConfigError(
+                f"export.trial: the trials of {about.name} can't be compared by "
+                f"{about.objective.metric}, as they differ in {path}, and {reason} "
+                "(name the one to export: trial=NUMBER)"
+            )
+        return ranking[0].entry
     if number >= len(entries):
         raise ConfigError(
             f"export.trial: {about.name} has the trials 0 to {len(entries) - 1}, got {number}"
@@ -105,15 +126,15 @@ def _export(
     about: "About",
     entries: "Sequence[Entry]",
     entry: "Entry",
+    standings: "Mapping[str, Standing]",
     folder: Path,
     values: Mapping[str, Any],
     storage: StorageConfig,
 ) -> "Manifest | None":
     """The manifest of `entry` in `folder`, exported now where it isn't yet; None: a better one stays."""
     from pipeline.manifest import FILE, Manifest
-    from search.bundle import standing_of, write_bundle
+    from search.bundle import write_bundle
 
-    print(f"{about.name}: trial {entry.number}, {about.objective.metric} {entry.value:.4f}")
     if (folder / FILE).exists():
         present = Manifest.read(folder)
         if present.study != about.name:
@@ -128,7 +149,8 @@ def _export(
         if damage:
             print(f"{folder}: {damage}: exporting it again.")
         elif not same and not config.force:
-            if reason := present.standing.reason_to_stay(standing_of(about, entry)):
+            standing = standings.get(present.uid, present.standing)
+            if reason := standing.reason_to_stay(standings[entry.uid]):
                 print(
                     f"Not exported: trial {present.trial} stays in {folder}, as {reason} "
                     "(force=true replaces it)."

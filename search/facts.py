@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pipeline.comparable import apart
 from pipeline.compose import from_yaml
 from pipeline.config import ObjectiveConfig, as_override
 from pipeline.result import EpochMetrics
 from pipeline.train import run_config
-from search.leaderboard import ranked
 from search.lineage import lineage
 from search.parse import parse
+from search.ranking import Ranking
 from search.space import Choices, Range, Space, Stored, encode, same
 from search.study import About, Entry, TrialState
 
@@ -68,7 +69,7 @@ class Facts:
     def of(cls, about: About, entries: Sequence[Entry]) -> "Facts":
         """With the space read from the configuration that `about` keeps."""
         values = from_yaml(about.config)
-        space = parse(values["study"]["space"], run_config(values))
+        space = parse(values["study"]["space"], run_config(values), on_record=True)
         return cls(about, space, tuple(entries))
 
     @property
@@ -81,9 +82,19 @@ class Facts:
         return from_yaml(self.about.config)
 
     @cached_property
+    def ranking(self) -> Ranking:
+        """The configurations, best first: complete trials that differ in their seed alone are one."""
+        return Ranking(self.objective, self.entries)
+
+    @cached_property
     def ranked(self) -> list[Entry]:
-        """The complete trials, best first."""
-        return ranked(self.entries, self.objective)
+        """The trials that stand for them."""
+        return [each.entry for each in self.ranking]
+
+    @cached_property
+    def apart(self) -> Mapping[str, str]:
+        """Why the complete trials can't be compared, by the setting in which they differ; none: they can."""
+        return apart([entry.run for entry in self.state("complete")], self.objective.metric)
 
     def state(self, state: TrialState) -> list[Entry]:
         """The trials that ended so, by number."""

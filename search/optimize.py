@@ -120,8 +120,9 @@ def _run(
     from pipeline.train import open_publisher
     from search.coordinator import Coordinator
     from search.launchers.local import default_workers
-    from search.leaderboard import ranked, summary
+    from search.leaderboard import summary
     from search.progress import Progress
+    from search.ranking import Ranking
     from search.records import Records
     from search.stopping import Stopper
     from search.storage import errors_named
@@ -139,7 +140,7 @@ def _run(
         entries = table.entries()
         weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
         keep = setup.tracking.keep_models
-        weights.keep_only([entry.number for entry in ranked(entries, objective)[:keep]])
+        weights.keep_only(Ranking(objective, entries).numbers(keep))
         target = _target(setup)
         ended = [entry for entry in entries if entry.state != "running"]
         missing = target - len(ended)

@@ -112,13 +112,16 @@ def command_for(entry: Entry) -> str:
 def _answer(facts: Facts) -> str:
     if not facts.ranked:
         return _section("The answer", "<p>No trial is complete yet: there is no answer.</p>")
-    best = facts.ranked[0]
-    settings = " ".join(f"<code>{escape(part)}</code>" for part in pasted(best.params).split())
-    tiles = [_tile(f"{best.value:.4f}", f"{facts.metric}, trial {best.number}")]
+    if facts.apart:
+        return _section("The answer", "<p>Its trials can't be compared: there is no answer.</p>")
+    leader = facts.ranking[0]
+    best = leader.entry
+    settings = " ".join(f"<code>{escape(part)}</code>" for part in pasted(leader.params).split())
+    tiles = [_tile(f"{leader.value:.4f}", f"{facts.metric}, {leader}")]
     if best.result is not None:
-        tiles.append(_tile(f"{best.result.test['test_accuracy']:.4f}", "accuracy on the test set"))
+        tiles.append(_tile(f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
         tiles.append(_tile(f"{facts.train_seconds(best):.1f} s", "of training"))
-    tiles.append(_tile(str(len(facts.ranked)), "complete trials"))
+    tiles.append(_tile(str(len(facts.state("complete"))), "complete trials"))
     return _section(
         "The answer",
         f"<div class=tiles>{''.join(tiles)}</div>"
@@ -149,11 +152,11 @@ def _asked(facts: Facts) -> str:
 
 
 def _leaders(facts: Facts) -> str:
-    best = facts.ranked[:_ROWS]
+    best = facts.ranking[:_ROWS]
     if not best:
         return ""
     heads = columns(best, facts.objective)
-    rows = [[escape(cell) for cell in row(entry, heads)] for entry in best]
+    rows = [[escape(cell) for cell in row(each, heads, facts.objective)] for each in best]
     names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
     return _section("The best trials", _table(names, rows, numbers=True))
 

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.comparable import spoils
 from pipeline.config import RunConfig, as_override, did_you_mean, validated
 from pipeline.errors import ConfigError
 from search.dimension import as_float
@@ -32,11 +33,13 @@ _SEARCHABLE = ("model", "train")
 _LEAF_KEYS = {"low", "high", "step", "log", "choices", "when"}
 
 
-def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
+def parse(tree: Mapping[str, Any], base: RunConfig, on_record: bool = False) -> Space:
     """The space that `tree` describes around `base`, wholly checked.
 
     Every bound and every choice is tried on its field, alone and in pairs, so that no trial can be
-    asked for that the configuration refuses. Raises ConfigError with one line for each fault.
+    asked for that the configuration refuses, nor one that can't be compared with the others.
+    `on_record`: of a study that is there, and is only to be read; then its trials may not compare.
+    Raises ConfigError with one line for each fault.
     """
     faults: list[str] = []
     dimensions: dict[str, Dimension] = {}
@@ -58,7 +61,7 @@ def parse(tree: Mapping[str, Any], base: RunConfig) -> Space:
     conditions |= _layer_conditions(dimensions, conditions, base)
     ordered = sorted(dimensions, key=lambda path: len(chain(path, conditions)))  # parents first
     space = Space({path: dimensions[path] for path in ordered}, conditions)
-    if faults := _refused(space, base):
+    if faults := ([] if on_record else _incomparable(space, base)) or _refused(space, base):
         raise ConfigError("\n".join(faults))
     return space
 
@@ -85,8 +88,6 @@ def _dimension(path: str, leaf: Any, known: Sequence[str]) -> Dimension:
     place = f"study.space.{path}"
     if path not in known and not LAYER.fullmatch(path):
         raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, known))
-    if path == "train.validation_split":
-        raise ConfigError(f"{place}: can't vary, as trials compare only on the same rows")
     kinds = kinds_of(path)
     if isinstance(leaf, Mapping):
         leaf = {key: value for key, value in leaf.items() if key != "when"}
@@ -231,6 +232,26 @@ def _refused(space: Space, base: RunConfig) -> list[str]:
                     shown = " with ".join(f"{k}={as_override(v)}" for k, v in values.items())
                     return [f"study.space: {shown} is refused: {fault}"]
     return []
+
+
+def _incomparable(space: Space, base: RunConfig) -> list[str]:
+    """One line for each setting that changes what the objective means from trial to trial."""
+    metric = base.objective.metric
+    remedy = "objective.metric=val_accuracy objective.direction=maximize"
+    if not base.train.validation_split:
+        remedy += " train.validation_split=0.2"
+    faults = []
+    for path, dimension in space.dimensions.items():
+        if (reason := spoils(path, metric)) is None:
+            continue
+        if spoils(path, "val_accuracy") is not None:
+            faults.append(f"study.space.{path}: can't vary, as {reason} (leave it out)")
+        elif dimension.count != 1 or path in space.conditions:
+            faults.append(
+                f"study.space.{path}: can't vary with objective.metric={metric}, as {reason} "
+                f"(set {remedy}, or leave it out)"
+            )
+    return faults
 
 
 def _reaching(space: Space, path: str) -> dict[str, Any]:

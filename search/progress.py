@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.config import ObjectiveConfig
+from search.ranking import Ranking
 from search.records import shown
 from search.study import RECENT_TRIALS, Entry
 
@@ -50,10 +51,8 @@ class Progress:
         self._objective = objective
         self._ended = len(ended)
         self._seconds: deque[float] = deque(maxlen=RECENT_TRIALS)
-        self._best: Entry | None = None
+        self._ranking = Ranking(objective, ended)
         self._running: list[RunningTrial] = []
-        for entry in ended:
-            self._keep_best(entry)
         self._live = (
             Live(self._view(), console=console, refresh_per_second=2, transient=True)
             if console.is_terminal
@@ -83,7 +82,7 @@ class Progress:
     def ended(self, entry: Entry) -> None:
         """Show a trial that ended: on a terminal only failures stay on the screen."""
         self._ended += 1
-        self._keep_best(entry)
+        self._ranking.add(entry)
         if entry.ended_at is not None:
             self._seconds.append(entry.ended_at - entry.started_at)
         if self._live is None or entry.state == "failed":
@@ -92,11 +91,6 @@ class Progress:
     def note(self, text: str) -> None:
         """A line that stays."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def _keep_best(self, entry: Entry) -> None:
-        if entry.state == "complete" and entry.value is not None:
-            if self._best is None or self._objective.better(entry.value, self._best.value):
-                self._best = entry
 
     def _line(self, entry: Entry) -> Text:
         params = " ".join(f"{path}={shown(value)}" for path, value in entry.params.items())
@@ -114,9 +108,11 @@ class Progress:
         return Text("  ".join(parts), style="red" if entry.state == "failed" else "")
 
     def _best_text(self) -> str:
-        if self._best is None or self._best.value is None:
+        if not self._ranking:
             return "best -"
-        return f"best {self._best.value:.4f} (trial {self._best.number})"
+        best = self._ranking[0]
+        what = f"mean of {best.seeds} seeds" if best.seeds > 1 else f"trial {best.entry.number}"
+        return f"best {best.value:.4f} ({what})"
 
     def seconds_left(self) -> float | None:
         """How long the rest takes if trials go on as they did; None before the first one ended."""

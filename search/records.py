@@ -16,6 +16,7 @@ from pipeline.record import (
     final_texts,
 )
 from pipeline.redact import redact
+from search.ranking import Configuration, Ranking
 from search.space import LAYER
 from search.study import About, Entry, TrialState
 
@@ -96,13 +97,13 @@ class Records:
         )
         objective = self.about.objective
         points: list[Point] = []
-        best: Entry | None = None
+        ranking = Ranking(objective)
         for index, entry in enumerate(ended, start=1):
-            if entry.state == "complete" and entry.value is not None:
-                if best is None or objective.better(entry.value, best.value):
-                    best = entry
-            if best is not None and best.value is not None and entry.ended_at is not None:
-                points.append(Point(f"best_{objective.metric}", best.value, index, entry.ended_at))
+            ranking.add(entry)
+            if ranking and entry.ended_at is not None:
+                value = ranking[0].value
+                points.append(Point(f"best_{objective.metric}", value, index, entry.ended_at))
+        best = ranking[0] if ranking else None
         tags = {
             **environment_tags(),
             **self.about.search,
@@ -110,7 +111,7 @@ class Records:
             "mlflow.note.content": self._note(ended, best, status),
         }
         if best is not None:
-            tags["study.best_trial"] = str(best.number)
+            tags["study.best_trial"] = str(best.entry.number)
         started = min((entry.started_at for entry in entries), default=None)
         return RunRecord(
             uid=self.uid,
@@ -126,16 +127,16 @@ class Records:
             dataset=self.about.dataset,
         )
 
-    def _note(self, ended: Sequence[Entry], best: Entry | None, status: Status) -> str:
+    def _note(self, ended: Sequence[Entry], best: Configuration | None, status: Status) -> str:
         about = self.about
         states = [entry.state for entry in ended]
         counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
         lines = [
             f"**{about.question or about.name}**"
         ]  # MLflow shows three lines, and the rest on a click
-        if best is not None and best.value is not None and best.result is not None:
-            metric, test = about.objective.metric, best.result.test["test_accuracy"]
-            lines += ["", f"Best: trial {best.number}, {metric} **{best.value:.4f}**, with", ""]
+        if best is not None and (test := best.tests.get("test_accuracy")) is not None:
+            metric = about.objective.metric
+            lines += ["", f"Best: {best}, {metric} **{best.value:.4f}**, with", ""]
             lines += ["```", pasted(best.params), "```", ""]
             lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
         lines += ["", "Space:", ""]

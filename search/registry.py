@@ -3,9 +3,10 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 # First: it tells MLflow how patient to be, and to send nothing home, before MLflow starts.
@@ -24,7 +25,7 @@ from mlflow.types import Schema, TensorSpec
 from pipeline.artifact import NAMES
 from pipeline.deadline import bounded
 from pipeline.errors import UnavailableError
-from pipeline.manifest import FILE, Manifest, Standing
+from pipeline.manifest import FILE, Manifest, Standing, standing_from
 from pipeline.relocation import check_place, database_of
 
 CHAMPION = "champion"
@@ -43,14 +44,20 @@ class Registry:
         mlflow.set_tracking_uri(uri)  # a registry in a file looks up there what a client gives it
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    def register(self, folder: Path, manifest: Manifest, force: bool) -> str:
+    def register(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        force: bool,
+        standings: Mapping[str, Standing] = MappingProxyType({}),
+    ) -> str:
         """Make the export in `folder` its study's champion, unless that is better; what was done.
 
-        `force`: even then. Raises UnavailableError where MLflow can't be reached, or does not know
-        the trial's run yet.
+        `force`: even then. `standings`: of trials by uid, as the trial table has them now. Raises
+        UnavailableError where MLflow can't be reached, or does not know the trial's run yet.
         """
         try:
-            return self._register(folder, manifest, force)
+            return self._register(folder, manifest, force, standings)
         except (MlflowException, OSError) as error:
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise UnavailableError(
@@ -59,8 +66,11 @@ class Registry:
             ) from error
 
     @bounded(_REGISTER_SECONDS)
-    def _register(self, folder: Path, manifest: Manifest, force: bool) -> str:
+    def _register(
+        self, folder: Path, manifest: Manifest, force: bool, standings: Mapping[str, Standing]
+    ) -> str:
         name = manifest.study
+        standing = standings.get(manifest.uid, manifest.standing)
         if manifest.inputs.dtype != "float32":
             return (
                 f"Not registered: MLflow would round the {manifest.inputs.dtype} inputs to 32 bits."
@@ -71,12 +81,12 @@ class Registry:
         if champion is not None and champion is own:
             return f"Registered already: {name} version {own.version} is {CHAMPION}."
         if champion is not None and not force:
-            if reason := _reason_to_stay(champion, manifest):
+            if reason := self._reason_to_stay(champion, standing, standings):
                 return (
                     f"Not registered: {name} version {champion.version} stays {CHAMPION}, as "
                     f"{reason} (force=true replaces it)."
                 )
-        version = own or self._create(folder, manifest, versions)
+        version = own or self._create(folder, manifest, standing, versions)
         if champion is not None:
             self._client.set_registered_model_alias(name, PREVIOUS, champion.version)
         self._client.set_registered_model_alias(name, CHAMPION, version.version)
@@ -94,7 +104,11 @@ class Registry:
         return versions
 
     def _create(
-        self, folder: Path, manifest: Manifest, versions: Sequence[ModelVersion]
+        self,
+        folder: Path,
+        manifest: Manifest,
+        standing: Standing,
+        versions: Sequence[ModelVersion],
     ) -> ModelVersion:
         name, client = manifest.study, self._client
         experiment = client.get_experiment_by_name(name)
@@ -112,13 +126,13 @@ class Registry:
         model = self._upload(run, folder, manifest)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name, description=f"The best network of study {name}.")
-        standing = manifest.standing
+        mean = f" (mean of {standing.seeds} seeds)" if standing.seeds > 1 else ""
         version = client.create_model_version(
             name,
             source=_source(model),
             run_id=run.run_id,
             model_id=model.model_id,
-            description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}, "
+            description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}{mean}, "
             f"test_accuracy {manifest.test['test_accuracy']:.6g}. Raw pixels in, probabilities out.",
             tags={
                 UID: manifest.uid,
@@ -162,18 +176,25 @@ class Registry:
             if _source(model) not in used:
                 self._client.delete_logged_model(model.model_id)
 
+    def _reason_to_stay(
+        self, champion: ModelVersion, challenger: Standing, standings: Mapping[str, Standing]
+    ) -> str | None:
+        if _STANDING not in champion.tags:
+            return "it was not registered by Plumbline and can't be compared"
+        standing = standings.get(champion.tags.get(UID, ""))
+        if standing is None:
+            tree = json.loads(champion.tags[_STANDING])
+            run_id = None if "settings" in tree else champion.run_id
+            run = {} if run_id is None else self._client.get_run(run_id).data.params
+            standing = standing_from(tree, run)
+        return standing.reason_to_stay(challenger)
+
     def _runs(self, experiment_id: str, uid: str) -> list[Any]:
         return list(self._client.search_runs([experiment_id], f"tags.{UID} = '{uid}'"))
 
 
 def _source(model: LoggedModel) -> str:
     return f"models:/{model.model_id}"
-
-
-def _reason_to_stay(champion: ModelVersion, manifest: Manifest) -> str | None:
-    if _STANDING not in champion.tags:
-        return "it was not registered by Plumbline and can't be compared"
-    return Standing(**json.loads(champion.tags[_STANDING])).reason_to_stay(manifest.standing)
 
 
 def _is_of(version: ModelVersion, manifest: Manifest) -> bool:

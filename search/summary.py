@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import ObjectiveConfig
-from search.leaderboard import ranked
+from search.ranking import Ranking
 from search.study import Entry
 
 _HOOK_SECONDS = 60
@@ -30,7 +30,7 @@ class SummaryFile:
 
         `state`: running, met, stopped or failed. `seconds_left`: estimate until the target, None if unknown.
         """
-        best = ranked(entries, self._objective)[:1]
+        best = Ranking(self._objective, entries)[:1]
         states = [entry.state for entry in entries]
         summary: dict[str, Any] = {
             "study": self._name,
@@ -40,12 +40,13 @@ class SummaryFile:
             "metric": self._objective.metric,
             "best": [
                 {
-                    "trial": entry.number,
-                    "value": entry.value,
-                    "params": dict(entry.params),
-                    "test": dict(entry.result.test) if entry.result else {},
+                    "trial": each.entry.number,
+                    "value": each.value,
+                    "params": dict(each.params),
+                    "test": each.tests,
+                    **({"seeds": each.seeds, "spread": each.spread} if each.repeats else {}),
                 }
-                for entry in best
+                for each in best
             ],
             "seconds_left": seconds_left,
             "written_at": time.time(),

@@ -24,6 +24,7 @@ from search.plots.style import (
     time_unit,
     value_label,
 )
+from search.ranking import Ranking
 from search.study import Entry
 
 NOTHING = "No trial has ended yet."
@@ -33,13 +34,11 @@ BEST = 10
 
 def best_so_far(facts: Facts) -> list[tuple[int, float]]:
     """(trial number, best value up to it) for every complete trial, by number."""
+    ranking = Ranking(facts.objective)
     steps: list[tuple[int, float]] = []
     for entry in facts.state("complete"):
-        if entry.value is None:
-            continue
-        before = steps[-1][1] if steps else None
-        better = facts.objective.better(entry.value, before)
-        steps.append((entry.number, entry.value if better or before is None else before))
+        ranking.add(entry)
+        steps.append((entry.number, ranking[0].value))
     return steps
 
 

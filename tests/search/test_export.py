@@ -30,6 +30,7 @@ import search.verify
 from pipeline import predict
 from pipeline.artifact import NAMES, read, write
 from pipeline.cli import command
+from pipeline.comparable import measure
 from pipeline.compose import compose
 from pipeline.data import Dataset
 from pipeline.errors import PlumblineError
@@ -192,7 +193,10 @@ def test_manifest_and_card_say_what_the_model_is(
     assert entry.result is not None
     assert manifest.labels == tuple("0123456789")
     assert (manifest.inputs.shape, manifest.inputs.low, manifest.inputs.high) == ((8, 8), 0, 16)
-    assert manifest.standing == Standing("val_accuracy", "maximize", entry.value, digits.digest)  # type: ignore[arg-type]
+    settings = measure(entry.run, "val_accuracy")
+    assert manifest.standing == Standing(
+        "val_accuracy", "maximize", manifest.validation["val_accuracy"], digits.digest, settings
+    )
     assert manifest.validation["val_accuracy"] == entry.value
     assert manifest.test == entry.result.test
     assert manifest.run["model.hidden_units"] == "64"

@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import ObjectiveConfig
-from search.leaderboard import leaderboard, ranked, summary
+from search.leaderboard import leaderboard, summary
+from search.ranking import Ranking
 from search.records import shown
+from search.study import Entry
 from tests.search.fakes import run_result
 from tests.search.test_records import entry, failed
 
@@ -22,6 +24,10 @@ def printed(renderable: Any, width: int = 80) -> list[str]:
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
+def numbers(entries: list[Entry], objective: ObjectiveConfig) -> list[int]:
+    return [each.entry.number for each in Ranking(objective, entries)]
+
+
 @pytest.mark.parametrize(
     ("objective", "order"), [(MAXIMIZE, [2, 0, 3, 1]), (MINIMIZE, [1, 0, 3, 2])]
 )
@@ -29,24 +35,24 @@ def test_trials_are_ranked_by_the_objective_and_equals_by_age(
     objective: ObjectiveConfig, order: list[int]
 ) -> None:
     entries = [entry(n, [value]) for n, value in enumerate([0.5, 0.2, 0.9, 0.5])]
-    assert [each.number for each in ranked(entries[::-1], objective)] == order
+    assert numbers(entries[::-1], objective) == order
 
 
 def test_only_complete_trials_are_ranked() -> None:
     running = entry(2, state="running", value=None, result=None)
     entries = [entry(0, [0.9], state="pruned"), failed(1), running, entry(3, [0.1])]
-    assert [each.number for each in ranked(entries, MAXIMIZE)] == [3]
+    assert numbers(entries, MAXIMIZE) == [3]
 
 
 def test_a_value_of_zero_is_a_value() -> None:
     entries = [entry(0, [0.5]), entry(1, [0.0])]
-    assert [each.number for each in ranked(entries, MINIMIZE)] == [1, 0]
+    assert numbers(entries, MINIMIZE) == [1, 0]
 
 
 def test_the_test_accuracy_has_no_say_in_the_ranking() -> None:
     worse = run_result([0.5], test={"test_loss": 0.0, "test_accuracy": 1.0})
     entries = [entry(0, result=worse, value=0.5), entry(1, [0.6])]
-    assert [each.number for each in ranked(entries, MAXIMIZE)] == [1, 0]
+    assert numbers(entries, MAXIMIZE) == [1, 0]
 
 
 PARAMS = {

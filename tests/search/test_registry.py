@@ -1,5 +1,6 @@
 """The registry: a model is in MLflow whole and once, or not at all."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -91,3 +92,34 @@ def test_a_registration_that_fails_can_be_repeated_and_leaves_no_half_model(
 
     assert "version 2 is champion, version 1 is previous" in register(attempt=2)
     assert len(models()) == 2, "the model of an older version is no leftover"
+
+
+def test_a_champion_stands_by_what_the_trial_table_says_now_and_by_how_it_was_measured(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lucky first seed does not stay champion for ever, and no loss beats one of another kind."""
+    uri = f"sqlite:///{workdir / 'mlflow.db'}"
+    params = {"train.loss": "categorical_crossentropy"}
+    tracker = MlflowTracker(uri)
+    for uid in ("s1-0", "s1-1"):
+        tracker.publish(RunRecord(uid, "mine", uid, "FINISHED", 1000.0, 2000.0, params=params))
+    monkeypatch.setattr(search.registry, "_save", lambda path, *_: path.mkdir())
+    registry = Registry(uri)
+
+    def register(uid: str, standing: Standing, **now: Standing) -> str:
+        made = replace(manifest(), uid=uid, standing=standing)
+        return registry.register(workdir, made, False, {"s1-0": now["first"]} if now else {})
+
+    lucky = Standing("val_loss", "minimize", 0.1, "beef")
+    assert "version 1 is champion" in register("s1-0", lucky)
+    other = replace(lucky, value=0.3)
+    assert "stays champion, as its val_loss is 0.1" in register("s1-1", other)
+    mse = replace(lucky, value=0.01, settings={"train.loss": "mse"})
+    reason = "its val_loss is of train.loss=categorical_crossentropy, the new one's of mse"
+    old = {"metric": "val_loss", "direction": "minimize", "value": 0.1, "data": "beef"}
+    MlflowClient(uri, uri).set_model_version_tag("mine", "1", "standing", json.dumps(old))
+    assert reason in register(
+        "s1-1", mse
+    )  # the version before kept how it measured in the run alone
+    now = replace(lucky, value=0.4, seeds=3, spread=0.2)
+    assert "version 2 is champion" in register("s1-1", other, first=now)

@@ -10,6 +10,8 @@ from pipeline.errors import StorageError
 from pipeline.result import State
 from search.coordinator import Coordinator
 from search.launchers.base import Event, Finished, Started, Task
+from search.ranking import Ranking
+from search.space import Choices, Space
 from search.stopping import Stopper
 from search.study import Entry, Study, StudyConfig, Suggestion
 from search.trials import TrialTable
@@ -107,6 +109,27 @@ def test_of_equal_trials_the_earlier_is_kept_though_it_ends_later(
     """It leads the ranking, so its weights are those that an export looks for."""
     monkeypatch.setattr("tests.search.test_weights.VALUES", [0.9, 0.9])
     assert run(tmp_path, 2, keep=1, workers=2).kept == [{1}, {0}]
+
+
+def test_the_weights_of_all_seeds_of_the_best_configuration_are_kept_not_of_the_luckiest_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout 0.1 has the best trial, and the worse mean once its second seed is there."""
+    tried = iter([(0.1, 0, 0.99), (0.2, 0, 0.95), (0.2, 1, 0.94), (0.3, 0, 0.5), (0.1, 1, 0.8)])
+    values: list[float] = []
+
+    def ask(_: Steady) -> Suggestion:
+        dropout, seed, value = next(tried)
+        values.append(value)
+        return Suggestion({"model.dropout": dropout, "train.seed": seed})
+
+    seeds = Space({**made.DROPOUT.dimensions, "train.seed": Choices((0, 1))})
+    monkeypatch.setattr(Steady, "ask", ask)
+    monkeypatch.setattr(made, "DROPOUT", seeds)
+    monkeypatch.setattr("tests.search.test_weights.VALUES", values)
+    assert run(tmp_path, 5, keep=2).kept == [{0}, {0, 1}, {0, 1, 2}, {0, 1, 2}, {0, 1, 2, 4}]
+    entries = TrialTable.load(f"sqlite:///{tmp_path / 'studies.db'}", "test").entries()
+    assert set(Ranking(made.BASE.objective, entries).numbers(1)) == {1, 2}
 
 
 def test_a_pruned_trial_keeps_no_weights_however_good_it_looked(tmp_path: Path) -> None:
