@@ -15,6 +15,9 @@ Number = int | float
 Stored = str | int | float | bool | None
 """A value as the trial table stores it: lists become JSON text."""
 
+_MOST_STEPS = 1e15
+"""Floats can't tell more of them apart."""
+
 
 class Range(Section):
     """The numbers from `low` to `high`, both included; `integer` where the field holds whole numbers.
@@ -45,6 +48,11 @@ class Range(Section):
             raise ValueError(f"expected low > 0 with log=true, got low={self.low}")
         if self.log and self.step is not None:
             raise ValueError("expected either step or log=true, got both")
+        if self.step is not None and (self.high - self.low) / self.step > _MOST_STEPS:
+            raise ValueError(
+                f"expected at most {_MOST_STEPS:g} steps, got step={self.step} from low={self.low} to "
+                f"high={self.high} (leave the step out, or take a wider one)"
+            )
         # In decimals, as they were typed: Optuna, too, leaves out a last step that falls short of `high`.
         if self.step is not None and (fits := self._last(self.step)) != self.high:
             raise ValueError(

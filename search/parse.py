@@ -141,7 +141,9 @@ def _float_at(place: str) -> Callable[[Any], Any]:
 
 def _plain(option: Any) -> Any:
     """One width for all layers as a single number: beside [64,64] the depth is 2, where 64 is the same."""
-    return option[0] if isinstance(option, tuple) and len(set(option)) == 1 else option
+    if not isinstance(option, tuple) or not option:
+        return option
+    return option[0] if all(same(width, option[0]) for width in option) else option
 
 
 def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Condition:
@@ -161,7 +163,10 @@ def _condition(path: str, when: Any, dimensions: Mapping[str, Dimension]) -> Con
     if dimension.count is None:
         raise ConfigError(f"{place}: {parent} has no single values to ask for")
     values: dict[Stored, None] = {}
-    for value in map(encode, wanted if isinstance(wanted, list) else [wanted]):
+    wanted = wanted if isinstance(wanted, list) else [wanted]
+    if not wanted:
+        raise ConfigError(f"{place}: expected at least one value of {parent}, got an empty list")
+    for value in map(encode, wanted):
         if not dimension.has(value):
             among = str(dimension)
             if isinstance(dimension, Choices):

@@ -1,5 +1,6 @@
 """One value has one spelling: in the space, the table, the engine's memory, conditions and identity."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -291,3 +292,39 @@ def test_a_vast_range_is_counted_not_listed(base: RunConfig) -> None:
         parse(
             {"model": {"depth": {"low": 1, "high": 10**9}, "hidden_units": {"layer1": [4]}}}, base
         )
+
+
+WIDTH = {"low": 4, "high": 8}
+
+
+@pytest.mark.parametrize(
+    ("path", "leaf", "words"),
+    [
+        ("train.batch_size", [64.0], "expected integer"),
+        ("train.batch_size", {"low": 64.0, "high": 128.0}, "expected whole numbers"),
+        ("model.dropout", {"low": 0, "high": 10**400}, "expected finite numbers"),
+        ("model.l2", [10**400, 1], "expected finite numbers"),
+        ("model.dropout", {"low": 0, "high": 0.5, "step": 1e-30}, "expected at most 1e+15 steps"),
+        ("model.hidden_units", [[[1]], 64], "expected"),
+        ("model.depth", ["a", 1], "expected integer"),
+        ("model.depth", [True, 2], "expected integer"),
+        ("model.depth", [None], "expected integer"),
+    ],
+)
+@pytest.mark.parametrize("by_layer", [False, True])
+def test_a_value_of_another_kind_is_refused_in_its_place(
+    base: RunConfig, path: str, leaf: Any, words: str, by_layer: bool
+) -> None:
+    """Also where widths of single layers are to count up to it."""
+    group, name = path.split(".")
+    tree: dict[str, Any] = {group: {name: leaf}}
+    if by_layer and path == "model.depth":
+        tree["model"]["hidden_units"] = {"layer1": WIDTH}
+    with pytest.raises(ConfigError, match=rf"^study\.space\.{path}: {re.escape(words)}"):
+        parse(tree, base)
+
+
+def test_a_condition_without_values_is_refused(base: RunConfig) -> None:
+    leaf = {"choices": [0.1], "when": {"model.dropout": []}}
+    with pytest.raises(ConfigError, match=r"expected at least one value of model\.dropout"):
+        parse({"train": {"min_delta": leaf}, "model": {"dropout": [0.1, 0.2]}}, base)
