@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.comparable import apart
 from pipeline.compose import from_yaml
-from pipeline.config import ObjectiveConfig, as_override
+from pipeline.config import ObjectiveConfig, TrackingConfig, as_override
 from pipeline.result import EpochMetrics
 from pipeline.train import run_config
 from search.lineage import lineage
@@ -16,6 +16,21 @@ from search.parse import parse
 from search.ranking import Ranking
 from search.space import Choices, Range, Space, Stored, encode, same
 from search.study import About, Entry, TrialState
+
+REPORT = "report"
+"""Where the files of a report stand among the artifacts of the study's run."""
+
+MADE_OF = "report.trials"
+"""Tag of the study's run: how the trials ended that its report is made of."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study is read from its trial table, and published to a tracker."""
+
+    url: str
+    name: str
+    tracking: TrackingConfig
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,8 @@ def _launcher(
 
 
 def _reporter(setup: "Setup") -> "Reporter | None":
-    from search.reporter import Reporter, Source
+    from search.facts import Source
+    from search.reporter import Reporter
 
     if setup.tracking.name == "none" or not setup.tracking.report:
         return None

@@ -13,7 +13,7 @@ from pipeline.cli import command
 from pipeline.config import Section
 
 if TYPE_CHECKING:
-    from search.reporter import Source
+    from search.facts import Source
     from search.trials import TrialTable
 
 
@@ -33,9 +33,9 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.record import Status
     from pipeline.train import open_publisher
     from search.config import StorageConfig
+    from search.facts import Source
     from search.lock import LockedError, study_lock
     from search.records import Records
-    from search.reporter import Source
     from search.storage import errors_named
     from search.trials import TrialTable
 
@@ -100,8 +100,8 @@ def _publish_report(source: "Source", table: "TrialTable") -> None:
     """Publish the study's report, unless the tracker has one of these very trials."""
     from pipeline.errors import UnavailableError
     from pipeline.tracking import MlflowTracker, TrackingError
+    from search.facts import MADE_OF
     from search.leaderboard import counts
-    from search.reporter import MADE_OF
 
     try:
         tags = MlflowTracker(str(source.tracking.uri)).tags(source.name, table.uid)

@@ -9,11 +9,10 @@ from pathlib import Path
 from pipeline.config import DataConfig, validated
 from pipeline.data import load
 from pipeline.errors import PlumblineError
-from search.facts import Facts
+from search.facts import MADE_OF, REPORT, Facts, Source
 from search.leaderboard import as_csv, as_markdown, counts
 from search.page import page
 from search.plots.gallery import save_study, save_trial
-from search.reporter import MADE_OF, UNDER, Source
 from search.trials import TrialTable
 
 
@@ -80,7 +79,7 @@ def publish(source: Source, rendered: Rendered) -> bool:
 
     tracker = MlflowTracker(str(source.tracking.uri))
     logged = [
-        tracker.log_files(source.name, uid, folder, UNDER if uid == rendered.study else None)
+        tracker.log_files(source.name, uid, folder, REPORT if uid == rendered.study else None)
         for uid, folder in rendered.folders.items()
     ]
     return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.trials})

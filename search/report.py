@@ -19,8 +19,8 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.errors import UnavailableError
     from pipeline.redact import redact
     from search.config import ReportConfig, StorageConfig
+    from search.facts import Source
     from search.rendering import publish, render
-    from search.reporter import Source
     from search.storage import errors_named, sqlite_file
     from search.trials import TrialTable
 

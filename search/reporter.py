@@ -7,35 +7,19 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pipeline.collector import imports_only
-from pipeline.config import TrackingConfig
 from pipeline.redact import redact
+from search.facts import Source
 from search.stopping import signals_held
 
-UNDER = "report"
-"""Where the files of a report stand among the artifacts of the study's run."""
-
-MADE_OF = "report.trials"
-"""Tag of the study's run: how the trials ended that its report is made of."""
-
 _NICENESS = 19
-_IDLE_SECONDS = (
-    15.0  # what the last report may take in idle time before it gets its share like others
-)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a study's trial table is, and where its runs are published."""
-
-    url: str
-    name: str
-    tracking: TrackingConfig
+_IDLE_SECONDS = 15.0  # what the last report may take of idle time before it gets its share
+_MAKER = "search.rendering"
+"""The module whose `render_and_publish` makes a report: named, as it takes seconds to import."""
 
 
 class Reporter:
@@ -159,7 +143,7 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int
     os.dup2(nowhere, 2)
     # Takes seconds; what fails here is told of below.
     with imports_only(), contextlib.suppress(Exception):
-        for name in ("search.rendering", "search.plots.interactive", "pipeline.tracking"):
+        for name in (_MAKER, "pipeline.tracking"):
             importlib.import_module(name)
     while True:
         try:
@@ -167,9 +151,7 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int
         except (EOFError, OSError):
             return
         try:
-            from search.rendering import render_and_publish
-
-            problem = render_and_publish(source, last)
+            problem = importlib.import_module(_MAKER).render_and_publish(source, last)
         except Exception as error:  # noqa: BLE001  # whatever it is, the study goes on
             problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         pipe.send(problem)

@@ -16,9 +16,10 @@ from pipeline.config import TrackingConfig
 from pipeline.errors import ConfigError, UnavailableError
 from pipeline.tracking import MlflowTracker
 from search import rendering
+from search.facts import Source
 from search.records import Records
 from search.report import main
-from search.reporter import Reporter, Source
+from search.reporter import Reporter
 from search.study import Study, StudyConfig, Suggestion
 from search.trials import TrialTable
 from tests.search import made
