@@ -5,15 +5,22 @@ import shlex
 import time
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import starmap
 from pathlib import Path
+
+from plotly.offline import get_plotlyjs
 
 from pipeline.compose import compose
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
-from search.confidence import sentences
+from search.confidence import sentences as said
 from search.facts import Facts
 from search.leaderboard import cause, columns, counts, row
 from search.lineage import whole_run
+from search.plots import interactive
+from search.plots.gallery import of_study
+from search.plots.marks import Plot
+from search.plots.style import sentences
 from search.records import pasted
 from search.space import fixed
 from search.study import Entry
@@ -21,61 +28,13 @@ from search.study import Entry
 _ROWS = 20
 _STYLE = (Path(__file__).parent / "page.css").read_text()
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
-_FIGURES = {
-    "chart": (
-        "Accuracy against the parameter",
-        "Each dot is a trial; the lines join the means of the trials with the same value.",
-    ),
-    "history": (
-        "How the search went",
-        "Each mark is a trial; the line is the best value so far. Hover to see what a trial tried.",
-    ),
-    "slices": (
-        "One parameter at a time",
-        "Each mark is a trial, at the value that it tried and the result that it had.",
-    ),
-    "parallel_coordinates": (
-        "All parameters together",
-        "Each line is a trial. Drag along an axis to keep only the trials in that range; "
-        "darker is better.",
-    ),
-    "contour": (
-        "The two parameters that matter most",
-        "Each dot is a trial; darker is better.",
-    ),
-    "importance": (
-        "Which parameters matter",
-        "How far the values that the best trials share differ from those of all trials.",
-    ),
-    "learning_curves": (
-        "Learning curves",
-        "The best ten in colour, the darker the better; all others in grey. The curve of a trial that "
-        "went on from another one begins with that one's epochs.",
-    ),
-    "accuracy_against_time": (
-        "What it costs",
-        "The value that a trial reached in its training time.",
-    ),
-    "timeline": ("Who worked when", "Each bar is a trial, from its start to its end."),
-}
 
 
 def page(facts: Facts, pictures: Path) -> str:
-    """The whole report. `pictures`: folder of the PNGs that it takes in, under the figures' names."""
-    from plotly.offline import get_plotlyjs
-
-    from search.plots.interactive import figures
-
-    interactive = {
-        name: figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=name,
-            config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
-        )
-        for name, figure in figures(facts).items()
-    }
-    script = f"<script>{get_plotlyjs()}</script>" if interactive else ""
+    """The whole report. `pictures`: folder of the PNGs of the best trial, if there are any."""
+    figures = of_study(facts)
+    drawn = any(figure.panels for figure in figures.values())
+    script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
     title = escape(facts.about.question or facts.about.name)
     body = "\n".join(
         [
@@ -85,7 +44,7 @@ def page(facts: Facts, pictures: Path) -> str:
             _sure(facts),
             _asked(facts),
             _leaders(facts),
-            *_drawn(interactive, pictures),
+            *starmap(_figure, figures.items()),
             _mistakes(pictures),
             _failed(facts),
             _origin(facts),
@@ -131,7 +90,7 @@ def _answer(facts: Facts) -> str:
 
 
 def _sure(facts: Facts) -> str:
-    return _section("How sure is it?", _list(map(escape, sentences(facts))))
+    return _section("How sure is it?", _list(map(escape, said(facts))))
 
 
 def _asked(facts: Facts) -> str:
@@ -161,13 +120,16 @@ def _leaders(facts: Facts) -> str:
     return _section("The best trials", _table(names, rows, numbers=True))
 
 
-def _drawn(interactive: dict[str, str], pictures: Path) -> Iterable[str]:
-    for name, (title, text) in _FIGURES.items():
-        picture = pictures / f"{name}.png"
-        if name in interactive:
-            yield _section(title, f"<p>{text}</p>{interactive[name]}")
-        elif picture.exists():
-            yield _section(title, f"<p>{text}</p>{_picture(picture, title)}")
+def _figure(name: str, plot: Plot) -> str:
+    if not plot.panels:
+        return _section(plot.title, f"<p>{escape(plot.empty)}</p>")
+    drawn = interactive.draw(plot).to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
+    )
+    return _section(plot.title, f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}")
 
 
 def _mistakes(pictures: Path) -> str:

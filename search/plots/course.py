@@ -1,33 +1,30 @@
 """How the study went: its values, its curves, and what accuracy cost."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.colors import to_hex
 
 from search.facts import Facts, in_words
 from search.leaderboard import counts
+from search.plots.marks import Dash, Dots, Line, Mark, Panel, Plot, Side, Words
 from search.plots.style import (
-    COLOURS,
     FAINT,
     GREEN,
     INK,
-    MARKERS,
+    MUTED,
+    NOTHING,
     Scale,
-    best_star,
-    blank,
-    say,
-    styled,
+    number_side,
+    sentences,
+    star,
     time_unit,
-    value_label,
+    tip,
+    trials,
 )
 from search.ranking import Ranking
 from search.study import Entry
 
-NOTHING = "No trial has ended yet."
+_DASHES: dict[str, Dash] = {"failed": "--"}
+
 BEST = 10
 """How many trials stand out over all others among the learning curves."""
 
@@ -42,43 +39,34 @@ def best_so_far(facts: Facts) -> list[tuple[int, float]]:
     return steps
 
 
-@styled
-def history(facts: Facts) -> Figure:
-    """Every trial's value in the order of the trials, and the best so far."""
-    figure = blank("Optimization history", f"{len(facts.entries)} trials: {counts(facts.entries)}")
-    axes = figure.add_subplot()
-    failed = facts.state("failed")
-    if not facts.valued and not failed:
-        say(axes, NOTHING)
-        return figure
+def history(facts: Facts) -> Plot:
+    """The history shows every trial's value in the order of the trials, and the best so far."""
+    title = "How the search went"
+    entries = [*facts.valued, *facts.state("failed")]
+    if not entries:
+        return Plot(title, counts(facts.entries), empty=NOTHING)
     scale = Scale.of_study(facts)
-    for state in ("complete", "pruned"):
-        shown = [entry for entry in facts.valued if entry.state == state]
-        if shown:
-            numbers = [entry.number for entry in shown]
-            values = [scale.clip(entry.value or 0.0) for entry in shown]
-            _dots(axes, numbers, values, state)
-    if failed:
-        _dots(axes, [entry.number for entry in failed], [scale.low] * len(failed), "failed")
+    last = max(entry.number for entry in facts.entries)
+    marks: list[Mark] = []
     if steps := best_so_far(facts):
-        last = max(entry.number for entry in facts.entries)
-        numbers, values = [*(n for n, _ in steps), last], [*(v for _, v in steps), steps[-1][1]]
-        axes.step(numbers, values, where="post", color=INK, lw=1.6, label="best so far", zorder=2)
-        best_star(axes, facts.ranked[0].number, scale.clip(facts.ranked[0].value or 0.0))
-    scale.limit(axes)
-    axes.set_xlabel("trial")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(value_label(facts))
-    _legend(figure)
-    return figure
+        line = [*steps, (last, steps[-1][1])]
+        marks.append(Line(line, INK, 1.6, "best so far", stepped=True))
+    marks += trials(facts, entries, lambda entry: (entry.number, scale.clip(entry)))
+    if facts.ranked:
+        best = facts.ranked[0]
+        marks.append(star(facts, (best.number, scale.clip(best)), "best"))
+    about = f"{len(facts.entries)} trials: {counts(facts.entries)}"
+    return Plot(
+        title,
+        sentences(about, scale.remark),
+        [Panel(number_side("trial", 0, last, whole=True), scale.side(facts), marks)],
+        hint="Hover over a trial to see what it tried.",
+    )
 
 
-@styled
-def learning_curves(facts: Facts) -> Figure:
-    """The best ten trials' curves over those of all others."""
+def learning_curves(facts: Facts) -> Plot:
+    """The learning curves of the best ten trials lie over those of all others."""
     metric = facts.objective.metric
-    loss = metric.replace("accuracy", "loss")
-    panels = [metric] if loss == metric else [metric, loss]
     best = facts.ranked[:BEST]
     title = f"Learning curves of the best {len(best)}" if len(best) > 1 else "Learning curves"
     about = "In colour the best trials, the darker the better; in grey all others"
@@ -86,48 +74,22 @@ def learning_curves(facts: Facts) -> Figure:
         about = (
             "The best in colour, darker is better. After a dot the network went on in a new trial"
         )
-    figure = blank(title, about, 10)
-    for index, name in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), index)
-        if not any(entry.history for entry in facts.entries):
-            say(axes, "No epoch has ended yet.")
-            continue
-        for entry in facts.entries:
-            if entry not in best and entry.history:
-                _curve(
-                    axes,
-                    facts,
-                    entry,
-                    name,
-                    color=FAINT,
-                    lw=0.9,
-                    ls="--" if entry.state == "failed" else "-",
-                )
-        colours = mpl.colormaps["viridis"].resampled(max(len(best), 2))
+    epochs = [epoch.epoch for entry in facts.entries for epoch in entry.history]
+    if not epochs:
+        return Plot(title, about, empty="No epoch has ended yet.")
+    leading = {entry.number for entry in best}
+    behind = [entry for entry in facts.entries if entry.number not in leading]
+    panels = []
+    for name in dict.fromkeys((metric, metric.replace("accuracy", "loss"))):
+        marks = [mark for entry in behind for mark in _curve(facts, entry, name)]
         for place, entry in reversed(list(enumerate(best))):
-            label = f"{entry.number}: {entry.value:.4f}"
-            _curve(
-                axes,
-                facts,
-                entry,
-                name,
-                color=colours(place * 0.9 / max(len(best) - 1, 1)),
-                lw=1.8,
-                label=label,
-            )
+            share = place * 0.9 / max(len(best) - 1, 1)
+            marks += _curve(facts, entry, name, to_hex(mpl.colormaps["viridis"](share)))
         settled = settled_values(facts, name)
-        if settled:
-            scale = Scale.of(settled)
-            axes.set_ylim(scale.low, scale.high)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylabel(in_words(name))
-        if index == 1 and best:
-            handles, labels = axes.get_legend_handles_labels()
-            figure.legend(
-                handles[::-1], labels[::-1], loc="outside right upper", title=f"trial: {metric}"
-            )
-    return figure
+        limits = (Scale.of(settled).low, Scale.of(settled).high) if settled else None
+        across = number_side("epoch", 1, max(epochs), whole=True)
+        panels.append(Panel(across, Side(in_words(name), limits), marks))
+    return Plot(title, about, panels, width=10, legend=f"trial: {metric}" if best else "")
 
 
 def settled_values(facts: Facts, metric: str) -> list[float]:
@@ -140,88 +102,56 @@ def settled_values(facts: Facts, metric: str) -> list[float]:
     ]
 
 
-def _curve(axes: Axes, facts: Facts, entry: Entry, metric: str, **look: Any) -> None:
+def _curve(facts: Facts, entry: Entry, metric: str, colour: str = "") -> list[Mark]:
+    """The curve of a trial, faint without a `colour`; a dot stands where its network came from another."""
     points = [(e.epoch, e.metrics[metric]) for e in facts.curve(entry) if metric in e.metrics]
     if not points:
-        return
-    axes.plot(*zip(*points, strict=True), marker="." if len(points) == 1 else None, **look)
+        return []
+    name = f"{entry.number}: {entry.value:.4f}" if colour else ""
+    if len(points) == 1:
+        return [Dots(points, colour or FAINT, name=name, tips=[tip(entry, facts)], size=4.5)]
+    width, dash = 1.8 if colour else 0.9, _DASHES.get(entry.state, "-")
+    marks: list[Mark] = [Line(points, colour or FAINT, width, name, tip(entry, facts), dash)]
     before = len(points) - len(entry.history)
-    if before > 0 and "label" in look:
-        axes.plot(*points[before - 1], marker="o", ms=4.5, mec="white", color=look["color"])
+    if before > 0 and colour:
+        marks.append(Dots(points[before - 1 : before], colour, size=4.5))
+    return marks
 
 
-@styled
-def cost(facts: Facts) -> Figure:
-    """Value against training time, and the trials that none beats in both."""
-    figure = blank(
-        f"{facts.metric.capitalize()} against training time",
-        "The line joins the trials that no other beats in both",
-    )
-    axes = figure.add_subplot()
-    trained = [entry for entry in facts.valued if entry.result is not None]
-    if not trained:
-        say(axes, NOTHING)
-        return figure
+def cost(facts: Facts) -> Plot:
+    """The cost shows value against training time, and the trials that none beats in both."""
+    title = f"{facts.metric.capitalize()} against training time"
+    about = "The line joins the trials that no other beats in both"
+    seconds = {e.number: facts.train_seconds(e) for e in facts.valued if e.result is not None}
+    if not seconds:
+        return Plot(title, about, empty=NOTHING)
     scale = Scale.of_study(facts)
-    unit, length = time_unit(max(facts.train_seconds(entry) for entry in trained))
-    for state in ("complete", "pruned"):
-        shown = [entry for entry in trained if entry.state == state]
-        if shown:
-            times = [facts.train_seconds(entry) / length for entry in shown]
-            _dots(axes, times, [scale.clip(entry.value or 0.0) for entry in shown], state)
-    front = unbeaten(facts)
+    unit, length = time_unit(max(seconds.values()))
+
+    def place(entry: Entry) -> tuple[float, float]:
+        return seconds[entry.number] / length, scale.clip(entry)
+
+    marks: list[Mark] = []
+    if front := unbeaten(facts):
+        points = [place(entry) for entry in front]
+        marks.append(Line(points, GREEN, 1.6, "unbeaten", stepped=True))
+        names = [str(entry.number) for entry in front]
+        marks.append(Words(points[-6:], names[-6:], "above", MUTED))
+    marks += trials(facts, [e for e in facts.valued if e.number in seconds], place)
     if front:
-        points = [(facts.train_seconds(e) / length, scale.clip(e.value or 0.0)) for e in front]
-        axes.step(*zip(*points, strict=True), where="post", color=GREEN, lw=1.6, label="unbeaten")
-        for entry, point in list(zip(front, points, strict=True))[-6:]:
-            axes.annotate(str(entry.number), point, (5, 5), textcoords="offset points", size=9)
-        best_star(
-            axes,
-            facts.train_seconds(facts.ranked[0]) / length,
-            scale.clip(facts.ranked[0].value or 0.0),
-        )
-    scale.limit(axes)
-    times = [facts.train_seconds(entry) for entry in trained]
-    if min(times) > 0 and max(times) / min(times) > 10:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_xlim(left=0)
-    axes.set_xlabel(f"training time in {unit}")
-    axes.set_ylabel(value_label(facts))
-    _legend(figure)
-    return figure
+        marks.append(star(facts, place(facts.ranked[0]), "best"))
+    low, high, label = min(seconds.values()), max(seconds.values()), f"training time in {unit}"
+    across = Side(label, (0, 1.05 * high / length))
+    if low > 0 and high / low > 10:
+        across = number_side(label, low / length, high / length, log=True)
+    return Plot(title, sentences(about, scale.remark), [Panel(across, scale.side(facts), marks)])
 
 
 def unbeaten(facts: Facts) -> list[Entry]:
     """The complete trials that no other is both faster and better than, fastest first."""
     front: list[Entry] = []
-    for entry in sorted(
-        facts.ranked, key=facts.train_seconds
-    ):  # stable: of equals the better first
+    for entry in sorted(facts.ranked, key=facts.train_seconds):  # of equals the better first
         before = front[-1].value if front else None
         if entry.value is not None and facts.objective.better(entry.value, before):
             front.append(entry)
     return front
-
-
-def _dots(axes: Axes, x: Sequence[float], y: Sequence[float], state: str) -> None:
-    axes.scatter(
-        x,
-        y,
-        s=42,
-        c=COLOURS[state],
-        marker=MARKERS[state],
-        edgecolors="white",
-        linewidths=0.6,
-        zorder=4,
-        label=state,
-        clip_on=False,
-    )
-
-
-def _legend(figure: Figure) -> None:
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper right", ncols=5, columnspacing=1.2, handletextpad=0.4)

@@ -1,38 +1,42 @@
 """All figures of a study, and where they go."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
 from search.facts import Facts
-from search.plots import course, parameters, trial
+from search.plots import png, trial
 from search.plots.chart import chart, parameter
-from search.plots.style import Draw
+from search.plots.course import cost, history, learning_curves
+from search.plots.marks import Plot
+from search.plots.parameters import contour, importance, parallel, slices
 from search.plots.timeline import timeline
 from search.study import Entry
 
-FIGURES: dict[str, Draw] = {
+FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "chart": chart,
-    "history": course.history,
-    "importance": parameters.importance,
-    "slices": parameters.slices,
-    "parallel_coordinates": parameters.parallel,
-    "contour": parameters.contour,
-    "learning_curves": course.learning_curves,
+    "history": history,
+    "slices": slices,
+    "parallel_coordinates": parallel,
+    "contour": contour,
+    "importance": importance,
+    "learning_curves": learning_curves,
+    "accuracy_against_time": cost,
     "timeline": timeline,
-    "accuracy_against_time": course.cost,
 }
+"""The figures of a study by the names of their files, in the order of the report."""
 
 
-def of_study(facts: Facts) -> dict[str, Draw]:
+def of_study(facts: Facts) -> dict[str, Plot]:
     """The figures that say something of this study, by name."""
     left_out = set()
     if parameter(facts) is None:
         left_out.add("chart")
     if len(facts.axes) < 2:
         left_out.add("contour")
-    return {name: draw for name, draw in FIGURES.items() if name not in left_out}
+    return {name: plot(facts) for name, plot in FIGURES.items() if name not in left_out}
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -42,8 +46,8 @@ def save(figure: Figure, file: Path) -> None:
 
 def save_study(facts: Facts, folder: Path) -> None:
     """All figures of a study as PNGs in `folder`."""
-    for name, draw in of_study(facts).items():
-        save(draw(facts), folder / f"{name}.png")
+    for name, plot in of_study(facts).items():
+        save(png.draw(plot), folder / f"{name}.png")
 
 
 def save_trial(entry: Entry, dataset: Dataset, folder: Path) -> None:

@@ -1,88 +1,39 @@
-"""How figures look: one style, colours that the colour-blind tell apart (Okabe and Ito 2008)."""
+"""What all figures have in common: their colours, the axis of a parameter, the mark of a trial."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from search.facts import Axis, Facts
+from search.plots.marks import Colours, Dots, Side, Symbol
+from search.records import shown
+from search.study import Entry, TrialState
 
 INK, MUTED, FAINT = "#1b2733", "#5c6b7a", "#c3ccd5"
+# The colour-blind tell them apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, RED, YELLOW = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#f0e442"
-COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": RED, "running": FAINT}
-MARKERS = {"complete": "o", "pruned": "v", "failed": "X"}
-LATE = "cividis_r"  # by trial number: light first, dark last
+COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": RED}
+SYMBOLS: dict[TrialState, Symbol] = {"complete": "o", "pruned": "v", "failed": "X"}
 
-_RC: dict[Any, Any] = {
-    "font.size": 10.5,
-    "text.color": INK,
-    "axes.edgecolor": "#8794a1",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.formatter.useoffset": False,
-    "grid.color": "#e8ecf0",
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 120,
-}
+NOTHING = "No trial has ended yet."
 
 _ENOUGH = 5
 """Values from which a few far away ones can be told."""
 
-Draw = Callable[[Facts], Figure]
-
-
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """`draw` in this style."""
-
-    @wraps(draw)
-    def drawn(*arguments: Any) -> Figure:
-        with mpl.rc_context(_RC):
-            return draw(*arguments)
-
-    return drawn
-
-
-def blank(title: str, about: str, width: float = 9, height: float = 5.2) -> Figure:
-    """An empty figure, `width` x `height` inches, under a title and a line that says how to read it."""
-    figure = Figure(figsize=(width, height))
-    figure.get_layout_engine().set(rect=(0.01, 0.01, 0.98, 1 - 0.78 / height))  # type: ignore[union-attr, call-arg]
-    figure.text(0.16 / width, 1 - 0.16 / height, title, size=14, weight="bold", va="top")
-    figure.text(0.16 / width, 1 - 0.46 / height, about, size=10, color=MUTED, va="top")
-    return figure
-
-
-def say(axes: Axes, text: str) -> None:
-    """`text` where there is nothing to draw."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=MUTED, size=12)
-
 
 @dataclass(frozen=True)
 class Scale:
-    """The part of an axis that shows most values well: a few far away ones are moved to its edge."""
+    """A scale holds most values; `outside`: how many lie beyond, and are drawn at its edge."""
 
     low: float
     high: float
-    outside: int
+    outside: int = 0
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Scale":
-        """Around `values`, at least one."""
-        array = np.array(values)
+        """Around `values`, without what lies more than three interquartile ranges away."""
+        array = np.array(values, float)
         first, third = np.percentile(array, [25, 75])
         reach = 3 * (third - first)
         near = array[(array >= first - reach) & (array <= third + reach)]
@@ -101,13 +52,10 @@ class Scale:
         outside = sum(not found.low <= value <= found.high for value in values)
         return cls(found.low, found.high, outside)
 
-    def clip(self, value: float) -> float:
+    def clip(self, entry: Entry) -> float:
+        """Where the value of `entry` is drawn; at the lower edge if it has none."""
+        value = self.low if entry.value is None else entry.value
         return min(max(value, self.low), self.high)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Of an axis, with room for the marks at its lower edge, which would hide the labels below."""
-        return self.low - 0.04 * (self.high - self.low), self.high
 
     @property
     def remark(self) -> str:
@@ -115,50 +63,77 @@ class Scale:
         trials = "trial lies" if self.outside == 1 else "trials lie"
         return f"{self.outside} {trials} outside, drawn at the edge" if self.outside else ""
 
-    def limit(self, axes: Axes, note: bool = True) -> None:
-        """Make it the y axis; `note`: say where it leaves any out."""
-        axes.set_ylim(*self.limits)
-        if self.remark and note:
-            place = axes.transAxes
-            axes.text(0.995, 0.075, self.remark, transform=place, ha="right", size=9, color=MUTED)
+    def side(self, facts: Facts) -> Side:
+        """The axis of the objective, with room for the marks at its lower edge."""
+        better = "higher" if facts.objective.maximizes else "lower"
+        label = f"{facts.metric} ({better} is better)"
+        return Side(label, (self.low - 0.04 * (self.high - self.low), self.high))
+
+    def colours(self, facts: Facts, bar: bool = False) -> Colours:
+        """Colours for objective values: the darker the better. `bar`: with a bar that explains them."""
+        name = "viridis_r" if facts.objective.maximizes else "viridis"
+        return Colours(name, self.low, self.high, self.side(facts).label if bar else "")
 
 
-def value_label(facts: Facts) -> str:
-    """The objective's name on an axis, and where the good end is."""
-    return f"{facts.metric} ({'higher' if facts.objective.maximizes else 'lower'} is better)"
+def sentences(*parts: str) -> str:
+    """Those of `parts` that say something, one after the other, without the last full stop."""
+    return ". ".join(part.rstrip(".") for part in parts if part)
 
 
-def value_map(facts: Facts) -> str:
-    """A colour map for objective values: the darker the better."""
-    return "viridis_r" if facts.objective.maximizes else "viridis"
-
-
-def parameter_axis(axes: Axes, axis: Axis, side: str = "x") -> None:
-    """Label, scale and ticks for `axis` on the x or y side."""
-    ours = axes.xaxis if side == "x" else axes.yaxis
-    ours.set_label_text(axis.path + (" (log scale)" if axis.log else ""))
-    set_scale, set_limits = (
-        (axes.set_xscale, axes.set_xlim) if side == "x" else (axes.set_yscale, axes.set_ylim)
-    )
+def parameter_side(axis: Axis) -> Side:
+    """The axis of a parameter: its choices by name, or its range."""
     if axis.labels:
-        ours.set_ticks(range(len(axis.labels)), axis.labels)
-        if side == "x" and sum(map(len, axis.labels)) > 40:
-            axes.tick_params(axis="x", rotation=30)
-        set_limits(axis.low, axis.high)
-    elif axis.log:
-        set_scale("log")
-        ratio = (axis.high / axis.low) ** 0.03
-        set_limits(axis.low / ratio, axis.high * ratio)
-    else:
-        margin = 0.03 * (axis.high - axis.low) or 0.5
-        set_limits(axis.low - margin, axis.high + margin)
-        if axis.integer:
-            ours.set_major_locator(MaxNLocator(integer=True))
+        return Side(axis.path, (axis.low, axis.high), ticks=dict(enumerate(axis.labels)))
+    label = axis.path + (" (log scale)" if axis.log else "")
+    return number_side(label, axis.low, axis.high, axis.log, axis.integer)
 
 
-def best_star(axes: Axes, x: float, y: float, label: str | None = "best") -> None:
-    """A star over the best trial."""
-    axes.scatter([x], [y], s=210, marker="*", c=YELLOW, edgecolors=INK, zorder=9, label=label)
+def number_side(
+    label: str, low: float, high: float, log: bool = False, whole: bool = False
+) -> Side:
+    """An axis of numbers, with a margin."""
+    if log:
+        ratio = (high / low) ** 0.03
+        return Side(label, (low / ratio, high * ratio), log)
+    margin = 0.03 * (high - low) or 0.5
+    return Side(label, (low - margin, high + margin), whole=whole)
+
+
+def trials(
+    facts: Facts,
+    entries: Sequence[Entry],
+    place: Callable[[Entry], tuple[float, float]],
+    shade: Callable[[Entry], float] | None = None,
+    edge: str = "white",
+) -> list[Dots]:
+    """The dots of `entries` stand each at its `place`, with a symbol for how they ended.
+
+    `shade`: the number of each on the plot's colours; without it they have the colour of their end.
+    """
+    dots = []
+    for state, symbol in SYMBOLS.items():
+        if chosen := [entry for entry in entries if entry.state == state]:
+            colour = [shade(entry) for entry in chosen] if shade else COLOURS[state]
+            tips = [tip(entry, facts) for entry in chosen]
+            name = "" if shade else state
+            dots.append(Dots([*map(place, chosen)], colour, symbol, name, tips, edge=edge))
+    return dots
+
+
+def star(facts: Facts, at: tuple[float, float], name: str = "") -> Dots:
+    """A star stands over the best trial."""
+    tips = [tip(facts.ranked[0], facts)]
+    return Dots([at], YELLOW, "*", name, tips, size=13.5, edge=INK)
+
+
+def tip(entry: Entry, facts: Facts) -> str:
+    """What the mouse shows of a trial, line by line."""
+    lines = [f"trial {entry.number} ({entry.state})"]
+    if entry.continues is not None:
+        lines.append(f"goes on from trial {entry.continues}")
+    if entry.value is not None:
+        lines.append(f"{facts.objective.metric} {entry.value:.4f}")
+    return "\n".join([*lines, *(f"{path} = {shown(v)}" for path, v in entry.params.items())])
 
 
 def time_unit(seconds: float) -> tuple[str, float]:

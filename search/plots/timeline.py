@@ -2,42 +2,24 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
-
 from search.facts import Facts
-from search.plots.style import COLOURS, INK, MUTED, blank, say, styled, time_unit
+from search.plots.marks import Bars, Hatch, Line, Mark, Panel, Plot, Side, Words
+from search.plots.style import COLOURS, INK, MUTED, NOTHING, time_unit, tip
 from search.study import Entry
 
 _ARROWS = 40  # more would hide the trials
-_ARROW = {
-    "arrowstyle": "-|>,head_width=0.2,head_length=0.3",
-    "color": INK,
-    "lw": 1.2,
-    "shrinkA": 0,
-    "shrinkB": 0,
-    "connectionstyle": "arc3,rad=-0.2",
-    "path_effects": [withStroke(linewidth=3, foreground="white")],
-}
-_HATCHES = {"complete": None, "pruned": "//", "failed": "xx"}
+_HATCHES: dict[str, Hatch] = {"complete": "", "pruned": "//", "failed": "xx"}
 
 
-@styled
-def timeline(facts: Facts) -> Figure:
-    """Which worker ran which trial, from start to end."""
+def timeline(facts: Facts) -> Plot:
+    """The timeline shows which worker ran which trial, from start to end."""
+    title, about = "Who worked when", "Every trial from its start to its end"
     ended = [entry for entry in facts.entries if entry.ended_at is not None]
+    if not ended:
+        return Plot(title, about, empty=NOTHING)
     lanes = lanes_of(ended)
     names = list(dict.fromkeys(sorted(lanes.values(), key=_by_number)))
-    height = min(8.0, max(2.6, 1.5 + 0.5 * len(names)))
-    about = "Every trial from its start to its end"
-    if 0 < len(facts.promoted) <= _ARROWS:
-        about += ". A line leads to the trial that went on from it"
-    figure = blank("Timeline", about, height=height)
-    axes = figure.add_subplot()
-    if not ended:
-        say(axes, "No trial has ended yet.")
-        return figure
+    lane = {number: names.index(name) for number, name in lanes.items()}
     gaps = pauses(ended)
     origin = min(entry.started_at for entry in ended)
 
@@ -45,51 +27,42 @@ def timeline(facts: Facts) -> Figure:
         """Seconds from the first trial to `at`, pauses left out."""
         return at - origin - sum(seconds for begin, seconds in gaps if begin < at)
 
-    unit, length = time_unit(max(squeeze(entry.ended_at or 0.0) for entry in ended))
-    whole = max(squeeze(entry.ended_at or 0.0) for entry in ended) / length
-    for entry in ended:
-        start, stop = squeeze(entry.started_at) / length, squeeze(entry.ended_at or 0.0) / length
-        lane = names.index(lanes[entry.number])
-        colour, hatch = COLOURS[entry.state], _HATCHES.get(entry.state)
-        axes.barh(
-            lane, stop - start, 0.72, start, color=colour, hatch=hatch, edgecolor="white", lw=0.8
-        )
-        if stop - start > 0.009 * len(str(entry.number)) * whole:
-            axes.text(
-                (start + stop) / 2,
-                lane,
-                str(entry.number),
-                color="white",
-                ha="center",
-                va="center",
-                size=8,
-                clip_on=True,
-            )
-    for entry in facts.promoted if len(facts.promoted) <= _ARROWS else ():
-        before = next(each for each in facts.entries if each.number == entry.continues)
-        if entry.ended_at is None or before.ended_at is None:
-            continue
-        axes.annotate(
-            "",
-            (squeeze(entry.started_at) / length, names.index(lanes[entry.number])),
-            (squeeze(before.ended_at) / length, names.index(lanes[before.number])),
-            arrowprops=_ARROW,
-        )
-    for begin, seconds in gaps:
-        at, (paused, pause_length) = squeeze(begin) / length, time_unit(seconds)
-        axes.axvline(at, color=MUTED, ls=":")
-        axes.text(at, -0.5, f" stopped {seconds / pause_length:.0f} {paused}", size=9, color=MUTED)
-    axes.set_yticks(range(len(names)), [f"worker {name}" for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(False, axis="y")
-    axes.set_xlabel(f"{unit} since the first trial began")
-    handles = [
-        Patch(facecolor=COLOURS[s], label=s, hatch=h, edgecolor="white")
-        for s, h in _HATCHES.items()
-        if any(entry.state == s for entry in ended)
+    whole = max(squeeze(entry.ended_at or 0.0) for entry in ended)
+    unit, length = time_unit(whole)
+    spans = {
+        e.number: (squeeze(e.started_at) / length, squeeze(e.ended_at or 0.0) / length)
+        for e in ended
+    }
+    marks: list[Mark] = []
+    for state, hatch in _HATCHES.items():
+        if shown := [entry for entry in ended if entry.state == state]:
+            places = [lane[entry.number] for entry in shown]
+            bars = [spans[entry.number] for entry in shown]
+            tips = [tip(entry, facts) for entry in shown]
+            marks.append(Bars(places, bars, COLOURS[state], hatch, state, tips))
+    numbered = [
+        (((start + stop) / 2, lane[number]), str(number))
+        for number, (start, stop) in spans.items()
+        if (stop - start) * length > 0.009 * len(str(number)) * whole
     ]
-    figure.legend(handles=handles, loc="upper right", ncols=3)
-    return figure
+    marks.append(Words([at for at, _ in numbered], [text for _, text in numbered], "at", "white"))
+    if 0 < len(facts.promoted) <= _ARROWS:
+        about += ". A line leads to the trial that went on from it"
+        for entry in facts.promoted:
+            before, after = entry.continues, entry.number
+            if before in spans and after in spans:
+                ends = [(spans[before][1], lane[before]), (spans[after][0], lane[after])]
+                marks.append(Line(ends, INK, 1.2, arrow=True))
+    for begin, seconds in gaps:
+        at, (paused, pause) = squeeze(begin) / length, time_unit(seconds)
+        marks.append(Line([(at, -0.6), (at, len(names) - 0.4)], MUTED, 1.5, dash=":"))
+        said = f"stopped {seconds / pause:.0f} {paused}"
+        marks.append(Words([(at, -0.5)], [said], "right", MUTED))
+    across = Side(f"{unit} since the first trial began", (0, 1.02 * whole / length or 1.0))
+    workers = {float(place): f"worker {name}" for place, name in enumerate(names)}
+    up = Side("", (len(names) - 0.4, -0.6), ticks=workers)
+    height = min(8.0, max(2.6, 1.5 + 0.5 * len(names)))
+    return Plot(title, about, [Panel(across, up, marks)], height=height)
 
 
 def lanes_of(ended: Sequence[Entry]) -> dict[int, str]:

@@ -1,6 +1,7 @@
 """What one trial's network gets wrong on the validation rows."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -10,59 +11,47 @@ from matplotlib.figure import Figure
 from pipeline.data import Dataset
 from pipeline.diagnosis import per_class
 from pipeline.result import Example
-from search.plots.style import BLUE, INK, MUTED, RED, blank, styled
+from search.plots.png import blank, styled
+from search.plots.style import BLUE, INK, MUTED, RED
 from search.study import Entry
 
+_WRITTEN = 30  # classes up to which there is room for numbers
 _COLUMNS = 4
 _SIDE, _BAR = 1.25, 0.95  # of an image, and of a bar of probability 1, in inches
 
 
 @styled
 def confusion(entry: Entry) -> Figure:
-    """Counts of every true class by predicted class, with each class's recall and precision."""
+    """The confusion matrix counts every true class by predicted class, with recall and precision of each."""
     assert entry.result is not None
     counts = np.array(entry.result.confusion)
     classes, right, rows = len(counts), int(counts.trace()), int(counts.sum())
     about = f"{rows:,} validation rows, {rows - right:,} of them wrong ({1 - right / rows:.2%})"
     size = min(12.0, max(6.6, 2.6 + 0.52 * classes))
     figure = blank(f"Confusion matrix of trial {entry.number}", about, size + 0.8, size)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(frame_on=False)
     wrong = np.where(np.eye(classes, dtype=bool), 0, counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shades = wrong / max(wrong.max(), 1) * 0.75  # the mistakes, not the diagonal, have the contrast
     colours = mpl.colormaps["Oranges"](shades)
     colours[np.eye(classes, dtype=bool)] = mpl.colormaps["Blues"](0.15 + 0.55 * shares.diagonal())
     axes.imshow(colours)
-    if classes <= 30:
-        for row, column in np.ndindex(classes, classes):
-            if count := counts[row, column]:
-                dark = shares[row, row] > 0.7 if row == column else shades[row, column] > 0.5
-                axes.text(column, row, f"{count:,}", ha="center", va="center", size=9,
-                          color="white" if dark else INK)  # fmt: skip
-    scores = per_class(entry.result.confusion)
-    step = 1 if classes <= 30 else 10
-    axes.set_xticks(range(0, classes, step))
-    axes.set_yticks(range(0, classes, step))
-    if classes <= 30:
-        for score in scores:
-            axes.text(
-                classes - 0.35,
-                score.label,
-                _percent(score.recall),
-                va="center",
-                size=9,
-                color=MUTED,
-            )
-            axes.text(
-                score.label, -0.68, _percent(score.precision), ha="center", size=8, color=MUTED
-            )
-        axes.text(classes - 0.35, -0.68, "recall", size=8, color=MUTED, weight="bold")
-        axes.text(-0.62, -0.68, "precision", size=8, color=MUTED, weight="bold", ha="right")
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    labels = range(0, classes, 1 if classes <= _WRITTEN else 10)
+    axes.set(xlabel="predicted class", ylabel="true class", xticks=labels, yticks=labels)
     axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    if classes > _WRITTEN:
+        return figure
+    for row, column in zip(*counts.nonzero(), strict=True):
+        dark = shares[row, row] > 0.7 if row == column else shades[row, column] > 0.5
+        text, colour = f"{counts[row, column]:,}", "white" if dark else INK
+        axes.text(column, row, text, ha="center", va="center", size=9, color=colour)
+    beside, above = classes - 0.35, -0.68
+    note = partial(axes.text, size=8, color=MUTED)
+    note(beside, above, "recall", weight="bold")
+    note(-0.62, above, "precision", weight="bold", ha="right")
+    for score in per_class(entry.result.confusion):
+        note(beside, score.label, _percent(score.recall), va="center")
+        note(score.label, above, _percent(score.precision), ha="center")
     return figure
 
 
@@ -78,7 +67,7 @@ def pictured(dataset: Dataset) -> bool:
 
 @styled
 def hardest(entry: Entry, dataset: Dataset) -> Figure:
-    """The validation images with the highest loss, with the probabilities of all classes."""
+    """The hardest images are those of the validation rows with the highest loss, with all probabilities."""
     assert entry.result is not None
     examples = entry.result.hardest
     rows = -(-len(examples) // _COLUMNS)

@@ -25,6 +25,8 @@ DOORS = {
     "jax": ["pipeline/device.py", "pipeline/loops/"],
     "keras": ["pipeline/"],
     "ray": ["search/launchers/driver.py"],
+    "matplotlib": ["search/plots/"],
+    "plotly": ["search/page.py", "search/plots/interactive.py"],
     "sklearn": ["pipeline/data.py", "pipeline/forest.py"],
 }
 """Third-party tool -> the files and folders that may import it, anywhere in them. All of them do."""
@@ -82,6 +84,12 @@ def test_a_tool_is_imported_only_at_its_doors(tool: str) -> None:
 )
 def test_a_room_knows_nothing_of_the_rooms_above_and_beside_it(name: str, room: str) -> None:
     assert importers(name, room) == set()
+
+
+def test_the_reporter_knows_what_makes_a_report_by_its_name_only() -> None:
+    """It runs beside the study, where what draws would cost seconds and memory."""
+    assert "search/reporter.py" not in importers("search.rendering", "search")
+    assert "search/rendering.py" not in importers("search.reporter", "search")
 
 
 def test_only_a_run_reads_the_test_set() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data import Dataset
 from search.confidence import sentences, standard_error, tied
 from search.facts import Facts
 from search.page import command_for, page
-from search.plots.gallery import save_study
+from search.plots.gallery import of_study, save_trial
 from tests.search import made
 
 
@@ -45,9 +46,12 @@ ENDED = [*made.many(6), made.pruned(6), made.failed(7, "its worker was ended by 
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
+    """Those of the best trial, as a report has them."""
     folder = tmp_path_factory.mktemp("pictures")
-    save_study(made.facts(ENDED), folder)
+    save_trial(ENDED[5], digits, folder)
+    for file in folder.iterdir():
+        file.rename(folder / f"best_{file.name}")
     return folder
 
 
@@ -71,8 +75,20 @@ def test_plotly_is_there_once_whatever_the_number_of_figures(pictures: Path) -> 
     assert sum("Plotly.newPlot" in script for script in reader.scripts) >= 4
 
 
-def test_a_study_without_values_needs_no_plotly(tmp_path: Path) -> None:
-    assert len(page(made.facts([made.failed(0)]), tmp_path)) < 100_000
+def test_a_study_of_which_nothing_is_drawn_needs_no_plotly(tmp_path: Path) -> None:
+    html = page(made.facts([made.running(0)]), tmp_path)
+    assert len(html) < 100_000
+    assert Reader(html).text.count("No trial has ended yet.") >= 4
+
+
+def test_every_figure_of_the_study_is_on_the_page_under_its_title(pictures: Path) -> None:
+    facts = made.facts(ENDED)
+    reader = read(facts, pictures)
+    for name, plot in of_study(facts).items():
+        assert plot.title in reader.text
+        assert any(f'Plotly.newPlot("{name}"' in re.sub(r"\s+", "", script).replace("\'", '"')
+                   for script in reader.scripts) == bool(plot.panels)  # fmt: skip
+        assert plot.empty in reader.text
 
 
 def test_the_page_answers_the_question_of_the_study(pictures: Path) -> None:

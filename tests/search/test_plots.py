@@ -1,92 +1,69 @@
 """Figures show what the trial table holds, whatever it holds."""
 
-import io
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from pipeline.config import ObjectiveConfig
-from pipeline.data import Dataset, Split
-from search.facts import Facts
-from search.importance import importance
-from search.plots import course, interactive, parameters, trial
+from search.plots import course, parameters
 from search.plots.chart import chart
-from search.plots.gallery import FIGURES, of_study, save_study
-from search.plots.style import BLUE, Scale
+from search.plots.gallery import FIGURES, of_study
+from search.plots.marks import Bars, Dots, Line, Panel, Parallel, Plot, Surface, Words
+from search.plots.style import COLOURS, YELLOW, Scale
 from search.plots.timeline import lanes_of, pauses, timeline
-from search.space import Choices, Condition, Range, Space
+from search.space import Choices, Range, Space
 from tests.search import made
+from tests.search.studies import CASES, conditional, hyperband, widths
 
-CONDITIONAL = Space(
-    {
-        "train.optimizer": Choices(("adam", "sgd")),
-        "train.learning_rate": Range(low=1e-3, high=1.0, log=True),
-    },
-    {"train.learning_rate": Condition("train.optimizer", ("sgd",))},
-)
+M = TypeVar("M")
 
 
-def conditional() -> Facts:
-    entries = [
-        replace(e, params={"train.optimizer": "adam"}) if e.number % 2 else e
-        for e in (made.trial(n, 0.8 + n / 100, CONDITIONAL) for n in range(12))
-    ]
-    entries = [
-        replace(e, params={**e.params, "train.optimizer": "sgd"}) if len(e.params) == 2 else e
-        for e in entries
-    ]
-    return made.facts(entries, CONDITIONAL)
+def panels(plot: Plot) -> list[Panel]:
+    """The panels of `plot`, none of them parallel coordinates."""
+    assert plot.panels
+    assert all(isinstance(panel, Panel) for panel in plot.panels)
+    return [panel for panel in plot.panels if isinstance(panel, Panel)]
 
 
-def hyperband() -> Facts:
-    """As KerasTuner's Hyperband leaves a study: short trials, some gone on with by later ones."""
-    short = [
-        made.trial(n, 0.8 + n / 100, made.MIXED, epochs=3, notes={"tuner/round": 0})
-        for n in range(6)
-    ]
-    longer = made.result([0.9, 0.92], first=4)
-    last = made.trial(6, 0.92, made.MIXED, result=longer, history=longer.history, continues=5)
-    return made.facts([*short, replace(last, worker={})], made.MIXED)
+def marks(kind: type[M], panel: Panel, name: str | None = None) -> list[M]:
+    """The marks of a kind, those with a name if one is given."""
+    named = [mark for mark in panel.marks if name is None or mark.name == name]
+    return [mark for mark in named if isinstance(mark, kind)]
 
 
-CASES: dict[str, Callable[[], Facts]] = {
-    "none": lambda: made.facts([]),
-    "one": lambda: made.facts(made.many(1)),
-    "two": lambda: made.facts(made.many(2)),
-    "forty": lambda: made.facts(made.many(40)),
-    "only running": lambda: made.facts([made.running(0)]),
-    "only pruned": lambda: made.facts([made.pruned(n) for n in range(3)]),
-    "only failed": lambda: made.facts([made.failed(n) for n in range(3)]),
-    "all alike": lambda: made.facts([made.trial(n, 0.9) for n in range(12)]),
-    "mixed space": lambda: made.facts(
-        [*made.many(12, made.MIXED), made.pruned(12, space=made.MIXED), made.failed(13)],
-        made.MIXED,
-    ),
-    "conditional": conditional,
-    "hyperband": hyperband,
-}
+def dots(panel: Panel, name: str | None = None) -> set[tuple[float, float]]:
+    """Where dots stand, the star left out."""
+    found = [mark for mark in marks(Dots, panel, name) if mark.colour != YELLOW]
+    return {(x, round(y, 6)) for mark in found for x, y in mark.points}
+
+
+def lines(panel: Panel) -> dict[str, list[tuple[float, float]]]:
+    """The lines by name, those without left out."""
+    found = [line for line in marks(Line, panel) if line.name]
+    return {line.name: [(x, round(y, 6)) for x, y in line.points] for line in found}
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", FIGURES)
-def test_there_is_every_figure_of_every_study(name: str, case: str) -> None:
-    figure = FIGURES[name](CASES[case]())
-    assert figure.texts[0].get_text()  # a title
-    assert figure.axes
+def test_every_figure_of_every_study_shows_something_or_says_why_not(name: str, case: str) -> None:
+    plot = FIGURES[name](CASES[case]())
+    assert plot.title
+    assert bool(plot.panels) != bool(plot.empty)
 
 
-@pytest.mark.parametrize("case", ["none", "mixed space"])
-def test_figures_become_pngs(case: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("figures")
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["history", "slices", "accuracy_against_time", "contour"])
+def test_every_dot_tells_what_its_trial_tried(name: str, case: str) -> None:
     facts = CASES[case]()
-    save_study(facts, folder)
-    assert {file.stem for file in folder.iterdir()} == set(of_study(facts))
-    assert all(file.read_bytes()[:4] == b"\x89PNG" for file in folder.iterdir())
+    tried = {f"trial {e.number} ({e.state})": e.params for e in facts.entries}
+    for panel in FIGURES[name](facts).panels:
+        assert isinstance(panel, Panel)
+        for group in marks(Dots, panel):
+            assert len(group.tips) == len(group.points)
+            for tip in group.tips:
+                assert all(path in tip for path in tried[tip.split("\n")[0]])
 
 
 def test_one_parameter_has_no_contour() -> None:
@@ -110,37 +87,8 @@ def test_a_study_of_one_parameter_has_a_chart_of_it_however_often_it_repeats(
     assert ("chart" in of_study(made.facts([], space))) == drawn
 
 
-WIDTHS = Space({"model.hidden_units": Choices((32, 128)), "train.seed": Choices((0, 1))})
-
-
-def widths() -> Facts:
-    """Two trials of each of two widths."""
-    entries = []
-    for number, (units, seed) in enumerate([(128, 0), (32, 0), (128, 1), (32, 1)]):
-        reached = 0.9 + units / 2000 + seed / 100
-        entries.append(
-            made.trial(
-                number,
-                space=WIDTHS,
-                params={"model.hidden_units": units, "train.seed": seed},
-                result=made.result([0.5, reached, reached - 0.1], parameters=1000 * units),
-            )
-        )
-    return made.facts([*entries, made.failed(4, space=WIDTHS)], WIDTHS)
-
-
-def lines(axes: Axes) -> dict[str, list[tuple[float, float]]]:
-    """The lines drawn on `axes`, by label."""
-    return {
-        str(line.get_label()): [
-            (float(x), round(float(y), 6)) for x, y in np.array(line.get_data()).T
-        ]
-        for line in axes.lines
-    }
-
-
 def test_the_chart_shows_every_trial_and_the_mean_of_each_value() -> None:
-    accuracy, parameters, seconds = chart(widths()).axes
+    accuracy, parameters, seconds = panels(chart(widths()))
     assert lines(accuracy) == {
         "validation accuracy": [(0, 0.921), (1, 0.969)],
         "test accuracy": [(0, 0.916), (1, 0.964)],  # 0.005 below, as made
@@ -152,9 +100,9 @@ def test_the_chart_shows_every_trial_and_the_mean_of_each_value() -> None:
 
 
 def test_the_chart_of_another_parameter_is_of_accuracy_alone() -> None:
-    (axes,) = chart(made.facts(made.many(5))).axes
-    assert set(lines(axes)) == {"validation accuracy", "test accuracy"}
-    assert "model.dropout" in axes.get_xlabel()
+    (panel,) = panels(chart(made.facts(made.many(5))))
+    assert set(lines(panel)) == {"validation accuracy", "test accuracy"}
+    assert panel.across.label == "model.dropout"
 
 
 def test_without_validation_rows_the_chart_shows_the_test_accuracy() -> None:
@@ -166,34 +114,26 @@ def test_without_validation_rows_the_chart_shows_the_test_accuracy() -> None:
         for e in made.history([0.8, 0.9])
     ]
     entry = made.trial(0, result=made.result([0.8, 0.9], history=tuple(bare)))
-    (axes,) = chart(made.facts([entry])).axes
-    assert set(lines(axes)) == {"test accuracy"}
+    (panel,) = panels(chart(made.facts([entry])))
+    assert set(lines(panel)) == {"test accuracy"}
 
 
-def dots(axes: Axes, label: str | None = None) -> set[tuple[float, float]]:
-    """The points drawn on `axes`, those with `label` if one is given."""
-    return {
-        (round(float(x), 6), round(float(y), 6))
-        for group in axes.collections
-        if label is None or group.get_label() == label
-        for x, y in np.ma.getdata(group.get_offsets())
-    }
-
-
+PLANE = Space({"model.dropout": Range(low=0.0, high=0.5), "model.l2": Range(low=0.0, high=1.0)})
 ENDED = [made.trial(0, 0.9), made.trial(1, 0.92), made.pruned(2, 0.88), made.failed(3)]
 
 
 def test_the_history_shows_the_values_of_the_trials_apart_by_their_end() -> None:
-    (axes,) = course.history(made.facts(ENDED)).axes
-    assert dots(axes, "complete") == {(0, 0.9), (1, 0.92)}
-    assert dots(axes, "pruned") == {(2, 0.88)}
-    ((number, height),) = dots(axes, "failed")
+    (panel,) = panels(course.history(made.facts(ENDED)))
+    assert dots(panel, "complete") == {(0, 0.9), (1, 0.92)}
+    assert dots(panel, "pruned") == {(2, 0.88)}
+    ((number, height),) = dots(panel, "failed")
     assert number == 3
-    assert axes.get_ylim()[0] < height < 0.88  # at the edge, below all that have a value
-    colours = {
-        tuple(group.get_facecolor()[0]) for group in axes.collections if group.get_label() != "best"
-    }
-    assert len(colours) == 3
+    assert panel.up.limits is not None
+    assert panel.up.limits[0] < height < 0.88  # at the edge, below all that have a value
+    groups = [marks(Dots, panel, state)[0] for state in COLOURS]
+    assert len({group.colour for group in groups}) == len({group.symbol for group in groups}) == 3
+    (star,) = marks(Dots, panel, "best")
+    assert star.points == [(1, 0.92)]
 
 
 @pytest.mark.parametrize(
@@ -211,53 +151,83 @@ def test_the_line_of_the_best_so_far_follows_the_direction(
 
 def test_a_value_far_from_all_others_is_moved_to_the_edge_and_told_of() -> None:
     entries = [made.trial(n, 0.95 + 0.001 * n) for n in range(9)] + [made.trial(9, 0.21)]
-    scale = Scale.of_study(made.facts(entries))
+    facts = made.facts(entries)
+    scale = Scale.of_study(facts)
     assert scale.low > 0.9
     assert scale.outside == 1
-    (axes,) = course.history(made.facts(entries)).axes
-    assert any("1 trial lies outside" in text.get_text() for text in axes.texts)
+    assert (9, round(scale.low, 6)) in dots(panels(course.history(facts))[0])
+    for figure in (course.history, parameters.slices, parameters.parallel, course.cost):
+        assert "1 trial lies outside, drawn at the edge" in figure(facts).about
 
 
 def test_slices_show_each_value_over_its_parameter() -> None:
     facts = made.facts(made.many(5, made.MIXED), made.MIXED)
-    figure = parameters.slices(facts)
-    assert [axes.get_xlabel().split()[0] for axes in figure.axes] == list(made.MIXED.dimensions)
-    over_dropout = dots(figure.axes[1])
-    for entry in facts.entries:
-        assert (round(entry.params["model.dropout"], 6), round(entry.value, 6)) in over_dropout
+    shown = panels(parameters.slices(facts))
+    assert [panel.across.label.split()[0] for panel in shown] == list(made.MIXED.dimensions)
+    assert dots(shown[1]) == {(e.params["model.dropout"], e.value) for e in facts.entries}
+
+
+def test_slices_show_where_trials_failed() -> None:
+    (panel,) = panels(parameters.slices(made.facts(ENDED)))
+    (crosses,) = [group for group in marks(Dots, panel) if group.symbol == "X"]
+    assert [x for x, _ in crosses.points] == [ENDED[3].params["model.dropout"]]
 
 
 def test_a_logarithmic_parameter_has_a_logarithmic_axis() -> None:
-    figure = parameters.slices(made.facts(made.many(5, made.MIXED), made.MIXED))
-    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear", "log", "linear"]
+    shown = panels(parameters.slices(made.facts(made.many(5, made.MIXED), made.MIXED)))
+    assert [panel.across.log for panel in shown] == [False, False, True, False]
 
 
 def test_choices_stand_beside_each_other_under_their_names() -> None:
-    figure = parameters.slices(made.facts(made.many(5, made.MIXED), made.MIXED))
-    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels == ["32", "[64,32]", "128"]
+    shown = panels(parameters.slices(made.facts(made.many(5, made.MIXED), made.MIXED)))
+    assert dict(shown[0].across.ticks) == {0: "32", 1: "[64,32]", 2: "128"}
+
+
+def test_what_a_trial_did_not_try_is_not_drawn() -> None:
+    assert len(dots(panels(parameters.slices(conditional()))[1])) == 6
+
+
+def test_parallel_coordinates_lead_each_complete_trial_to_its_value_the_best_first() -> None:
+    facts = CASES["mixed space"]()
+    (panel,) = parameters.parallel(facts).panels
+    assert isinstance(panel, Parallel)
+    assert [side.label for side in panel.sides] == [*made.MIXED.dimensions, "validation accuracy"]
+    assert [row[2] for row in panel.rows] == [
+        entry.params["train.learning_rate"] for entry in facts.ranked
+    ]
+    assert [row[-1] for row in panel.rows] == [entry.value for entry in facts.ranked]
+
+
+def test_contours_interpolate_between_the_trials_and_nowhere_else() -> None:
+    entries = [
+        made.trial(n, 0.5 + 0.1 * x + 0.2 * y, PLANE, params={"model.dropout": x, "model.l2": y})
+        for n, (x, y) in enumerate([(0, 0), (0.4, 0), (0, 0.8), (0.4, 0.8), (0.1, 0.3), (0.3, 0.2)])
+    ]
+    (panel,) = panels(parameters.contour(made.facts(entries, PLANE)))
+    ((surface,), on) = marks(Surface, panel), {"model.dropout": 0, "model.l2": 1}
+    x, y = (surface.x, surface.y) if on[panel.across.label] == 0 else (surface.y, surface.x)
+    values = surface.values_YxX if on[panel.across.label] == 0 else surface.values_YxX.T
+    inside = np.ix_(y <= 0.8, x <= 0.4)
+    expected = 0.5 + 0.1 * x[None, :] + 0.2 * y[:, None]
+    np.testing.assert_allclose(values[inside], expected[inside], atol=1e-6)
+    assert np.isnan(values[:, x > 0.4]).all()
+    assert len(dots(panel)) == 6
 
 
 def test_the_learning_curves_of_the_best_ten_stand_out() -> None:
-    (left, _) = course.learning_curves(made.facts(made.many(13))).axes
-    coloured = [line for line in left.lines if line.get_label()[:1].isdigit()]
-    assert len(left.lines) == 13
-    assert {int(line.get_label().split(":")[0]) for line in coloured} == set(range(3, 13))
-    best = next(line for line in coloured if line.get_label().startswith("12:"))
-    assert list(best.get_ydata()) == [e.metrics["val_accuracy"] for e in made.many(13)[12].history]
+    left, right = panels(course.learning_curves(made.facts(made.many(13))))
+    assert (left.up.label, right.up.label) == ("validation accuracy", "validation loss")
+    assert len(marks(Line, left)) == 13
+    assert {int(name.split(":")[0]) for name in lines(left)} == set(range(3, 13))
+    assert lines(left)["12: 0.9240"] == [(1, 0.724), (2, 0.824), (3, 0.924)]
 
 
 def test_the_curve_of_a_trial_that_went_on_from_another_begins_with_that_ones_epochs() -> None:
     facts = hyperband()
-    (left, _) = course.learning_curves(facts).axes
-    (line,) = [line for line in left.lines if line.get_label().startswith("6:")]
-    assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
-    before = [epoch.metrics["val_accuracy"] for epoch in facts.entries[5].history]
-    assert list(line.get_ydata()) == [*before, 0.9, 0.92]
-    (dot,) = [line for line in left.lines if line.get_marker() == "o"]
-    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (3, before[-1])
-    drawn = interactive.figures(facts)["learning_curves"].data
-    assert next(list(t.x) for t in drawn if t.name.startswith("6:")) == [1, 2, 3, 4, 5]
+    left, _ = panels(course.learning_curves(facts))
+    before = [(1, 0.65), (2, 0.75), (3, 0.85)]  # of trial 5
+    assert lines(left)["6: 0.9200"] == [*before, (4, 0.9), (5, 0.92)]
+    assert dots(left) == {before[-1]}
 
 
 def test_a_trial_that_went_on_from_another_costs_what_both_were_trained() -> None:
@@ -265,26 +235,34 @@ def test_a_trial_that_went_on_from_another_costs_what_both_were_trained() -> Non
     assert facts.entries[5].result is not None
     both = facts.entries[5].result.timings["train_seconds"] + 2.0
     assert facts.train_seconds(facts.entries[6]) == both
-    (axes,) = course.cost(facts).axes
-    times = [time for dots in axes.collections for time in dots.get_offsets()[:, 0]]
-    assert both in times
+    assert (both, 0.92) in dots(panels(course.cost(facts))[0])
+
+
+def test_the_cost_names_the_trials_that_none_beats() -> None:
+    (panel,) = panels(course.cost(made.facts(made.many(3))))  # the later, the slower and better
+    (words,) = marks(Words, panel)
+    assert words.texts == ["0", "1", "2"]
+    assert list(words.points) == [(1.0, 0.9), (2.0, 0.902), (3.0, 0.904)]
 
 
 def test_the_timeline_leads_from_a_trial_to_the_one_that_went_on_from_it() -> None:
     facts = hyperband()
     before, after = facts.entries[5], facts.entries[6]
-    (axes,) = timeline(facts).axes
-    (arrow,) = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    (arrow,) = marks(Line, panels(timeline(facts))[0])
     origin = min(entry.started_at for entry in facts.entries)
-    assert arrow.xyann[0] == (before.ended_at or 0.0) - origin
-    assert arrow.xy[0] == after.started_at - origin
+    assert arrow.arrow
+    assert [x for x, _ in arrow.points] == [
+        (before.ended_at or 0.0) - origin,
+        after.started_at - origin,
+    ]
 
 
 def test_the_timeline_shows_each_trial_on_its_worker_from_start_to_end() -> None:
-    (axes,) = timeline(made.facts([made.trial(0), made.failed(1), made.trial(2)])).axes
-    bars = [(b.get_x(), b.get_width(), round(b.get_y() + b.get_height() / 2)) for b in axes.patches]
-    assert bars == [(0.0, 2.0, 0), (0.0, 2.0, 1), (2.0, 2.0, 0)]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["worker 0", "worker 1"]
+    (panel,) = panels(timeline(made.facts([made.trial(0), made.failed(1), made.trial(2)])))
+    complete, failed = marks(Bars, panel)
+    assert (complete.lanes, complete.spans) == ([0, 0], [(0, 2), (2, 4)])
+    assert (failed.lanes, failed.spans) == ([1], [(0, 2)])
+    assert dict(panel.up.ticks) == {0: "worker 0", 1: "worker 1"}
 
 
 def test_trials_without_a_worker_take_lanes_that_are_free() -> None:
@@ -297,120 +275,13 @@ def test_a_long_time_between_launches_is_cut_out_of_the_timeline() -> None:
              for e in made.many(4)[2:]]  # fmt: skip
     entries = made.many(2) + later
     assert [seconds for _, seconds in pauses(entries)] == [9e4]
-    (axes,) = timeline(made.facts(entries)).axes
-    assert max(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx(4)
+    (panel,) = panels(timeline(made.facts(entries)))
+    (bars,) = marks(Bars, panel)
+    assert max(stop for _, stop in bars.spans) == pytest.approx(4)
+    assert any("stopped 25 hours" in text for words in marks(Words, panel) for text in words.texts)
 
 
 def test_the_unbeaten_trials_are_those_that_none_is_faster_and_better_than() -> None:
     seconds = {0: (0.9, 5.0), 1: (0.8, 2.0), 2: (0.85, 3.0), 3: (0.84, 4.0), 4: (0.9, 9.0)}
     entries = [made.trial(n, v, result=made.result([v], s)) for n, (v, s) in seconds.items()]
     assert [e.number for e in course.unbeaten(made.facts(entries))] == [1, 2, 0]
-
-
-def test_importance_finds_what_decides() -> None:
-    space = Space({"model.dropout": Range(low=0.0, high=0.5), "model.l2": Range(low=0.0, high=1.0)})
-    entries = [made.trial(n, 0.5, space) for n in range(60)]
-    entries = [replace(e, value=1 - abs(e.params["model.dropout"] - 0.3)) for e in entries]
-    found = importance(made.facts(entries, space))
-    assert list(found.shares) == ["model.dropout", "model.l2"]
-    assert sum(found.shares.values()) == pytest.approx(1)
-    assert found.shares["model.dropout"] > 0.8
-
-
-@pytest.mark.parametrize(
-    ("entries", "space", "words"),
-    [
-        (made.many(9, made.MIXED), made.MIXED, "Too few trials to tell: 9 complete"),
-        (made.many(40), made.DROPOUT, "Only model.dropout varies"),
-        ([made.trial(n, 0.9, made.MIXED) for n in range(20)], made.MIXED, "the same value"),
-    ],
-)
-def test_where_importance_can_not_be_told_it_says_why(
-    entries: list, space: Space, words: str
-) -> None:
-    found = importance(made.facts(entries, space))
-    assert not found.shares
-    assert words in found.why
-    (axes,) = parameters.importance(made.facts(entries, space)).axes
-    assert any(words in text.get_text() for text in axes.texts)
-
-
-def test_a_parameter_under_a_condition_has_an_importance_too() -> None:
-    shares = importance(conditional()).shares
-    assert set(shares) == {"train.optimizer", "train.learning_rate"}
-    assert shares["train.learning_rate"] > 0
-
-
-def test_what_a_trial_did_not_try_is_not_drawn() -> None:
-    figure = parameters.slices(conditional())
-    assert len(dots(figure.axes[1])) == 6
-
-
-def test_the_confusion_matrix_shows_counts_recall_and_precision() -> None:
-    (axes,) = trial.confusion(made.trial(0)).axes
-    texts = [text.get_text() for text in axes.texts]
-    assert {"9", "1", "8", "2"} <= set(texts)
-    assert "90.0%" in texts  # recall of class 0
-    assert "80.0%" in texts  # recall of class 1
-    assert "88.9%" in texts  # precision of class 1
-    assert "0.0%" in texts  # precision of class 2
-    assert "-" in texts  # class 2 has no rows
-
-
-def test_the_hardest_images_are_shown_with_their_class_and_probabilities(digits: Dataset) -> None:
-    (axes,) = trial.hardest(made.trial(0), digits).axes
-    texts = [text.get_text() for text in axes.texts]
-    assert [text for text in texts if text.startswith("is ")] == [
-        "is 1, taken for 0",
-        "is 0, taken for 1",
-    ]
-    np.testing.assert_allclose(
-        axes.images[0].get_array() * digits.train.features[1200].max(),
-        digits.train.features[1200],
-    )
-    widths = [bar.get_width() for bar in axes.patches[:3]]
-    np.testing.assert_allclose(np.array(widths) / max(widths), np.array([0.9, 0.06, 0.04]) / 0.9)
-    true = [text.get_text() for text in axes.texts if text.get_color() == BLUE]
-    assert true == ["1", "0"]
-
-
-def test_an_image_keeps_its_proportions() -> None:
-    wide = np.zeros((1400, 4, 8), np.uint8)
-    labels = np.zeros(1400, np.int64)
-    split = Split(wide, labels)
-    dataset = Dataset("wide", "here", split, split, 2, np.array(0.0), np.array(255.0))
-    (axes,) = trial.hardest(made.trial(0), dataset).axes
-    left, right, bottom, top = axes.images[0].get_extent()
-    assert (right - left) / (bottom - top) == pytest.approx(2)
-
-
-def test_interactive_figures_show_the_same_values() -> None:
-    facts = CASES["mixed space"]()
-    figures = interactive.figures(facts)
-    assert set(figures) == {
-        "history", "slices", "parallel_coordinates", "contour", "learning_curves",
-    }  # fmt: skip
-    complete = next(trace for trace in figures["history"].data if trace.name == "complete")
-    assert list(complete.y) == [entry.value for entry in facts.state("complete")]
-    assert "train.learning_rate" in complete.text[0]
-    (lines,) = figures["parallel_coordinates"].data
-    rates = [entry.params["train.learning_rate"] for entry in facts.ranked]
-    np.testing.assert_allclose(10 ** np.array(lines.dimensions[2].values), rates)
-
-
-def test_there_is_nothing_interactive_without_values() -> None:
-    assert interactive.figures(CASES["only failed"]()) == {}
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case not in ("none", "only failed")])
-def test_interactive_figures_can_be_written(case: str) -> None:
-    for figure in interactive.figures(CASES[case]()).values():
-        assert figure.to_json()
-
-
-def test_drawing_changes_no_style_of_the_process() -> None:
-    before = dict(mpl.rcParams)
-    figure = course.history(made.facts(made.many(3)))
-    assert isinstance(figure, Figure)
-    figure.savefig(io.BytesIO(), format="png")
-    assert dict(mpl.rcParams) == before
