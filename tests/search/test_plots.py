@@ -173,6 +173,21 @@ def test_slices_show_where_trials_failed() -> None:
     assert [x for x, _ in crosses.points] == [ENDED[3].params["model.dropout"]]
 
 
+def test_slices_colour_the_trials_by_number_and_lead_through_the_median_of_each_choice() -> None:
+    facts = made.facts(made.many(12, made.MIXED), made.MIXED)
+    panel = panels(parameters.slices(facts))[0]
+    (trials,) = [group for group in marks(Dots, panel) if group.colour != YELLOW]
+    assert trials.colour == list(range(12))
+    values = [[e.value for e in facts.entries if e.params["model.hidden_units"] == units]
+              for units in made.MIXED.dimensions["model.hidden_units"].grid()]  # fmt: skip
+    assert len(marks(Line, panel)) == 3
+    for choice, line in enumerate(marks(Line, panel)):
+        assert {y for _, y in line.points} == {np.median(values[choice])}
+        assert [x for x, _ in line.points] == [choice - 0.3, choice + 0.3]
+    few = made.facts(made.many(9, made.MIXED), made.MIXED)
+    assert not marks(Line, panels(parameters.slices(few))[0])
+
+
 def test_a_logarithmic_parameter_has_a_logarithmic_axis() -> None:
     shown = panels(parameters.slices(made.facts(made.many(5, made.MIXED), made.MIXED)))
     assert [panel.across.log for panel in shown] == [False, False, True, False]
