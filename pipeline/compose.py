@@ -114,4 +114,7 @@ def _refused_override(error: Exception, known: list[str], overrides: Sequence[st
     if isinstance(error, OverrideParseException) and not error.override.isprintable():
         name, _, value = error.override.partition("=")
         return f"{name}: expected a line break or another control character in quotes only, got {value!r}"
+    if isinstance(error, OverrideParseException) and "=~" in error.override:
+        path, _, value = error.override.partition("=")
+        return f"{path}: Hydra can't read a ~ at the beginning, write {path}=$HOME{value[1:]}"
     return " ".join(str(error).splitlines()[:2])

@@ -75,13 +75,15 @@ class DataConfig(Section):
     `path`: a Keras-layout `.npz`, or for `mnist` also a folder of the four IDX files; None looks in
     the usual places (see `pipeline.data`). `scale`: bring features to [0, 1]. `test_split`: None takes
     the data set's own test set; a fraction in (0, 1) splits the training rows at random instead, and
-    that part is the test set.
+    that part is the test set. `shuffle`: put the training rows into a random order first, in which
+    each class is spread evenly, so that validation rows have each class in its share.
     """
 
     name: Literal["mnist", "digits", "npz"]
     path: Annotated[str, Field(min_length=1)] | None
     scale: bool
     test_split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    shuffle: bool = False
 
     @model_validator(mode="after")
     def _path_fits(self) -> "DataConfig":

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.artifact import NAMES, read
+from pipeline.data import grey_size
 from pipeline.device import limit_threads, quietly
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.images import read_digit
@@ -27,13 +28,17 @@ _BARS = 10
 
 @dataclass(frozen=True)
 class Model:
-    """A `.keras` file that takes images: `shape` pixels from `low` to `high`. `labels`: if they are known."""
+    """A `.keras` file that takes images: `shape` pixels from `low` to `high`. `labels`: if they are known.
+
+    `inputs`: the shape in which it takes them, which may have a channel.
+    """
 
     file: Path
     shape: tuple[int, int]
     low: float
     high: float
     labels: tuple[str, ...] | None
+    inputs: tuple[int, ...] = (28, 28)
 
 
 def find_model(path: Path) -> Model:
@@ -56,11 +61,11 @@ def find_model(path: Path) -> Model:
     if damage := manifest.damage(folder):
         raise UnavailableError(f"{folder}: {damage}: not used (export it again)")
     inputs = manifest.inputs
-    if len(inputs.shape) != 2 or inputs.low is None or inputs.high is None:
+    shape = grey_size(inputs.shape)
+    if shape is None or inputs.low is None or inputs.high is None:
         size = " x ".join(map(str, inputs.shape))
         raise ConfigError(f"{path}: this model takes rows of {size} numbers, no grey images")
-    shape = (inputs.shape[0], inputs.shape[1])
-    return Model(file, shape, inputs.low, inputs.high, manifest.labels)
+    return Model(file, shape, inputs.low, inputs.high, manifest.labels, inputs.shape)
 
 
 def predict(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -69,7 +74,7 @@ def predict(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
     with quietly():
         function = read(model.file)
         try:
-            return function(images)
+            return function(images.reshape(len(images), *model.inputs))
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise UnavailableError(

@@ -27,19 +27,25 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The data set of a run, as MLflow shows it."""
+    """The data set of a run, as MLflow shows it.
+
+    `doubts`: what should be known before its numbers are believed. `scaling`: what feature rows are
+    scaled by where that is not all training rows.
+    """
 
     name: str
     digest: str
     source: str
     train_shape: tuple[int, ...]
     test_shape: tuple[int, ...]
+    doubts: tuple[str, ...] = ()
+    scaling: str = ""
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "DatasetInfo":
         """From what `dataclasses.asdict` and JSON made of one."""
         shapes = {key: tuple(tree[key]) for key in ("train_shape", "test_shape")}
-        return cls(**{**tree, **shapes})
+        return cls(**{**tree, **shapes, "doubts": tuple(tree.get("doubts", ()))})
 
 
 @dataclass(frozen=True)

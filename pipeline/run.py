@@ -19,6 +19,7 @@ def execute(
 
     With `start` it goes on from there. Raises DivergedError where training did.
     """
+    dataset = dataset.fitted(run.train.validation_split)
     forget_peak_memory()
     started = time.perf_counter()
     trained = train(run, dataset.train_arrays, on_epoch, start)

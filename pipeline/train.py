@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.cli import command
 from pipeline.collector import imports_only
 from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_override, validated
-from pipeline.data import Dataset, check_rows, load
+from pipeline.data import Dataset, check_run, doubts, load
 from pipeline.device import device_name, limit_threads, quietly
 from pipeline.publisher import Publisher
 from pipeline.record import (
@@ -45,15 +45,26 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
     return validated(RunConfig, {name: values[name] for name in RunConfig.model_fields})
 
 
-def dataset_info(dataset: Dataset) -> DatasetInfo:
-    """What a record says of `dataset`."""
-    return DatasetInfo(
+def dataset_info(dataset: Dataset, run: RunConfig | None = None) -> DatasetInfo:
+    """What a record says of `dataset`, and of a `run` on it."""
+    info = DatasetInfo(
         dataset.name,
         dataset.digest,
         dataset.source,
         dataset.train.features.shape,
         dataset.test.features.shape,
     )
+    if run is None:
+        return info
+    held_out = dataset.fitted(run.train.validation_split) is not dataset
+    scaling = "by the training rows without those for validation" if held_out else ""
+    return replace(info, doubts=doubts(dataset, run.train), scaling=scaling)
+
+
+def tell_doubts(info: DatasetInfo) -> None:
+    """Print what should be known of the data, apart from what a script reads."""
+    for doubt in info.doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Publisher | None:
@@ -81,7 +92,9 @@ def main(values: dict[str, Any]) -> int:
         _Threads, {name: values["launcher"][name] for name in _Threads.model_fields}, "launcher"
     ).threads_per_worker
     dataset = load(run.data)
-    check_rows(dataset, run.train.validation_split)
+    check_run(dataset, run)
+    info = dataset_info(dataset, run)
+    tell_doubts(info)
     limit_threads(threads)
     publisher = open_publisher(tracking, print)
     with quietly():
@@ -105,7 +118,7 @@ def main(values: dict[str, Any]) -> int:
             "threads": str(threads),
             "data.digest": dataset.digest,
         },
-        dataset=dataset_info(dataset),
+        dataset=info,
     )
     history: list[EpochMetrics] = []
 

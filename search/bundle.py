@@ -55,7 +55,7 @@ def write_bundle(
     `weights`: the folder of the study's kept weights; a trial that is not there is trained again.
     Raises PlumblineError where the data or the numbers are not the recorded ones.
     """
-    dataset = load(data)
+    dataset = load(data).fitted(run.train.validation_split)
     if dataset.digest != about.dataset.digest:
         raise UnavailableError(
             f"{dataset.source}: these are not the data of {about.name} (SHA-256 "

@@ -10,6 +10,9 @@ Identity = Mapping[str, Mapping[str, str]]
 """Texts by setting, in the parts `space`, `fixed` and `data`."""
 
 _SPACE = "study.space."
+_SINCE = {"data.shuffle": "false", "data scaling": "by all training rows"}
+"""Settings that are younger than some studies, which don't name them, and what they were until then."""
+
 _EQUAL_WIDTHS = re.compile(r"\[(\d+)(?:,\1)*\]")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)")
 
@@ -18,10 +21,13 @@ def identity(study: Study) -> Identity:
     """The settings of `study` that its trials share: if any of them changes, it is another study."""
     parameters = fixed(study.base, study.space)
     del parameters["data.path"]  # where the data lies is no part of what it is
+    data = {"data digest": study.dataset.digest}
+    if study.dataset.scaling:
+        data["data scaling"] = study.dataset.scaling
     return {
         "space": {f"{_SPACE}{path}": text for path, text in study.space.describe().items()},
         "fixed": parameters,
-        "data": {"data digest": study.dataset.digest},
+        "data": data,
     }
 
 
@@ -32,8 +38,8 @@ def words_of_space(recorded: Identity) -> dict[str, str]:
 
 def difference(recorded: Identity, now: Identity) -> str:
     """One line for each setting whose value differs; nothing where only the spelling does."""
-    before = {key: text for part in recorded.values() for key, text in part.items()}
-    after = {key: text for part in now.values() for key, text in part.items()}
+    before = {**_SINCE, **{key: text for part in recorded.values() for key, text in part.items()}}
+    after = {**_SINCE, **{key: text for part in now.values() for key, text in part.items()}}
     return "\n".join(
         f"  {key}: {before.get(key, 'not there')} in the study, {after.get(key, 'not there')} now"
         for key in dict.fromkeys([*before, *after])

@@ -17,6 +17,7 @@ FOREST = "random_forest"
 
 _LONG_EPOCHS = 100  # more than these are run only when asked, and with one seed
 _SEEDS = (0, 1, 2)
+_FREE = ("name", "path", "shuffle")  # of the data, what is no part of a network's description
 
 
 def _as_names(value: object) -> object:
@@ -77,7 +78,8 @@ def network(name: str) -> Network:
 def chosen(values: Mapping[str, Any]) -> tuple[list[Network], bool]:
     """The networks to run, and whether the forest is one of the rows.
 
-    Where the images are read from is the configuration's; a network is run as it is described.
+    Where the images are read from, and whether they are shuffled, is the configuration's; a network
+    is run as it is described.
     Raises ConfigError for a name that there is not, and for any other setting of a run.
     """
     config = validated(ReplicateConfig, values["replicate"], "replicate")
@@ -90,7 +92,7 @@ def chosen(values: Mapping[str, Any]) -> tuple[list[Network], bool]:
             )
     given = run_config(values)
     _refuse_changes(given)
-    data = {"name": given.data.name, "path": given.data.path}
+    data = {name: getattr(given.data, name) for name in _FREE}
     found = []
     for name in experiments():
         each = network(name)
@@ -104,7 +106,7 @@ def chosen(values: Mapping[str, Any]) -> tuple[list[Network], bool]:
 def _refuse_changes(given: RunConfig) -> None:
     usual = run_config(compose([])).parameters()
     for path, text in given.parameters().items():
-        if path not in ("data.name", "data.path") and text != usual[path]:
+        if path.removeprefix("data.") not in _FREE and text != usual[path]:
             raise ConfigError(
                 f"{path}: the published networks are run as they are described (leave it out; "
                 f"python -m pipeline.train +experiment=NAME {path}={text} runs a variation)"

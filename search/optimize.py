@@ -91,12 +91,17 @@ def _data_of_a_met_study(setup: "Setup") -> "DatasetInfo | None":
 
 
 def _checked(setup: "Setup", data: "DataConfig") -> "DatasetInfo":
-    from pipeline.data import check_rows, load
-    from pipeline.train import dataset_info
+    from pipeline.data import check_run, load
+    from pipeline.train import dataset_info, tell_doubts
+    from search.space import replaced
 
     dataset = load(data)  # to be checked: workers load their own
-    check_rows(dataset, setup.run.train.validation_split)
-    return dataset_info(dataset)
+    check_run(dataset, setup.run)
+    sizes = setup.space.dimensions.get("train.batch_size")
+    largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
+    info = dataset_info(dataset, replaced(setup.run, largest))
+    tell_doubts(info)
+    return info
 
 
 def _target(setup: "Setup") -> int:

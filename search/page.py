@@ -42,6 +42,7 @@ def page(facts: Facts, pictures: Path) -> str:
             f"<p>{_when(facts)}</p></header>",
             _answer(facts),
             _sure(facts),
+            _doubted(facts),
             _asked(facts),
             _leaders(facts),
             *starmap(_figure, figures.items()),
@@ -91,6 +92,10 @@ def _answer(facts: Facts) -> str:
 
 def _sure(facts: Facts) -> str:
     return _section("How sure is it?", _list(map(escape, said(facts))))
+
+
+def _doubted(facts: Facts) -> str:
+    return _section("What to know of the data", _list(map(escape, facts.about.dataset.doubts)))
 
 
 def _asked(facts: Facts) -> str:

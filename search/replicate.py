@@ -55,10 +55,10 @@ def main(values: dict[str, Any]) -> int:
     from rich.console import Console
 
     from pipeline.config import TrackingConfig, validated
-    from pipeline.data import load, locate
+    from pipeline.data import check_run, load, locate
     from pipeline.errors import ConfigError
     from pipeline.forest import ForestConfig, fit
-    from pipeline.train import dataset_info, open_publisher, run_config
+    from pipeline.train import dataset_info, open_publisher, run_config, tell_doubts
     from search.comparison import Compared, as_text
     from search.devices import visible_gpus
     from search.launchers.base import LocalConfig
@@ -72,13 +72,18 @@ def main(values: dict[str, Any]) -> int:
     config = validated(LocalConfig, values["launcher"], "launcher")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     gpus = visible_gpus(config.require_gpu)
-    data = locate(run_config(values).data)
+    run = run_config(values)
+    data = locate(run.data)
 
+    @cache
     def read(config: "DataConfig") -> "Dataset":
         return load(config.model_copy(update={"path": data.path}))
 
     about = cache(lambda config: dataset_info(read(config)))
-    about(data)  # checked before anything is created
+    # Checked before anything is created.
+    tell_doubts(dataset_info(read(data), run))
+    for network in networks:
+        check_run(read(network.run.data), network.run)
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     console = Console(highlight=False, soft_wrap=True)
     publisher = open_publisher(tracking, console.print)

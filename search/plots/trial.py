@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.data import Dataset
+from pipeline.data import Dataset, grey_size
 from pipeline.diagnosis import per_class
 from pipeline.result import Example
 from search.plots.png import blank, styled
@@ -61,8 +61,7 @@ def _percent(share: float | None) -> str:
 
 def pictured(dataset: Dataset) -> bool:
     """Whether the rows of `dataset` are images."""
-    shape = dataset.shape
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+    return grey_size(dataset.shape) is not None or dataset.shape[2:] == (3,)
 
 
 @styled
@@ -70,6 +69,7 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
     """The hardest images are those of the validation rows with the highest loss, with all probabilities."""
     assert entry.result is not None
     examples = entry.result.hardest
+    size = grey_size(dataset.shape) or dataset.shape
     rows = -(-len(examples) // _COLUMNS)
     width, height = 11.0, 1.0 + 1.75 * rows
     figure = blank(
@@ -84,8 +84,9 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
     for index, example in enumerate(examples):
         row, column = divmod(index, _COLUMNS)
         left, top = 0.2 + column * (width - 0.2) / _COLUMNS, 1.1 + 1.75 * row
-        image = dataset.train.features[example.row].squeeze().astype(float)
-        image = image / max(image.max(), 1e-9)
+        image = dataset.train.features[example.row].reshape(size).astype(float)
+        image -= image.min()
+        image /= max(image.max(), 1e-9)
         scale = _SIDE / max(image.shape[:2])
         extent = (left, left + image.shape[1] * scale, top + image.shape[0] * scale, top)
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)

@@ -151,3 +151,8 @@ def _copy_of_conf(folder: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(file.read_text())
     return folder / "conf"
+
+
+def test_a_home_that_hydra_can_not_read_is_told_in_the_shells_words() -> None:
+    with pytest.raises(ConfigError, match=r"write data\.path=\$HOME/mnist\.npz$"):
+        compose(["data.path=~/mnist.npz"])

@@ -193,6 +193,30 @@ def test_the_range_of_the_pixels_that_it_was_trained_on_makes_no_difference(
     assert capsys.readouterr().out == plain
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (1, 28, 28)])
+def test_a_network_of_images_with_a_channel_is_given_them(
+    mnist: Dataset,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    shape: tuple[int, ...],
+) -> None:
+    with_channel = keras.Sequential([keras.Input(shape), keras.layers.Reshape((28, 28))])
+    with_channel.add(keras.saving.load_model(model))
+    with_channel.save(tmp_path / "model.keras")
+    about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}
+    standing = Standing("val_accuracy", "maximize", 0.9, "beef")
+    inputs, labels = Inputs(shape, "float32", 0.0, 255.0), tuple("0123456789")
+    manifest = Manifest(**{**about, "inputs": inputs, "standing": standing, "labels": labels})
+    manifest.with_files(sums(tmp_path)).write(tmp_path)
+    image = tmp_path / "seven.png"
+    Image.fromarray(255 - mnist.test.features[0]).save(image)
+    assert main([str(model), str(image)]) == 0
+    plain = capsys.readouterr().out
+    assert main([str(tmp_path), str(image)]) == 0
+    assert capsys.readouterr().out == plain
+
+
 def test_one_bad_file_ends_with_69_and_the_others_are_still_shown(
     mnist: Dataset, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -217,3 +217,14 @@ def test_help_names_the_command_and_imports_no_tensorflow(run_python: RunPython)
     assert "numpy" in done.stderr, "imports are listed"
     for heavy in ("tensorflow", "keras", "mlflow"):
         assert f" {heavy}\n" not in done.stderr
+
+
+def test_what_should_be_known_of_the_data_is_told_beside_the_result(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*SMALL, "train.epochs=1", "train.batch_size=2000", "tracking=none"]) == 0
+    line = (
+        "train.batch_size: 2,000 is more than the 1,149 rows to train on: an epoch is a single step"
+    )
+    assert capsys.readouterr().err == f"warning: {line}\n"
+    assert list(workdir.iterdir()) == []

@@ -27,7 +27,7 @@ DOORS = {
     "ray": ["search/launchers/driver.py"],
     "matplotlib": ["search/plots/"],
     "plotly": ["search/page.py", "search/plots/interactive.py"],
-    "sklearn": ["pipeline/data.py", "pipeline/forest.py"],
+    "sklearn": ["pipeline/data/source.py", "pipeline/forest.py"],
 }
 """Third-party tool -> the files and folders that may import it, anywhere in them. All of them do."""
 

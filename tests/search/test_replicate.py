@@ -97,7 +97,7 @@ def test_an_unknown_name_exits_2_and_creates_nothing(workdir: Path, run_python: 
 
 def test_images_may_lie_elsewhere_and_the_networks_keep_their_own_split() -> None:
     given = "replicate.only=[sigmoid128_raw_pixels]"
-    (each,), _ = chosen(compose([given, "data.path=my.npz"]))
+    (each,), _ = chosen(compose([given, "data.path=my.npz", "data.shuffle=true"]))
     assert each.run.data.path == "my.npz"
     assert (each.run.data.scale, each.run.data.test_split) == (False, 0.25)
 
