@@ -30,6 +30,12 @@ NAMES: dict[Format, str] = {
 PORTABLE: tuple[Format, ...] = ("litert", "onnx")
 """Formats without bfloat16 and without some of Keras's operations: see `pipeline.serving.network`."""
 
+DTYPES = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+"""What a data set may be made of, and so what `.keras` files, SavedModels and MLflow's models take."""
+
 _ROWS = 8192  # predicted at once
 _SECONDS = 600
 
@@ -48,12 +54,13 @@ def write(model: Any, kind: Format, folder: Path) -> Path:
     try:
         if kind == "keras":
             model.save(path)
+        elif kind == "saved_model":
+            _write_saved_model(model, path)
         else:
             model(
                 np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
             )  # ONNX wants it used
-            name = "tf_saved_model" if kind == "saved_model" else kind
-            model.export(str(path), format=name, verbose=False)
+            model.export(str(path), format=kind, verbose=False)
     except Exception as error:  # converters raise whatever they like
         raise PlumblineError(f"{kind}: can't be written: {_last_line(str(error))}") from error
     return path
@@ -94,6 +101,27 @@ def predict_apart(path: Path, inputs: NDArray[Any]) -> NDArray[np.float32]:
             raise PlumblineError(f"{path.name}: can't be loaded again: {_last_line(done.stderr)}")
         outputs: NDArray[np.float32] = np.load(answer, allow_pickle=False)
         return outputs
+
+
+def _write_saved_model(model: Any, path: Path) -> None:
+    """Write `model` with a `serve` that takes any dtype, and casts it to the model's own.
+
+    The signature that TensorFlow Serving takes has the model's own.
+    """
+    import keras
+    import tensorflow as tf
+
+    (inputs,) = model.inputs
+    serve = tf.function(
+        lambda inputs: model(tf.cast(inputs, model.inputs[0].dtype), training=False),
+        autograph=False,
+    )
+    for dtype in dict.fromkeys((inputs.dtype, *DTYPES)):  # the first one traced is the signature's
+        serve.get_concrete_function(tf.TensorSpec(inputs.shape, dtype, name="inputs"))
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", serve)
+    archive.write_out(str(path), verbose=False)
 
 
 def _read_keras(path: Path) -> Predict:

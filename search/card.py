@@ -1,6 +1,7 @@
 """The model card: what a person should know of an exported model, as markdown."""
 
-from pipeline.artifact import NAMES
+from pipeline.artifact import DTYPES, NAMES
+from pipeline.data import grey_size
 from pipeline.manifest import Manifest, Standing
 
 FILE = "MODEL_CARD.md"
@@ -20,9 +21,10 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         "## Use",
         f"In: N x {shape} `{inputs.dtype}`, {meaning}, just as they were read; scaling and flattening are "
         f"inside. Out: N x {len(manifest.labels)} probabilities of the labels "
-        f"{', '.join(manifest.labels)}, in this order.",
+        f"{', '.join(manifest.labels)}, in this order. `model.keras`, the SavedModel's `serve` and MLflow "
+        f"take other numbers as well ({', '.join(f'`{dtype}`' for dtype in DTYPES)}).",
         _code(
-            "python -m pipeline.predict . image.png" if image and len(inputs.shape) == 2 else "",
+            "" if grey_size(inputs.shape) is None else "python -m pipeline.predict . image.png",
             f"mlflow models serve -m models:/{manifest.study}@champion --env-manager local -p 5001",
             "curl -H 'Content-Type: application/json' -d @example.json "
             "http://127.0.0.1:5001/invocations",

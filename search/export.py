@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from pipeline.artifact import Format, check_writable
 from pipeline.cli import command
 from pipeline.config import DataConfig, RunConfig, Section, TrackingConfig, validated
+from pipeline.data import grey_size
 from pipeline.errors import ConfigError, StoppedError
 from search import card
 from search.config import StorageConfig
@@ -80,7 +81,7 @@ def main(values: dict[str, Any]) -> int:
 
             print(Registry(str(tracking.uri)).register(folder, manifest, config.force, standings))
     print(f"\nHow to use it: {folder}/{card.FILE}")
-    if len(manifest.inputs.shape) == 2:
+    if grey_size(manifest.inputs.shape) is not None:
         print(f"Try it:\n  python -m pipeline.predict {folder} image.png")
     return 0
 

@@ -20,6 +20,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, R
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import Schema, TensorSpec
 
 from pipeline.artifact import NAMES
@@ -71,9 +72,10 @@ class Registry:
     ) -> str:
         name = manifest.study
         standing = standings.get(manifest.uid, manifest.standing)
-        if manifest.inputs.dtype != "float32":
+        if _needs_saved_model(manifest) and "saved_model" not in manifest.verified:
             return (
-                f"Not registered: MLflow would round the {manifest.inputs.dtype} inputs to 32 bits."
+                "Not registered: MLflow rounds the inputs of a .keras file to 32 bits, and these need 64 "
+                "(add saved_model to export.formats)."
             )
         versions = self._versions(name)
         champion = next((v for v in versions if CHAMPION in v.aliases), None)
@@ -133,7 +135,8 @@ class Registry:
             run_id=run.run_id,
             model_id=model.model_id,
             description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}{mean}, "
-            f"test_accuracy {manifest.test['test_accuracy']:.6g}. Raw pixels in, probabilities out.",
+            f"test_accuracy {manifest.test['test_accuracy']:.6g}. {_inputs(manifest)} in, probabilities "
+            "out.",
             tags={
                 UID: manifest.uid,
                 _ATTEMPT: str(manifest.attempt),
@@ -202,27 +205,48 @@ def _is_of(version: ModelVersion, manifest: Manifest) -> bool:
     return tags.get(UID) == manifest.uid and tags.get(_ATTEMPT) == str(manifest.attempt)
 
 
+def _needs_saved_model(manifest: Manifest) -> bool:
+    """Whether 32 bits are too few, to which Keras's `predict`, unlike a SavedModel, rounds."""
+    return manifest.inputs.dtype != "float32"
+
+
+def _inputs(manifest: Manifest) -> str:
+    inputs = manifest.inputs
+    if inputs.low is None or inputs.high is None:
+        return "Raw numbers"
+    return f"Raw pixels from {inputs.low:g} to {inputs.high:g}"
+
+
 def _save(
     path: Path, folder: Path, manifest: Manifest, run_id: str, model_id: str, location: str
 ) -> None:
-    """An MLflow model at `path` around the very file that was verified."""
+    """An MLflow model at `path` around the very files that were verified.
+
+    Its signature leaves out the inputs, where MLflow would refuse any dtype but one, and only
+    outside HTTP; what they are stands in the metadata.
+    """
     import mlflow.keras  # it brings Keras, which is only needed here
 
     path.mkdir()  # the input example is written first
     inputs = manifest.inputs
     dtype = np.dtype(inputs.dtype)
     example = json.loads((folder / "example.json").read_text(encoding="utf-8"))["inputs"]
+    model = Model(location, run_id, model_id=model_id, model_uuid=model_id)
+    outputs = Schema([TensorSpec(np.dtype(np.float32), (-1, len(manifest.labels)))])
     mlflow.keras.save_model(
         _Verified(folder / NAMES["keras"]),
         str(path),
-        mlflow_model=Model(location, run_id, model_id=model_id, model_uuid=model_id),
-        signature=ModelSignature(
-            Schema([TensorSpec(dtype, (-1, *inputs.shape))]),
-            Schema([TensorSpec(np.dtype(np.float32), (-1, len(manifest.labels)))]),
-        ),
+        mlflow_model=model,
+        signature=ModelSignature(Schema([TensorSpec(dtype, (-1, *inputs.shape))]), outputs),
         input_example=np.asarray(example, dtype),
         pip_requirements=[f"{name}=={manifest.versions[name]}" for name in ("keras", "tensorflow")],
+        metadata={"inputs": f"{_inputs(manifest)}, shape {[-1, *inputs.shape]}, of any dtype"},
     )
+    model.signature = ModelSignature(outputs=outputs)
+    if _needs_saved_model(manifest):
+        shutil.copytree(folder / NAMES["saved_model"], path / "data" / "model")
+        model.flavors["keras"]["save_exported_model"] = True
+    model.save(str(path / MLMODEL_FILE_NAME))
     for extra in (FILE, "MODEL_CARD.md"):
         shutil.copyfile(folder / extra, path / extra)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifact import NAMES, Format, predict_apart
+from pipeline.artifact import NAMES, PORTABLE, Format, predict_apart
 from pipeline.config import RunConfig
 from pipeline.data import Dataset
 from pipeline.errors import PlumblineError
@@ -86,9 +86,15 @@ class Verifier:
 
         Raises PlumblineError with the numbers of the first one that is not as the trial was.
         """
-        raw = self._dataset.test.features.astype(dtype)
+        raw = self._dataset.test.features  # as they were read, where a format takes any dtype
+        narrow = raw.astype(dtype)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(lambda kind: self._check(folder, kind, raw), formats))
+            return list(
+                pool.map(
+                    lambda kind: self._check(folder, kind, narrow if kind in PORTABLE else raw),
+                    formats,
+                )
+            )
 
     def _check(self, folder: Path, kind: Format, raw: NDArray[Any]) -> Check:
         def predict(inputs: NDArray[Any]) -> NDArray[np.float32]:

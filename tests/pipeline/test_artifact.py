@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pipeline.artifact
-from pipeline.artifact import NAMES, Format, check_writable, predict_apart, read, write
+from pipeline.artifact import DTYPES, NAMES, Format, check_writable, predict_apart, read, write
 from pipeline.data import Dataset, Split
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.evaluate import judge
@@ -22,7 +23,7 @@ from pipeline.serving import input_dtype, network, with_scaling
 from tests.conftest import MakeRunConfig
 
 
-def rows(columns: NDArray[np.float64], low: object, high: object) -> Dataset:
+def rows(columns: NDArray[Any], low: object, high: object) -> Dataset:
     """Feature rows of two classes, scaled as `pipeline.data` would with these bounds."""
     split = Split(columns, np.arange(len(columns)) % 2)
     return Dataset("npz", "", split, split, 2, np.asarray(low, float), np.asarray(high, float))
@@ -157,3 +158,57 @@ def test_judging_counts_right_rows_and_undecided_ones(digits: Dataset) -> None:
     assert (judged.undecided(0.01), judged.undecided(0.3)) == (1, 2)
     with pytest.raises(ValueError, match="4 rows of numbers"):
         judge(lambda _: given * np.nan, test.features, test)
+
+
+def pixels(*shape: int) -> Dataset:
+    """Images of two classes, counted from 0 to 16."""
+    images = np.random.default_rng(0).integers(0, 17, (20, *shape), np.uint8)
+    images[0] = np.linspace(0, 16, images[0].size).reshape(shape)
+    return rows(images, 0, 16)
+
+
+TAKEN = {
+    "images": lambda: pixels(4, 4),
+    "images with a channel": lambda: pixels(4, 4, 1),
+    "feature rows": lambda: rows(np.arange(60.0).reshape(20, 3) % 17, [0, 0, 0], [16, 16, 16]),
+    "times": lambda: rows(np.arange(1_700_000_000, 1_700_000_060.0).reshape(20, 3), *TIMES),
+}
+TIMES = ([1_700_000_000] * 3, [1_700_000_060] * 3)
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_saved_model_and_a_keras_file_take_numbers_of_any_dtype(
+    run_config: MakeRunConfig, tmp_path: Path, case: str
+) -> None:
+    dataset = TAKEN[case]()
+    overrides = ("model.hidden_units=4", "model.depth=1")
+    weights = random_weights(run_config, dataset, *overrides)
+    model = with_scaling(network(run_config(*overrides), dataset, weights), dataset)
+    own = input_dtype(dataset)
+    expected = np.asarray(model(dataset.test.features.astype(own)))
+    exact = [dtype for dtype in DTYPES if (dataset.high <= largest(dtype)).all()]
+    assert {"int64", "float64", *(["uint8"] if case != "times" else [])} <= set(exact)
+    paths = [write(model, kind, tmp_path) for kind in ("keras", "saved_model")]
+    for path in paths:
+        predict = read(path)
+        for dtype in exact:
+            given = predict(dataset.test.features.astype(dtype))
+            np.testing.assert_allclose(given, expected, atol=1e-5, err_msg=f"{path.name} {dtype}")
+
+
+def largest(dtype: str) -> float:
+    """Up to which number `dtype` holds every whole one."""
+    kind = np.dtype(dtype)
+    return float(np.iinfo(kind).max if kind.kind in "ui" else 2 ** (np.finfo(kind).nmant + 1))
+
+
+def test_a_saved_model_is_served_with_the_dtype_of_its_network(
+    run_config: MakeRunConfig, digits: Dataset, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    weights = random_weights(run_config, digits, "model.depth=0")
+    model = with_scaling(network(run_config("model.depth=0"), digits, weights), digits)
+    loaded = tf.saved_model.load(str(write(model, "saved_model", tmp_path)))
+    (_, taken) = loaded.signatures["serving_default"].structured_input_signature
+    assert taken["inputs"] == tf.TensorSpec((None, 8, 8), tf.float32, name="inputs")

@@ -3,16 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keras
+import mlflow
+import numpy as np
 import pytest
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 import search.registry
-from pipeline.artifact import NAMES
+from pipeline.artifact import DTYPES, NAMES, write
 from pipeline.errors import UnavailableError
 from pipeline.manifest import Inputs, Manifest, Standing
 from pipeline.record import RunRecord
@@ -123,3 +127,62 @@ def test_a_champion_stands_by_what_the_trial_table_says_now_and_by_how_it_was_me
     )  # the version before kept how it measured in the run alone
     now = replace(lucky, value=0.4, seeds=3, spread=0.2)
     assert "version 2 is champion" in register("s1-1", other, first=now)
+
+
+SIXTEEN = {"images": (4, 4), "images with a channel": (4, 4, 1), "feature rows": (16,)}
+
+
+def saved(path: Path, folder: Path, shape: tuple[int, ...], high: float, dtype: str) -> keras.Model:
+    """The network of `shape` inputs whose export in `folder` was put into an MLflow model at `path`."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape, dtype=dtype, name="inputs")
+    scaled = keras.layers.Rescaling(1 / 16, offset=1 - high / 16, dtype=dtype)(inputs)
+    outputs = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(scaled))
+    network = keras.Model(inputs, outputs)
+    for kind in ("keras", "saved_model"):
+        write(network, kind, folder)
+    (folder / "example.json").write_text(json.dumps({"inputs": np.zeros((1, *shape)).tolist()}))
+    for name in ("manifest.json", "MODEL_CARD.md"):
+        (folder / name).touch()
+    about = replace(
+        manifest(),
+        inputs=Inputs(shape, dtype, None if len(shape) == 1 else high - 16, high),
+        labels=("0", "1", "2"),
+        versions={name: version(name) for name in ("keras", "tensorflow")},
+    )
+    search.registry._save(path, folder, about, "run", "model", str(path))
+    return network
+
+
+@pytest.mark.parametrize("kind", SIXTEEN)
+def test_the_registered_model_takes_numbers_of_any_dtype(tmp_path: Path, kind: str) -> None:
+    shape = SIXTEEN[kind]
+    network = saved(tmp_path / "model", tmp_path, shape, 16, "float32")
+    raw = np.random.default_rng(0).integers(0, 17, (5, *shape))
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    expected = np.asarray(network(raw.astype("float32")))
+    for dtype in DTYPES:
+        np.testing.assert_allclose(loaded.predict(raw.astype(dtype)), expected, atol=1e-6)
+    assert isinstance(mlflow.keras.load_model(str(tmp_path / "model")), keras.Model)
+    assert f"shape {[-1, *shape]}, of any dtype" in loaded.metadata.metadata["inputs"]
+    assert loaded.metadata.get_output_schema().inputs[0].shape == (-1, 3)
+
+
+def test_a_registered_model_of_large_numbers_keeps_their_last_digits(tmp_path: Path) -> None:
+    """Seconds of a minute as Unix times, which 32 bits can't tell apart."""
+    network = saved(tmp_path / "model", tmp_path, (16,), 1_700_000_016, "float64")
+    raw = 1_700_000_000 + np.random.default_rng(0).integers(0, 17, (5, 16))
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    expected = np.asarray(network(raw.astype("float64")))
+    assert np.abs(np.asarray(network(raw - raw % 16)) - expected).max() > 0.1, (
+        "or digits don't count"
+    )
+    for dtype in ("int64", "uint32", "float64"):
+        np.testing.assert_allclose(loaded.predict(raw.astype(dtype)), expected, atol=1e-6)
+
+
+def test_large_numbers_without_a_saved_model_are_not_registered(workdir: Path) -> None:
+    wide = replace(manifest(), inputs=Inputs((16,), "float64", None, None), verified={"keras": {}})
+    said = Registry("http://127.0.0.1:9").register(workdir, wide, force=False)  # asks nobody
+    assert said.startswith("Not registered: ")
+    assert "add saved_model to export.formats" in said
