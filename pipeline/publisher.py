@@ -10,6 +10,7 @@ from pipeline.record import RunRecord
 from pipeline.redact import redact
 
 _STALLED_SECONDS = 30.0  # a publication that takes longer does not come to an end
+_WHOLE_SECONDS = 10.0  # what a record that is on its way gets to arrive
 
 
 class Change(IntEnum):
@@ -55,9 +56,11 @@ class Publisher:
         self._doubted: dict[str, RunRecord] = {}  # failed at first: to be told once more at the end
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._enough = threading.Event()  # no more than one record
         self._give_up_at = float("inf")
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
+        # Not the thread's own join: where a signal interrupts that, Python takes the thread for ended.
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name="publisher", daemon=True).start()
 
     def update(self, record: RunRecord) -> None:
         """Have `record` published; it takes the place of an earlier one of the same run."""
@@ -69,18 +72,32 @@ class Publisher:
 
         It gives up at the first problem after `patience` seconds; and half a minute later where a call
         does not end, however busily its peer drips. In a `hurry` then even if all goes well: what is left
-        can be published another time.
+        can be published another time. An exception while it waits, a signal's, ends it after the record
+        that is on its way, or else the first one.
         """
         self._give_up_at = self._progress_at = time.monotonic() + patience
         self._closing.set()
-        self._thread.join(patience + _STALLED_SECONDS)
-        while not hurry and self._thread.is_alive():
-            if time.monotonic() - self._progress_at > _STALLED_SECONDS:
-                break
-            self._thread.join(1.0)
+        try:
+            self._wait_for_the_end(patience, hurry)
+        except BaseException:  # a signal: whoever waits leaves, and no run may stay half told
+            self._enough.set()
+            self._ended.wait(_WHOLE_SECONDS)
+            raise
         return len(self._pending | self._doubted)
 
+    def _wait_for_the_end(self, patience: float, hurry: bool) -> None:
+        self._ended.wait(patience + _STALLED_SECONDS)
+        while not hurry and not self._ended.wait(1.0):
+            if time.monotonic() - self._progress_at > _STALLED_SECONDS:
+                break
+
     def _run(self) -> None:
+        try:
+            self._publish_until_the_end()
+        finally:
+            self._ended.set()
+
+    def _publish_until_the_end(self) -> None:
         tracker: Tracker | None = None
         pause = self._interval
         while True:
@@ -100,6 +117,8 @@ class Publisher:
                 pause = min(2 * pause, 30.0)
                 if time.monotonic() > self._give_up_at or (closing and not self._pending):
                     return
+            if self._enough.is_set():
+                return
             if closing:
                 time.sleep(min(pause, 1.0) if self._pending else 0)
             else:
@@ -131,6 +150,8 @@ class Publisher:
             with self._lock:
                 if self._pending.get(record.uid) is record:
                     del self._pending[record.uid]
+            if self._enough.is_set():
+                return
         if problem is not None:
             raise problem
 

@@ -1,5 +1,6 @@
 """Publication: whatever the tracker does, no record is lost and the latest one wins."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -297,3 +298,31 @@ def test_without_hurry_all_is_published_however_long_that_takes(
         publisher.update(record(str(number)))
     assert publisher.close(patience=0, hurry=False) == 0
     assert len(tracker.published) == 60
+
+
+def test_a_signal_while_the_end_is_published_leaves_no_record_half_told() -> None:
+    """Python takes a thread for ended whose join a signal interrupts: it must not be joined."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def stop(*_: object) -> None:
+        go_on.set()
+        raise KeyboardInterrupt
+
+    def behave(_: RunRecord) -> None:
+        entered.set()
+        assert go_on.wait(LONG)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    main = threading.main_thread().ident
+    assert main is not None
+    tracker = Script(behave)
+    publisher = Publisher(lambda: tracker, ignore, SOON)
+    for number in range(1000):
+        publisher.update(record(str(number)))
+    assert entered.wait(LONG)
+    threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+    with pytest.raises(KeyboardInterrupt):
+        publisher.close(LONG)
+    signal.signal(signal.SIGUSR1, before)
+    assert tracker.calls == tracker.published
+    assert 1 <= len(tracker.published) < 1000
