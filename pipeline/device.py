@@ -44,7 +44,7 @@ def quietly() -> Iterator[None]:
         os.dup2(log.fileno(), 2)
         try:
             yield
-        except PlumblineError:
+        except (PlumblineError, KeyboardInterrupt):
             raise  # it says what went wrong by itself
         except BaseException:
             sys.stderr.flush()

@@ -32,3 +32,12 @@ class StoppedError(PlumblineError):
     """Work was stopped before its end; the same command resumes it. Exit code 75."""
 
     exit_code = 75
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a command that `error` ended: 74 for any OSError, 75 for Ctrl-C."""
+    if isinstance(error, PlumblineError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return StoppedError.exit_code
+    return StorageError.exit_code if isinstance(error, OSError) else 1

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.artifact import NAMES, read
+from pipeline.cli import guarded
 from pipeline.data import grey_size
 from pipeline.device import limit_threads, quietly
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
@@ -139,4 +140,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(lambda: main(sys.argv[1:]), "pipeline.predict"))

@@ -29,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 for _name in ("alembic", "mlflow"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # errors are raised as well
 
 TrackingError = MlflowException
 """What this module raises where MLflow can't be reached or refuses."""

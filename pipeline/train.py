@@ -16,6 +16,7 @@ from pipeline.collector import imports_only
 from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_override, validated
 from pipeline.data import Dataset, check_run, doubts, load
 from pipeline.device import device_name, limit_threads, quietly
+from pipeline.errors import StoppedError
 from pipeline.publisher import Publisher
 from pipeline.record import (
     DatasetInfo,
@@ -27,6 +28,7 @@ from pipeline.record import (
 )
 from pipeline.redact import redact
 from pipeline.result import DivergedError, EpochMetrics
+from pipeline.signals import ignore_signals
 
 EXPERIMENT = "runs"
 _INTERVAL_SECONDS = (
@@ -85,7 +87,10 @@ def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Pub
 
 
 def main(values: dict[str, Any]) -> int:
-    """Train, score and publish one run; 0, or 1 if training diverged."""
+    """Train, score and publish one run; 0, or 1 if training diverged.
+
+    Raises StoppedError, after the run is tracked as KILLED, where a signal or a closed output stops it.
+    """
     run = run_config(values)
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     threads = validated(
@@ -134,17 +139,26 @@ def main(values: dict[str, Any]) -> int:
         publish(points=epoch_points(tuple(history)))
         return False
 
-    publish()
     status, failure = "KILLED", ""
     try:
+        publish()
         result = execute(run, dataset, on_epoch).result
         status = "FINISHED"
     except DivergedError as error:
         status, failure = "FAILED", str(error)
+    except StoppedError as error:  # nobody reads the output any more
+        failure = str(error)
+        raise
+    except KeyboardInterrupt as error:
+        failure = str(error) or "stopped"
+        raise StoppedError(
+            f"{failure}: the run is given up (the same command begins a new one)"
+        ) from None
     except Exception as error:
         status, failure = "FAILED", f"{type(error).__name__}: {error}"
         raise
     finally:
+        ignore_signals()  # the end is told, then the process ends by itself
         ended = time.time()
         if status == "FINISHED":
             publish(
@@ -157,16 +171,16 @@ def main(values: dict[str, Any]) -> int:
         else:
             publish(status=status, ended_at=ended, tags={**record.tags, "reason": failure})
         waiting = publisher.close(patience=10) if publisher is not None else 0
+        if waiting:
+            uri = redact(str(tracking.uri))
+            print(f"tracking: the run could not be published to {uri}", file=sys.stderr)
     if failure:
         print(f"failed: {failure}", file=sys.stderr)
         return 1
     print(f"epoch {result.best_epoch}: {run.objective.metric} {result.value:.4f}")
     print("  ".join(f"{name} {value:.4f}" for name, value in result.test.items()))
     print(f"loop {result.loop}, device {result.device}")
-    if waiting:
-        uri = redact(str(tracking.uri))
-        print(f"tracking: the run could not be published to {uri}", file=sys.stderr)
-    elif publisher is not None:
+    if publisher is not None and not waiting:
         print(f"Tracked in the experiment {EXPERIMENT!r}: make ui")
     return 0
 

@@ -66,6 +66,12 @@ class Setup:
             self.make_engine(())
 
     @property
+    def suggests(self) -> dict[str, Any]:
+        """What suggests trials, with all its settings: another one may have more to suggest."""
+        part = "sampler" if self.engine.name == "optuna" else "oracle"
+        return {"engine": self.engine.name, part: self.values[part]}
+
+    @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
         parts = ("sampler", "pruner") if self.engine.name == "optuna" else ("oracle",)

@@ -164,6 +164,7 @@ class Coordinator:
         self._engine_waits = False
         self._usage = Usage()
         self.met = False
+        self.used_up = False  # the engine has nothing more to suggest
 
     def run(self, target: int) -> None:
         """Run until the table holds `target` finished trials, or the space is exhausted (`met`).
@@ -212,6 +213,7 @@ class Coordinator:
             return None
         suggestion = self._engine.ask()
         self._engine_waits = suggestion == "wait"
+        self.used_up = suggestion == "exhausted"
         if not isinstance(suggestion, Suggestion):
             return None
         self._asked += 1

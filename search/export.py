@@ -205,12 +205,12 @@ def _alone(folder: Path) -> Iterator[None]:
 def _swap(new: Path, folder: Path) -> None:
     """Put `new` in the place of `folder`. Each of the two is whole at any moment, under some name."""
     old = folder.with_name(f".{folder.name}.old")
-    if folder.exists():
-        folder.rename(old)
     try:
+        if folder.exists():
+            folder.rename(old)
         new.rename(folder)
-    except OSError:
-        if old.exists():
+    except BaseException:  # a signal's too
+        if old.exists() and not folder.exists():
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

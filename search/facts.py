@@ -74,18 +74,19 @@ class Axis:
 
 @dataclass(frozen=True)
 class Facts:
-    """A study as it stands in the trial table."""
+    """A study as it stands in the trial table. `used_up`: there are no trials to try but these."""
 
     about: About
     space: Space
     entries: tuple[Entry, ...]
+    used_up: bool = False
 
     @classmethod
-    def of(cls, about: About, entries: Sequence[Entry]) -> "Facts":
+    def of(cls, about: About, entries: Sequence[Entry], used_up: bool = False) -> "Facts":
         """With the space read from the configuration that `about` keeps."""
         values = from_yaml(about.config)
         space = parse(values["study"]["space"], run_config(values), on_record=True)
-        return cls(about, space, tuple(entries))
+        return cls(about, space, tuple(entries), used_up)
 
     @property
     def objective(self) -> ObjectiveConfig:

@@ -26,7 +26,7 @@ from search.space import fixed
 from search.study import Entry
 
 _ROWS = 20
-_STYLE = (Path(__file__).parent / "page.css").read_text()
+_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 
 
@@ -109,7 +109,8 @@ def _asked(facts: Facts) -> str:
     return _section(
         "What was asked",
         f"<p>Which values give the {goal} {escape(facts.metric)}? "
-        f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. ({how})</p>"
+        f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. "
+        f"{'There are no others to try. ' if facts.used_up else ''}({how})</p>"
         f"{_table(['varied', 'over'], space)}"
         f"<details><summary>Held fixed</summary><p>{held}</p></details>",
     )

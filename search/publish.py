@@ -13,6 +13,7 @@ from pipeline.cli import command
 from pipeline.config import Section
 
 if TYPE_CHECKING:
+    from pipeline.config import TrackingConfig
     from search.facts import Source
     from search.trials import TrialTable
 
@@ -29,13 +30,8 @@ _PATIENCE_SECONDS = 5.0  # how long a tracker that does not answer is tried agai
 def main(values: dict[str, Any]) -> int:
     """Publish every study in the storage, or the one that is named. 69: the tracker is still away."""
     from pipeline.config import TrackingConfig, validated
-    from pipeline.errors import ConfigError, UnavailableError
-    from pipeline.record import Status
-    from pipeline.train import open_publisher
+    from pipeline.errors import ConfigError
     from search.config import StorageConfig
-    from search.facts import Source
-    from search.lock import LockedError, study_lock
-    from search.records import Records
     from search.storage import errors_named
     from search.trials import TrialTable
 
@@ -46,39 +42,10 @@ def main(values: dict[str, Any]) -> int:
         _relocate(str(tracking.uri))
     with errors_named(url):
         names = TrialTable.names(url) if name is None else [TrialTable.load(url, name).name]
+        if tracking.name == "none":
+            raise ConfigError("tracking: is off (choose tracking=mlflow)")
         for study in names:
-            try:
-                with study_lock(url, study, wait=False) as storage:
-                    table = TrialTable(storage, study)
-                    entries = [entry for entry in table.entries() if entry.state != "running"]
-                    records = Records(table.about(), table.uid)
-                    publisher = open_publisher(tracking, print)
-                    if publisher is None:
-                        raise ConfigError("tracking: is off (choose tracking=mlflow)")
-                    met = len(entries) >= table.about().trials
-                    status: Status = "FINISHED" if met else "KILLED"
-                    publisher.update(records.of_study(entries, status))
-                    for entry in entries:
-                        publisher.update(records.of_trial(entry))
-                    waiting = publisher.close(_PATIENCE_SECONDS, hurry=False)
-                    if not waiting:
-                        table.mark_published(str(tracking.uri), status)
-            except LockedError:
-                print(f"{study}: is running, and publishes by itself")
-                continue
-            if waiting:
-                raise UnavailableError(
-                    f"{study}: {waiting} of {len(entries) + 1} runs can't be published to "
-                    f"{tracking.uri} now; nothing is lost, try again later"
-                )
-            back = (
-                f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
-            )
-            print(
-                f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all"
-            )
-            if tracking.report and entries:
-                _publish_report(Source(url, study, tracking), table)
+            _publish(url, study, tracking)
     return 0
 
 
@@ -94,6 +61,42 @@ def _relocate(uri: str) -> None:
     for each in moved:
         print(f"{each.there} is now {each.here}")
     print(f"{database}: {len(moved)} experiments relocated")
+
+
+def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
+    """Publish a study that no launch has now, and its report."""
+    from pipeline.errors import UnavailableError
+    from pipeline.train import open_publisher
+    from search.facts import Source
+    from search.lock import LockedError, study_lock
+    from search.records import Records
+    from search.trials import TrialTable
+
+    try:
+        with study_lock(url, study, wait=False) as storage:
+            table = TrialTable(storage, study)
+            entries = [entry for entry in table.entries() if entry.state != "running"]
+            records = Records(table.about(), table.uid, table.retried)
+            publisher = open_publisher(tracking, print)
+            assert publisher is not None
+            publisher.update(records.of_study(entries, table.ending()))
+            for entry in entries:
+                publisher.update(records.of_trial(entry))
+            waiting = publisher.close(_PATIENCE_SECONDS, hurry=False)
+            if not waiting:
+                table.mark_published(str(tracking.uri), table.ending().status)
+    except LockedError:
+        print(f"{study}: is running, and publishes by itself")
+        return
+    if waiting:
+        raise UnavailableError(
+            f"{study}: {waiting} of {len(entries) + 1} runs can't be published to "
+            f"{tracking.uri} now; nothing is lost, try again later"
+        )
+    back = f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
+    print(f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all")
+    if tracking.report and entries:
+        _publish_report(Source(url, study, tracking), table)
 
 
 def _publish_report(source: "Source", table: "TrialTable") -> None:

@@ -16,6 +16,7 @@ from pipeline.record import (
     final_texts,
 )
 from pipeline.redact import redact
+from search.endings import Ending
 from search.ranking import Configuration, Ranking
 from search.space import LAYER
 from search.study import About, Entry, TrialState
@@ -26,20 +27,19 @@ _STATUS: dict[TrialState, Status] = {
     "pruned": "FINISHED",  # it has results; the tag trial.state tells it from a complete one
     "failed": "FAILED",
 }
-_EXIT: dict[Status, str] = {
-    "RUNNING": "Running.",
-    "FINISHED": "Finished (exit code 0).",
-    "KILLED": "Stopped before its target (exit code 75); the command goes on.",
-}
 _NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class Records:
-    """Makes the records of one study, from what its trial table says."""
+    """Makes the records of one study, from what its trial table says.
+
+    `retried`: when trials failed that were tried again since, in Unix seconds.
+    """
 
     about: About
     uid: str
+    retried: Sequence[float] = ()
 
     def of_trial(self, entry: Entry) -> RunRecord:
         """The record of one trial, running or ended."""
@@ -89,8 +89,11 @@ class Records:
             tags={**record.tags, "trial.state": "interrupted"},
         )
 
-    def of_study(self, entries: Sequence[Entry], status: Status) -> RunRecord:
-        """The record of the study itself, the parent of its trials': the best value so far, as a curve."""
+    def of_study(self, entries: Sequence[Entry], ending: Ending | None) -> RunRecord:
+        """The record of the study itself, the parent of its trials': the best value so far, as a curve.
+
+        `ending`: None while it runs.
+        """
         ended = sorted(
             (entry for entry in entries if entry.ended_at is not None),
             key=lambda entry: (entry.ended_at, entry.number),
@@ -98,17 +101,18 @@ class Records:
         objective = self.about.objective
         points: list[Point] = []
         ranking = Ranking(objective)
-        for index, entry in enumerate(ended, start=1):
-            ranking.add(entry)
-            if ranking and entry.ended_at is not None:
-                value = ranking[0].value
-                points.append(Point(f"best_{objective.metric}", value, index, entry.ended_at))
+        for index, (at, entry) in enumerate(self._ends(ended), start=1):
+            if entry is not None:
+                ranking.add(entry)
+            if ranking:
+                points.append(Point(f"best_{objective.metric}", ranking[0].value, index, at))
         best = ranking[0] if ranking else None
         tags = {
             **environment_tags(),
             **self.about.search,
             "study.trials": str(self.about.trials),
-            "mlflow.note.content": self._note(ended, best, status),
+            "study.ending": "Running" if ending is None else ending.words,
+            "mlflow.note.content": self._note(ended, best, ending),
         }
         if best is not None:
             tags["study.best_trial"] = str(best.entry.number)
@@ -117,9 +121,9 @@ class Records:
             uid=self.uid,
             experiment=self.about.name,
             name=self.about.name,
-            status=status,
+            status="RUNNING" if ending is None else ending.status,
             started_at=started if started is not None else 0.0,
-            ended_at=ended[-1].ended_at if ended and status != "RUNNING" else None,
+            ended_at=ended[-1].ended_at if ended and ending is not None else None,
             params={**self.about.space, **objective_params(self.about)},
             tags=tags,
             points=tuple(points),
@@ -127,7 +131,14 @@ class Records:
             dataset=self.about.dataset,
         )
 
-    def _note(self, ended: Sequence[Entry], best: Configuration | None, status: Status) -> str:
+    def _ends(self, ended: Sequence[Entry]) -> list[tuple[float, Entry | None]]:
+        """When trials ended, and which; None for what was tried again since: a curve keeps its points."""
+        ends = [(entry.ended_at or 0.0, entry) for entry in ended]
+        return sorted([*ends, *((at, None) for at in self.retried)], key=lambda end: end[0])
+
+    def _note(
+        self, ended: Sequence[Entry], best: Configuration | None, ending: Ending | None
+    ) -> str:
         about = self.about
         states = [entry.state for entry in ended]
         counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
@@ -142,7 +153,8 @@ class Records:
         lines += ["", "Space:", ""]
         lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
         lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
-        lines += [f"{_EXIT[status]} {len(ended)} of {about.trials} trials: {counts}."]
+        how = "Running" if ending is None else f"{ending.words} (exit code {ending.exit_code})"
+        lines += [f"{how}. {len(ended)} of {about.trials} trials: {counts}."]
         return "\n".join(lines)
 
 

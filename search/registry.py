@@ -165,7 +165,7 @@ class Registry:
                 _save(path, folder, manifest, run.run_id, model.model_id, model.artifact_location)
                 client.log_model_artifacts(model.model_id, str(path))
             client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        except Exception:
+        except BaseException:  # a signal's too
             with suppress(MlflowException):  # MLflow is away: the next registration does it
                 client.delete_logged_model(model.model_id)
             raise

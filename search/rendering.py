@@ -35,7 +35,9 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too.
     """
     table = TrialTable.load(source.url, source.name)
-    facts = Facts.of(table.about(), table.entries())
+    about, entries = table.about(), table.entries()
+    used_up = len(entries) < about.trials and table.is_finished(about.trials)
+    facts = Facts.of(about, entries, used_up)
     of_study = folder / "study"
     of_study.mkdir()
     folders = {table.uid: of_study}
@@ -46,9 +48,12 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
         except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
             problem = f"no validation images: {error}"
     save_study(facts, of_study)
-    (of_study / "leaderboard.csv").write_text(as_csv(facts.entries, facts.objective))
-    (of_study / "leaderboard.md").write_text(as_markdown(facts.entries, facts.objective))
-    (of_study / "report.html").write_text(page(facts, of_study), encoding="utf-8")
+    for name, text in {
+        "leaderboard.csv": as_csv(facts.entries, facts.objective),
+        "leaderboard.md": as_markdown(facts.entries, facts.objective),
+        "report.html": page(facts, of_study),
+    }.items():
+        (of_study / name).write_text(text, encoding="utf-8")
     return Rendered(problem, folders, table.uid, counts(facts.entries))
 
 

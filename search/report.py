@@ -35,8 +35,11 @@ def main(values: dict[str, Any]) -> int:
             print(f"report: {rendered.problem}", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")  # until it is whole, the old page stays
-        shutil.copy(Path(name) / "study" / "report.html", partial)
-        partial.replace(path)
+        try:
+            shutil.copy(Path(name) / "study" / "report.html", partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
         database = (
             sqlite_file(str(tracking.uri)) if str(tracking.uri).startswith("sqlite") else None

@@ -7,15 +7,14 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType
 
-from pipeline.errors import StoppedError
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from pipeline.errors import PlumblineError, StoppedError
+from pipeline.signals import SIGNALS, ignore_signals
 
 
 class Stopper:
     """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
 
-    `deadline`: when the time of the launch is up, by `time.monotonic`.
+    `told`: a signal asked for it. `deadline`: when the time of the launch is up, by `time.monotonic`.
     """
 
     def __init__(
@@ -28,6 +27,7 @@ class Stopper:
         self._note = note
         self._deadline = deadline
         self.draining = False
+        self.told = False
 
     @property
     def seconds_left(self) -> float:
@@ -62,7 +62,7 @@ class Stopper:
         block that was stopped they are ignored. Raises StoppedError where they are already: Python drops
         what `stopping_at_once` raises in a finaliser.
         """
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         if before[signal.SIGTERM] is signal.SIG_IGN:
             raise StoppedError("stopped by a signal; the same command goes on")
         signal.signal(signal.SIGINT, self._interrupted)
@@ -71,7 +71,7 @@ class Stopper:
             yield
         finally:
             if self.expired:
-                _ignore()
+                ignore_signals()
             else:
                 for number, handler in before.items():
                     signal.signal(number, handler)
@@ -79,6 +79,7 @@ class Stopper:
     def _interrupted(self, _: int, __: FrameType | None) -> None:
         if self.expired:
             return  # it stops already
+        self.told = True
         if self.draining:
             self.drain(0)
             self._say("Stopping at once.")
@@ -89,35 +90,14 @@ class Stopper:
     def _terminated(self, _: int, __: FrameType | None) -> None:
         if self.expired:
             return
+        self.told = True
         self.drain(self._grace_seconds)
         self._say(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
 
     def _say(self, text: str) -> None:
-        with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
+        # The signal came in the middle of a write to the same stream, or nobody reads it any more.
+        with suppress(RuntimeError, PlumblineError):
             self._note(text)
-
-
-@contextmanager
-def stopping_at_once() -> Iterator[None]:
-    """Within the block the first Ctrl-C or SIGTERM raises StoppedError; from then on, and after the
-    block, they are ignored: the process ends already, with the exit code that it has.
-    """
-
-    def stop(number: int, _: FrameType | None) -> None:
-        _ignore()
-        raise StoppedError(f"stopped by {signal.Signals(number).name}; the same command goes on")
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        _ignore()
-
-
-def _ignore() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -131,7 +111,7 @@ def signals_held() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # it lets them through again while it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

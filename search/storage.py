@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
@@ -97,6 +97,27 @@ def existing_storage(url: str) -> Storage:
             "(run a study first, or name the database of one)"
         )
     return storage
+
+
+def reopen(storage: Storage, trials: Sequence[int], attribute: str) -> None:
+    """Bring trials that failed back to running, with no trace of their end, in one transaction.
+
+    Optuna has no way back from an end. `trials`: their ids; `attribute`: what was recorded at their end.
+    """
+    with storage.engine.begin() as connection:
+        for trial in trials:
+            for statement in _REOPEN:
+                given = {"trial": trial, "attribute": attribute}
+                connection.execute(sqlalchemy.text(statement), given)
+
+
+_REOPEN = (
+    "DELETE FROM trial_values WHERE trial_id = :trial",
+    "DELETE FROM trial_intermediate_values WHERE trial_id = :trial",
+    "DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :attribute",
+    "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL "
+    "WHERE trial_id = :trial AND state = 'FAIL'",
+)
 
 
 def check_writable(folder: Path) -> None:

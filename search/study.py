@@ -22,7 +22,8 @@ class StudyConfig(Section):
     """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
 
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
-    `max_seconds`: budget of one launch. `summary`: JSON file. `on_end`: command that gets its path.
+    `max_seconds`: budget of one launch. `retry`: what of it is tried again. `summary`: JSON file.
+    `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -31,6 +32,7 @@ class StudyConfig(Section):
     lock: Literal["fail", "wait", "skip"]
     space: Mapping[str, Any]
     max_seconds: Annotated[float, Field(gt=0)] | None = None
+    retry: Literal["failed"] | None = None
     summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
     on_end: Annotated[str, Field(min_length=1)] | None = None
 

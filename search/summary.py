@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import ObjectiveConfig
+from search.endings import Ending
 from search.ranking import Ranking
 from search.study import Entry
 
@@ -25,16 +26,19 @@ class SummaryFile:
         self._target = target
         self._objective = objective
 
-    def write(self, state: str, entries: Sequence[Entry], seconds_left: float | None) -> None:
-        """Put the present state in place of the last.
+    def write(
+        self, ending: Ending | None, entries: Sequence[Entry], seconds_left: float | None
+    ) -> None:
+        """Put the present state in place of the last. `ending`: None while it runs.
 
-        `state`: running, met, stopped or failed. `seconds_left`: estimate until the target, None if unknown.
+        `seconds_left`: estimate until the target, None if unknown.
         """
         best = Ranking(self._objective, entries)[:1]
         states = [entry.state for entry in entries]
         summary: dict[str, Any] = {
             "study": self._name,
-            "state": state,
+            "state": "running" if ending is None else ending.state,
+            "message": "Running" if ending is None else ending.words,
             "target": self._target,
             "trials": {name: states.count(name) for name in ("complete", "pruned", "failed")},
             "metric": self._objective.metric,
@@ -53,7 +57,7 @@ class SummaryFile:
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(summary, indent=2) + "\n")
+        partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         partial.replace(self._path)
 
     def call(self, command: str, note: Callable[[str], None]) -> None:

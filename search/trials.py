@@ -21,10 +21,11 @@ from pipeline.record import Status
 from pipeline.redact import redact
 from pipeline.result import EpochMetrics, RunResult
 from search.dimension import Dimension, Range, Stored, as_float, at_step, encode
+from search.endings import STOPPED, Ending, of_finished
 from search.identity import difference, identity, words_of_space
 from search.server import Storage
 from search.space import Space, kinds_of
-from search.storage import errors_named, existing_storage, find_storage, open_storage
+from search.storage import errors_named, existing_storage, find_storage, open_storage, reopen
 from search.study import About, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
@@ -35,6 +36,9 @@ _END = "end"
 _NOTES = "notes"
 _PLAN = "plan"
 _PUBLISHED = "published"
+_USED_UP = "used_up"
+_ENDING = "ending"
+_RETRIED = "retried"
 _SQLITE = "sqlite:///"
 TO_OPTUNA: dict[TrialState, optuna.trial.TrialState] = {
     "running": optuna.trial.TrialState.RUNNING,
@@ -48,7 +52,7 @@ _FROM_OPTUNA = {optunas: ours for ours, optunas in TO_OPTUNA.items()}
 class TrialTable:
     """The trials of one study. It has one writer, so what it holds is read from the database once."""
 
-    def __init__(self, storage: optuna.storages.BaseStorage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str) -> None:
         self.name = name
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(name)
@@ -134,27 +138,61 @@ class TrialTable:
             )
 
     def describe(self, about: About) -> None:
-        """Record what people read of the study; the latest launch's words count, but for the space.
+        """Record what people read of the study that is launched now; of the space, only the first time.
 
-        That keeps the words that it began with: MLflow takes no other value for a parameter.
+        MLflow takes no other value for a parameter.
         """
         about = replace(about, space=words_of_space(self._attrs[_IDENTITY]))
-        self._attrs[_ABOUT] = about.to_json()
-        self._storage.set_study_user_attr(self._study_id, _ABOUT, self._attrs[_ABOUT])
+        self._set(_ABOUT, about.to_json())
+        self._set(_ENDING, None)
 
     def about(self) -> About:
         """What the latest launch said of the study."""
         return About.from_json(self._attrs[_ABOUT])
 
+    def is_finished(
+        self, target: int, suggests: Mapping[str, Any] | None = None, retry: bool = False
+    ) -> bool:
+        """Whether nothing is left to be tried: `target` trials ended, or there was no more to suggest.
+
+        `suggests`: what would suggest the next one (None: what suggested the last one). Another one, or
+        another number of trials, may find more. `retry`: trials that failed are to be tried again.
+        """
+        states = {entry.state for entry in self._entries.values()}
+        if "running" in states or (retry and "failed" in states):
+            return False
+        if len(self._entries) >= target:
+            return True
+        said = self._attrs.get(_USED_UP)
+        return (
+            said is not None
+            and said["trials"] == len(self._entries)
+            and suggests in (None, said["suggests"])
+        )
+
+    def use_up(self, suggests: Mapping[str, Any]) -> None:
+        """Record that `suggests` has nothing more to suggest, after the trials that there are."""
+        self._set(_USED_UP, {"trials": len(self._entries), "suggests": dict(suggests)})
+
+    def end(self, ending: Ending) -> None:
+        """Record how this launch ended."""
+        self._set(_ENDING, ending.to_json())
+
+    def ending(self) -> Ending:
+        """How the study stands when no launch is running: finished, or as the latest one left it."""
+        target = self.about().trials
+        if self.is_finished(target):
+            return of_finished(self.entries(), target)
+        left = self._attrs.get(_ENDING)
+        return STOPPED if left is None else Ending(**left)
+
     def keep(self) -> None:
         """To be called now and then: what was lost of the storage is noticed, and taken up again."""
-        if isinstance(self._storage, Storage):
-            self._storage.keep()
+        self._storage.keep()
 
     def mark_published(self, uri: str, status: Status) -> None:
         """Remember that the tracker at `uri` has all that ended, and the study itself as `status`."""
-        self._attrs[_PUBLISHED] = self._published(uri, status)
-        self._storage.set_study_user_attr(self._study_id, _PUBLISHED, self._attrs[_PUBLISHED])
+        self._set(_PUBLISHED, self._published(uri, status))
 
     def is_published(self, uri: str, status: Status) -> bool:
         """Whether `mark_published` was last called with the same, and no trial has ended since."""
@@ -179,6 +217,26 @@ class TrialTable:
         """Trials left running by a coordinator that died: to be run again as they are."""
         return [_trial(entry) for entry in self._entries.values() if entry.state == "running"]
 
+    def retry_failed(self) -> list[int]:
+        """Have the trials that failed run again, under their numbers, with their parameters; which ones."""
+        failed = [entry for entry in self._entries.values() if entry.state == "failed"]
+        ends = [entry.ended_at for entry in failed if entry.ended_at is not None]
+        self._set(_RETRIED, [*self.retried, *ends])
+        self._set(_PUBLISHED, None)
+        reopen(self._storage, [self._ids[entry.number] for entry in failed], _END)
+        for entry in failed:
+            trial_id = self._ids[entry.number]
+            if entry.attempt:
+                start = _start(entry.attempt, 0, entry.started_at, entry.run)
+                self._storage.set_trial_user_attr(trial_id, _START, start)
+            self._entries[entry.number] = self._entry(self._storage.get_trial(trial_id))
+        return [entry.number for entry in failed]
+
+    @property
+    def retried(self) -> Sequence[float]:
+        """When trials failed that were tried again since, in Unix seconds."""
+        return tuple(self._attrs.get(_RETRIED, ()))
+
     def create(self, suggestion: Suggestion, space: Space) -> Trial:
         """A new trial with what an engine suggested, written at once and whole."""
         number = len(self._entries)
@@ -201,12 +259,7 @@ class TrialTable:
     def start(self, trial: Trial, run: RunConfig) -> float:
         """Record that an attempt at `trial` begins now, with this `run`; when that is."""
         now = time.time()
-        start = {
-            "attempt": trial.attempt,
-            "losses": trial.losses,
-            "at": now,
-            "run": run.parameters(),
-        }
+        start = _start(trial.attempt, trial.losses, now, run.parameters())
         self._storage.set_trial_user_attr(self._ids[trial.number], _START, start)
         entry = self._entries[trial.number]
         self._entries[trial.number] = replace(entry, **_started(start))
@@ -239,6 +292,10 @@ class TrialTable:
             "worker": dict(worker or {}),
         }
         return self._end(trial, "failed", facts)
+
+    def _set(self, key: str, value: Any) -> None:
+        self._attrs[key] = value
+        self._storage.set_study_user_attr(self._study_id, key, value)
 
     def _end(self, trial: Trial, state: TrialState, facts: dict[str, Any]) -> Entry:
         end = {"at": time.time(), **facts}
@@ -310,6 +367,10 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
             int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1)
         )
     return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
+
+
+def _start(attempt: int, losses: int, at: float, run: Mapping[str, str]) -> dict[str, Any]:
+    return {"attempt": attempt, "losses": losses, "at": at, "run": dict(run)}
 
 
 def _started(start: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import is_out_of_memory
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
+from pipeline.streams import replace_what_cannot_be_encoded
 from search.launchers.base import (
     Broken,
     Epoch,
@@ -104,6 +105,7 @@ def main(
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    replace_what_cannot_be_encoded()
     try:
         make_trainer: MakeTrainer = resolve_name(trainer)
         worker = make_trainer(data, threads)

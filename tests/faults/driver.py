@@ -99,6 +99,8 @@ def prepare(request: dict[str, Any]) -> None:
         opened = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    if (encoding := request["env"].get("PYTHONIOENCODING")) is not None:  # as at Python's start
+        sys.stdout.reconfigure(encoding=encoding, errors="strict")  # type: ignore[union-attr]
     sys.argv = [request["module"], *request["argv"]]
     for place, value in request["settings"].items():
         owner, _, name = place.rpartition(".")
@@ -112,8 +114,9 @@ def _wrap(point: str, when: str, nth: int, does: str) -> None:
     """Have the `nth` call of `point` do something `when`: before or after it.
 
     `point`: `module:Class.method`; or `statement` or `mlflow_statement`, for one to an SQL database.
-    `does`: kill; fill (no file can grow beyond 64 KiB from then on, which looks like a full disk); or
-    refuse (as a database server does that is not there).
+    `does`: kill; fill (no file can grow beyond 64 KiB from then on, which looks like a full disk); refuse
+    (as a database server does that is not there); lose (as where such a server does not come back); or
+    something to standard output: unread (nobody reads it any more) or full (it can't take any more).
     """
     calls = 0
 
@@ -125,6 +128,16 @@ def _wrap(point: str, when: str, nth: int, does: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             elif does == "fill":
                 resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.RLIM_INFINITY))
+            elif does == "unread":
+                read, write = os.pipe()
+                os.close(read)
+                os.dup2(write, 1)
+            elif does == "full":
+                os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+            elif does == "lose":
+                from search.server import LostError
+
+                raise LostError("storage.url: postgresql://127.0.0.1/db: no answer")
             else:
                 import sqlalchemy
 

@@ -379,8 +379,13 @@ def tracked(database: Path, experiment: str) -> list[TrackedRun]:
         return found
 
 
-def assert_tracked(database: Path, entries: list[Entry], uid: str, experiment: str) -> None:
-    """One run for every trial and one for the study, each ended, with the table's points at its times."""
+def assert_tracked(
+    database: Path, entries: list[Entry], uid: str, experiment: str, retried: int = 0
+) -> None:
+    """One run for every trial and one for the study, each ended, with the table's points at its times.
+
+    `retried`: how many trials were tried again after they had failed.
+    """
     runs = tracked(database, experiment)
     by_uid = {run.tags.get("uid", "?"): run for run in runs}
     assert sorted(run.tags.get("uid", "?") for run in runs) == sorted(
@@ -409,8 +414,8 @@ def assert_tracked(database: Path, entries: list[Entry], uid: str, experiment: s
     steps = {step for metric, step in by_uid[uid].metrics if metric == best}
     complete = [entry for entry in entries if entry.state == "complete"]
     if complete:
-        assert max(steps) == len(entries)
-    assert all(len(points) == 1 for points in by_uid[uid].metrics.values())
+        assert max(steps) == len(entries) + retried
+    assert all(len(points) == 1 for points in by_uid[uid].metrics.values()), by_uid[uid].metrics
 
 
 @contextlib.contextmanager

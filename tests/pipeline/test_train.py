@@ -1,6 +1,7 @@
 """The command `python -m pipeline.train`, from its arguments to its exit code and what it leaves."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,12 +33,13 @@ def tracked_in(folder: Path) -> str:
     return f"tracking.uri=sqlite:///{folder / 'mlflow.db'}"
 
 
-def tracked(folder: Path, status: str = "FINISHED") -> Run:
+def tracked(folder: Path, status: str = "FINISHED", *where: str) -> Run:
     """The one run in `folder` that has `status`: the database, slow to make, is shared."""
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id], f"attributes.status = '{status}'")
+    query = " AND ".join([f"attributes.status = '{status}'", *where])
+    (run,) = client.search_runs([experiment.experiment_id], query)
     return run
 
 
@@ -182,15 +184,19 @@ def test_a_run_that_diverged_exits_1_and_is_tracked_as_failed(
 
 
 @pytest.mark.usefixtures("done", "workdir")
-def test_an_interrupted_run_is_tracked_as_killed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_is_tracked_as_killed_and_says_so(
+    folder: Path,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pipeline.run.execute", interrupted)
-    assert run_command([*SMALL, tracked_in(folder)]) == 75
-    assert "test_accuracy" not in tracked(folder, "KILLED").data.metrics
+    monkeypatch.setattr("pipeline.run.execute", lambda *_: signal.raise_signal(number))
+    assert run_command([*SMALL, f"model.l2={number / 1000}", tracked_in(folder)]) == 75
+    assert f"stopped by {number.name}: the run is given up" in capfd.readouterr().err
+    run = tracked(folder, "KILLED", f"params.`model.l2` = '{number / 1000}'")
+    assert run.data.tags["reason"] == f"stopped by {number.name}"
+    assert "test_accuracy" not in run.data.metrics
 
 
 def test_without_tracking_nothing_is_created(

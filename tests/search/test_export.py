@@ -40,6 +40,7 @@ from pipeline.run import execute
 from pipeline.tracking import MlflowTracker
 from pipeline.train import dataset_info
 from search.config import read as read_setup
+from search.endings import MET
 from search.export import main, spelled_out
 from search.records import Records
 from search.retrain import retrain
@@ -126,7 +127,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Iterator
         entries = table.entries()
         tracker = MlflowTracker(str(setup.tracking.uri))
         records = Records(table.about(), table.uid)
-        tracker.publish(records.of_study(entries, "FINISHED"))
+        tracker.publish(records.of_study(entries, MET))
         for entry in entries:
             tracker.publish(records.of_trial(entry))
         values = [entry.value or 0.0 for entry in entries]

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.compose import compose
 from pipeline.train import run_config
+from search.endings import MET
 from search.records import Records, pasted, shown, trial_name
 from search.study import Entry
 from tests.search.conftest import DATASET, study
@@ -45,7 +46,7 @@ def failed(number: int, reason: str = "loss is nan at epoch 2") -> Entry:
 
 
 def best_curve(subject: Records, entries: list[Entry]) -> list[tuple[int, float, float]]:
-    points = subject.of_study(entries, "RUNNING").points
+    points = subject.of_study(entries, None).points
     assert {point.metric for point in points} <= {f"best_{subject.about.objective.metric}"}
     return [(point.step, point.value, point.at) for point in points]
 
@@ -134,20 +135,29 @@ def test_the_curve_follows_the_order_in_which_trials_ended() -> None:
     assert best_curve(records(), entries) == [(1, 0.2, 2001.0), (2, 0.3, 2009.0)]
 
 
+def test_a_curve_keeps_the_points_that_it_had_when_a_trial_is_tried_again() -> None:
+    before = best_curve(records(), [entry(0, [0.3]), failed(1), entry(2, [0.2])])
+    retried = dataclasses.replace(records(), retried=(2001.0,))
+    assert best_curve(retried, [entry(0, [0.3]), entry(2, [0.2])]) == before, "while it runs again"
+    again = entry(1, [0.5], ended_at=3000.0)
+    after = best_curve(retried, [entry(0, [0.3]), again, entry(2, [0.2])])
+    assert after == [*before, (4, 0.5, 3000.0)]
+
+
 def test_a_pruned_trial_is_never_the_best() -> None:
     pruned = entry(1, [0.9], state="pruned")
     assert best_curve(records(), [pruned]) == []
-    subject = records().of_study([entry(0, [0.3]), pruned], "FINISHED")
+    subject = records().of_study([entry(0, [0.3]), pruned], MET)
     assert subject.tags["study.best_trial"] == "0"
 
 
 def test_of_equal_trials_the_first_to_end_stays_the_best() -> None:
-    subject = records().of_study([entry(0, [0.5]), entry(1, [0.5])], "FINISHED")
+    subject = records().of_study([entry(0, [0.5]), entry(1, [0.5])], MET)
     assert subject.tags["study.best_trial"] == "0"
 
 
 def test_the_study_is_the_parent_that_carries_question_space_and_configuration() -> None:
-    record = records("study.question=Why?").of_study([entry(2, [0.5])], "FINISHED")
+    record = records("study.question=Why?").of_study([entry(2, [0.5])], MET)
     assert (record.uid, record.parent, record.name) == ("s1", None, "test")
     assert (record.started_at, record.ended_at) == (1002.0, 2002.0)
     assert record.params == {
@@ -170,12 +180,12 @@ def test_the_study_is_the_parent_that_carries_question_space_and_configuration()
 
 
 def test_a_study_that_runs_has_no_end() -> None:
-    record = records().of_study([entry(0)], "RUNNING")
+    record = records().of_study([entry(0)], None)
     assert (record.status, record.ended_at) == ("RUNNING", None)
 
 
 def test_a_study_without_trials_has_a_record() -> None:
-    record = records().of_study([], "RUNNING")
+    record = records().of_study([], None)
     assert record.points == ()
     assert "study.best_trial" not in record.tags
 

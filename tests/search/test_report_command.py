@@ -16,6 +16,7 @@ from pipeline.config import TrackingConfig
 from pipeline.errors import ConfigError, UnavailableError
 from pipeline.tracking import MlflowTracker
 from search import rendering
+from search.endings import MET
 from search.facts import Source
 from search.records import Records
 from search.report import main
@@ -201,7 +202,7 @@ def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
     """As on a machine that others keep busy: a process of usual priority takes over."""
     table = recorded(url, "mine")
     MlflowTracker("sqlite:///mlflow.db").publish(
-        Records(table.about(), table.uid).of_study(table.entries(), "FINISHED")
+        Records(table.about(), table.uid).of_study(table.entries(), MET)
     )
     monkeypatch.setattr(search.reporter, "_IDLE_SECONDS", 0.0)
     notes: list[str] = []

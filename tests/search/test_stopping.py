@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.errors import StoppedError
-from search.stopping import Stopper, stopping_at_once
+from pipeline.signals import stopping_at_once
+from search.stopping import Stopper
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -85,8 +86,22 @@ def test_a_signal_that_python_dropped_in_a_finaliser_still_stops_the_launch() ->
 
 
 def test_a_study_that_was_not_stopped_can_be_stopped_while_it_ends() -> None:
-    with stopping_at_once():
+    def launch() -> None:
         with Stopper(0, print).listening():
             pass
-        with pytest.raises(StoppedError, match="SIGINT"):
-            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the study went on")
+
+    with pytest.raises(StoppedError, match="SIGINT"), stopping_at_once():
+        launch()
+
+
+def test_no_library_takes_a_signal_for_a_failure_of_its_own() -> None:
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception:  # noqa: BLE001
+            pytest.fail("the signal was swallowed")
+
+    with pytest.raises(StoppedError, match="SIGTERM"), stopping_at_once():
+        library()

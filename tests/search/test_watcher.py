@@ -13,6 +13,7 @@ from pipeline.publisher import Publisher
 from pipeline.record import RunRecord
 from search import watcher
 from search.coordinator import Running
+from search.endings import MET
 from search.progress import Progress
 from search.records import Records
 from search.study import Trial
@@ -68,7 +69,7 @@ def watching(tmp_path: Path, kept: Kept) -> StudyWatcher:
     """A study of 40 trials that nothing has happened in yet."""
     about = made.about()
     screen = Console(file=io.StringIO())
-    return StudyWatcher(
+    watching = StudyWatcher(
         Progress(screen, "test", 40, 2, about.objective, []),
         Records(about, "s1"),
         kept,
@@ -76,6 +77,8 @@ def watching(tmp_path: Path, kept: Kept) -> StudyWatcher:
         SummaryFile(tmp_path / "summary.json", "test", 40, about.objective),
         [],
     )
+    watching.begin()
+    return watching
 
 
 def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
@@ -132,8 +135,9 @@ def test_a_study_in_which_nothing_ended_is_not_told_of_again(
 def test_the_end_is_told_at_once(
     watching: StudyWatcher, kept: Kept, summary: Callable[[], dict[str, Any]]
 ) -> None:
-    watching.ended(made.trial(0))
-    watching.close("FINISHED")
+    with watching:
+        watching.ended(made.trial(0))
+        watching.ending = MET
     assert (summary()["state"], summary()["trials"]["complete"]) == ("met", 1)
     assert kept.of("s1")[-1].status == "FINISHED"
     assert len(kept.of("s1")[-1].points) == 1
