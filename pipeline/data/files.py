@@ -88,10 +88,12 @@ def opened(path: Path) -> Iterator[BoundedFile]:
     Raises UnavailableError for what would block or never end: pipes, sockets, devices.
     """
     with told(shown(path)):
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
             raise UnavailableError(f"{shown(path)}: expected a file, this is {kind}")
+        if status.st_size == 0:  # so are files of the system that have no end, or wait
+            raise EOFError("it is empty")
         with BoundedFile(path) as file:
             yield file
 

@@ -15,7 +15,7 @@ from pipeline.errors import UnavailableError
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LONGEST_HEADER = 1024  # NumPy's of numbers are 118 bytes long
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA takes as much memory as a header says
 _ENCRYPTED = 0x1
 
 
@@ -70,7 +70,7 @@ def _announced(
         raise UnavailableError(f"{place}: is encrypted (save it without a password)")
     if member.compress_type not in _METHODS:
         raise UnavailableError(
-            f"{place}: is compressed by a method that is not known here, number "
+            f"{place}: expected what NumPy writes, stored or deflated, got compression method "
             f"{member.compress_type} (save it with numpy.savez)"
         )
     with archive.open(member) as packed:

@@ -41,7 +41,7 @@ def locate(config: DataConfig) -> DataConfig:
     elif variable := os.environ.get("MNIST_PATH"):
         path = _existing(variable, "MNIST_PATH", " (correct it, or unset it)")
     else:
-        with told("data: Keras's cache"):
+        with told("data: Keras's cache", "there can be none"):
             path = _keras_cache()
             there = path.exists()
         if not there:

@@ -109,7 +109,7 @@ DIRECTORIES: dict[str, tuple[bytes, int, bytes, str]] = {
         _DIRECTORY,
         10,
         b"\x63\0",
-        "x_train: is compressed by a method .* number 99",
+        "x_train: expected what NumPy .* method 99",
     ),
     "more than it is": (_DIRECTORY, 24, _MUCH, "x_train: (claims|its header announces)"),
     "more than there is": (_DIRECTORY, 20, _MUCH * 2, "(x_train: claims|damaged or cut short)"),
@@ -118,6 +118,13 @@ DIRECTORIES: dict[str, tuple[bytes, int, bytes, str]] = {
     "a directory of 2 GB": (_END, 12, _MUCH, "damaged or cut short"),
     "a directory elsewhere": (_END, 16, _MUCH, "can't be read|damaged or cut short"),
 }
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_numpy_does_not_write_is_not_unpacked(tmp_path: Path, method: int) -> None:
+    """LZMA takes gigabytes of memory where its header says so."""
+    path = save_raw(tmp_path, images(), method=method)
+    assert f"got compression method {method} (save it with numpy.savez)" in told(own(path))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -223,6 +230,7 @@ NAMES = {
     "/dev/zero": "expected a file, this is a device",
     "/dev/stdin": "expected a file, this is a",
     "dangling": "there is no file or folder",
+    "/proc/self/status": "damaged or cut short: it is empty",
     "loop": "there can be no such file",
     "pipe/x": "there is no file or folder",
     "~nobody-of-this-name/x": "there can be no such file",
