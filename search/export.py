@@ -17,7 +17,7 @@ from pipeline.artifact import Format, check_writable
 from pipeline.cli import command
 from pipeline.config import DataConfig, RunConfig, Section, TrackingConfig, validated
 from pipeline.data import grey_size
-from pipeline.errors import ConfigError, StoppedError
+from pipeline.errors import ConfigError, PlumblineError, StoppedError
 from search import card
 from search.config import StorageConfig
 
@@ -147,16 +147,22 @@ def _export(
         if same and not damage and set(config.formats) <= set(present.verified):
             print(f"Nothing new: {folder} has this trial, and its files are whole.")
             return present
-        if damage:
-            print(f"{folder}: {damage}: exporting it again.")
-        elif not same and not config.force:
+        if not same and not config.force:
             standing = standings.get(present.uid, present.standing)
             if reason := standing.reason_to_stay(standings[entry.uid]):
+                if damage:
+                    raise PlumblineError(
+                        f"{folder}: {damage}; left as it is, as trial {entry.number} is no better: "
+                        f"{reason} (trial={present.trial} export.path={folder} makes it again, "
+                        "force=true replaces it)"
+                    )
                 print(
                     f"Not exported: trial {present.trial} stays in {folder}, as {reason} "
                     "(force=true replaces it)."
                 )
                 return None
+        if damage:
+            print(f"{folder}: {damage}: exporting it again.")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"export.path: {folder} is there and is no export, left as it is")
 

@@ -293,6 +293,25 @@ def test_a_worse_trial_takes_no_folder_of_a_better_one_unless_forced(
     assert Manifest.read(tmp_path / "mine").trial == WORSE
 
 
+def test_a_damaged_export_is_not_replaced_by_a_worse_trial_unless_forced(
+    place: Place,
+    keras_only: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "mine"
+    assert place.export(*keras_only) == 0
+    (folder / "model.keras").unlink()
+    before = contents(folder)
+    assert place.export(*keras_only, f"trial={WORSE}") == 1
+    told = capsys.readouterr().err
+    assert "model.keras is missing" in told
+    assert f"trial={BEST} export.path={folder} makes it again, force=true replaces it" in told
+    assert contents(folder) == before
+    assert place.export(*keras_only, f"trial={BEST}") == 0
+    assert Manifest.read(folder).damage(folder) is None
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

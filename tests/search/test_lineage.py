@@ -13,6 +13,7 @@ from pipeline.train import run_config as read_run_config
 from search import bundle
 from search.lineage import whole_run
 from search.page import command_for
+from search.ranking import Ranking
 from tests.conftest import MakeRunConfig
 from tests.search import made
 
@@ -59,7 +60,9 @@ def test_a_whole_run_ends_with_the_network_of_a_trial(
 def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> None:
     entry = made.pruned(3)
     inputs = Inputs((8, 8), "float32", 0, 16)
-    manifest = bundle._manifest(made.about(), entry, digits, inputs, [])
+    about = made.about()
+    standing = bundle.standing_of(about, Ranking(about.objective).of(entry))
+    manifest = bundle._manifest(about, entry, standing, digits, inputs, [])
     for command in (command_for(entry), manifest.retrain):
         assert "train.epochs=2" in command
         assert "objective.select=last" in command
