@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
 from pipeline.data import Arrays, validation_start
+from pipeline.ending import ending
 from pipeline.loops import Loop, Scores, loop_for
 from pipeline.model import build, summary
 from pipeline.result import DivergedError, EpochMetrics, OnEpoch, State, Stop, Weights
@@ -81,13 +82,13 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
         if run.objective.select == "best" and run.objective.select_epoch(values) == number:
             best_weights = loop.weights()
         told = time.perf_counter()
-        is_pruned = on_epoch(epoch)
+        pruned = on_epoch(epoch)
         waited += time.perf_counter() - told
-        if is_pruned:
-            stop = "pruned"
+        if (over := ending(run, values)) is not None:  # paid for in full: not pruned any more
+            stop = over
             break
-        if _patience_is_out(run, values):
-            stop = "early_stopped"
+        if pruned:
+            stop = "pruned"
             break
     trained = time.perf_counter()
     best_epoch = run.objective.select_epoch(values)
@@ -122,14 +123,3 @@ def _refuse_divergence(metrics: dict[str, float], epoch: int) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise DivergedError(f"{name} is {value} at epoch {epoch}")
-
-
-def _patience_is_out(run: RunConfig, values: dict[int, float]) -> bool:
-    """Whether the last improvement by more than `min_delta` is `patience` epochs ago."""
-    if run.train.patience is None:
-        return False
-    improved, best = 0, None
-    for epoch, value in values.items():
-        if run.objective.better(value, best, by=run.train.min_delta):
-            improved, best = epoch, value
-    return max(values) - improved >= run.train.patience

@@ -12,7 +12,7 @@ from pipeline.config import METRICS, RunConfig
 from pipeline.data import Arrays, Dataset, validation_start
 from pipeline.loops import Scores
 from pipeline.model import build
-from pipeline.result import DivergedError, EpochMetrics, State, Weights
+from pipeline.result import DivergedError, EpochMetrics, OnEpoch, State, Weights
 from pipeline.training import Trained, train
 from tests.conftest import MakeRunConfig
 
@@ -87,11 +87,16 @@ def scripted(
 ) -> Callable[..., Trained]:
     """`scripted([0.5, 0.6], "train.patience=2")`: a run with these accuracies, maximized."""
 
-    def run_script(accuracies: list[float], *settings: str, start: State | None = None) -> Trained:
+    def run_script(
+        accuracies: list[float],
+        *settings: str,
+        start: State | None = None,
+        on_epoch: OnEpoch = never,
+    ) -> Trained:
         monkeypatch.setattr("pipeline.training.loop_for", lambda *_: ScriptedLoop(accuracies))
         alone = ("train.validation_split=0", "objective.metric=accuracy")
         run = run_config(*alone, f"train.epochs={len(accuracies)}", *settings)
-        return train(run, digits.train_arrays, never, start)
+        return train(run, digits.train_arrays, on_epoch, start)
 
     return run_script
 
@@ -229,6 +234,21 @@ def test_training_stops_where_patience_is_out(
     assert (trained.stop, len(trained.history)) == ("early_stopped", epochs)
     assert trained.best_epoch == best
     assert trained.loop.weights() == [best]
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "stop"),
+    [
+        ([], [0.5, 0.6], "completed"),
+        (["train.patience=1"], [0.5, 0.4, 0.6], "early_stopped"),
+    ],
+)
+def test_a_run_that_ends_anyhow_is_not_pruned(
+    scripted: Callable[..., Trained], settings: list[str], values: list[float], stop: str
+) -> None:
+    """It is paid for in full, whatever is answered after its last epoch."""
+    trained = scripted(values, *settings, on_epoch=lambda epoch: epoch.epoch == 2)
+    assert (trained.stop, len(trained.history)) == (stop, 2)
 
 
 def test_without_patience_training_never_stops_early(scripted: Callable[..., Trained]) -> None:
