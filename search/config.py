@@ -1,6 +1,5 @@
 """From a composed configuration to frozen objects, once, at the door."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +11,13 @@ from pipeline.compose import build
 from pipeline.config import RunConfig, Section, TrackingConfig, unambiguous, validated
 from pipeline.errors import ConfigError
 from pipeline.train import run_config
-from search.engines.optuna import OptunaEngine
+from search.engines.optuna import OptunaAlgorithm
+from search.engines.order import Algorithm, OrderedEngine, drawn_seed, workers_of
 from search.launchers.base import LocalConfig, RayConfig, launcher_config
 from search.parse import parse
 from search.space import Space
-from search.study import Engine, Entry, StudyConfig
+from search.study import Engine, Entry, Record, StudyConfig, record
+from search.untried import Runs
 
 _GRID = "search.engines.optuna.GridSampler"
 _DEFAULT_ORACLE = "search.oracles.random.RandomOracle"
@@ -45,16 +46,16 @@ class ReportConfig(Section):
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `make_engine`: from the trials in the table to the engine that goes on from them. `grid_size`: how
-    many points Optuna's grid has; None for what suggests otherwise.
+    `algorithm`: what suggests, made from a seed; `seed`: that one, or None where it is drawn once for
+    the study.
     """
 
     run: RunConfig
     study: StudyConfig
     space: Space
     engine: EngineConfig
-    make_engine: Callable[[Sequence[Entry]], Engine]
-    grid_size: int | None
+    algorithm: Callable[[int], Algorithm]
+    seed: int | None
     launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
@@ -63,7 +64,35 @@ class Setup:
     def check_oracle(self) -> None:
         """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
         if self.engine.name == "keras_tuner":
-            self.make_engine(())
+            self.algorithm(0)
+
+    def make_engine(self, entries: Sequence[Entry], workers: int) -> Engine:
+        """The engine that goes on from the trials in the table, for a launch with `workers`."""
+        metric = self.run.objective.metric
+        return self.engine_from([record(entry, metric) for entry in entries], workers)
+
+    def engine_from(self, records: Sequence[Record], workers: int) -> Engine:
+        """The engine that goes on from `records`, for a launch with `workers`."""
+        seed = drawn_seed(records) if self.seed is None else self.seed
+        return OrderedEngine(
+            self.algorithm(seed),
+            records,
+            workers if self.study.order == "fixed" else None,
+            remember={"seed": seed} if self.seed is None else {},
+        )
+
+    def words_on_order(self, entries: Sequence[Entry], workers: int) -> str | None:
+        """What a launch with `workers` must say of the study's order; None where there is nothing."""
+        if self.study.order == "free" or not entries:
+            return None
+        before = workers_of(entries[-1].notes)
+        if before == workers:
+            return None
+        had = "no order" if before is None else f"the order of {before} workers"
+        return (
+            f"study.order=fixed: its trials so far were suggested in {had}, those to come are in that "
+            f"of {workers}; both together are no study that the seed gives again."
+        )
 
     @property
     def suggests(self) -> dict[str, Any]:
@@ -90,25 +119,23 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     study = validated(StudyConfig, values["study"], "study")
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
-    grid_size: int | None = None
-    make_engine: Callable[[Sequence[Entry]], Engine]
+    seed: int | None
     if engine.name == "keras_tuner":  # sampler and pruner, a study's own too, have no say
-        make_engine = _keras_tuner(values["oracle"], run, space)
+        algorithm = _keras_tuner(values["oracle"], run, space)
+        seed = values["oracle"].get("seed", 0)  # the grid takes none
     else:
         if values["oracle"]["_target_"] != _DEFAULT_ORACLE:
             raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
-        grid = space.grid() if values["sampler"].get("_target_") == _GRID else None
-        if grid is not None:
-            grid_size = math.prod(map(len, grid.values()))
-        make_engine = _optuna(values, run, study, space, grid)
-        make_engine(())  # its own checks, before anything is created
+        algorithm = _optuna(values, run, study, space)
+        seed = values["sampler"].get("seed")
+        algorithm(seed or 0)  # its own checks, before anything is created
     return Setup(
         run=run,
         study=study,
         space=space,
         engine=engine,
-        make_engine=make_engine,
-        grid_size=grid_size,
+        algorithm=algorithm,
+        seed=seed,
         launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
@@ -117,34 +144,38 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
 
 
 def _optuna(
-    values: Mapping[str, Any],
-    run: RunConfig,
-    study: StudyConfig,
-    space: Space,
-    grid: Mapping[str, Any] | None,
-) -> Callable[[Sequence[Entry]], Engine]:
-    arguments = {} if grid is None else {"search_space": grid}
-    return partial(
-        OptunaEngine,
-        study.name,
-        run.objective.direction,
-        run.objective.metric,
-        space,
-        partial(build, values["sampler"], "sampler", **arguments),
-        values["sampler"].get("seed"),
-        build(values["pruner"], "pruner"),
-    )
+    values: Mapping[str, Any], run: RunConfig, study: StudyConfig, space: Space
+) -> Callable[[int], Algorithm]:
+    sampler, pruner = values["sampler"], values["pruner"]
+    if sampler.get("_target_") == _GRID:
+        space.grid()  # there is one
+    make_sampler = partial(build, sampler, "sampler")
+    make_sampler(seed=sampler.get("seed"))  # its own checks
+
+    def make(seed: int) -> Algorithm:
+        return OptunaAlgorithm(
+            study.name,
+            run.objective.direction,
+            space,
+            Runs(run, space),
+            make_sampler,
+            seed,
+            build(pruner, "pruner"),
+            grouped=bool(sampler.get("group")),
+        )
+
+    return make
 
 
 def _keras_tuner(
     spec: Mapping[str, Any], run: RunConfig, space: Space
-) -> Callable[[Sequence[Entry]], Engine]:
-    def make(entries: Sequence[Entry]) -> Engine:
+) -> Callable[[int], Algorithm]:
+    def make(seed: int) -> Algorithm:
         # Only here, because KerasTuner takes two seconds to import.
-        from search.engines.keras_tuner import KerasTunerEngine
+        from search.engines.keras_tuner import KerasTunerAlgorithm
 
-        oracle = partial(build, spec, "oracle")
-        return KerasTunerEngine(run.objective.direction, space, oracle, entries)
+        oracle = build(spec, "oracle")
+        return KerasTunerAlgorithm(run.objective.direction, space, Runs(run, space), oracle, seed)
 
     return make
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 from pipeline.config import RunConfig
+from pipeline.ending import ending
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.result import EpochMetrics, State
 from search.launchers.base import (
@@ -26,7 +27,18 @@ from search.launchers.base import (
 )
 from search.ranking import Ranking
 from search.stopping import Stopper
-from search.study import RECENT_TRIALS, Engine, Entry, Study, Suggestion, Trial
+from search.study import (
+    RECENT_TRIALS,
+    Engine,
+    Entry,
+    Exhausted,
+    Study,
+    Suggestions,
+    Told,
+    Trial,
+    Wait,
+    curve,
+)
 from search.trials import TrialTable
 from search.weights import WeightStore
 
@@ -48,6 +60,11 @@ class Running:
     def parameters(self) -> dict[str, str]:
         """Its configuration by override path."""
         return self.run.parameters()
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """The objective's metric by epoch, in this attempt."""
+        return curve(self.history, self.run.objective.metric)
 
     @property
     def epochs(self) -> int:
@@ -211,13 +228,15 @@ class Coordinator:
             return self._waiting.popleft()
         if self._asked >= target:
             return None
-        suggestion = self._engine.ask()
-        self._engine_waits = suggestion == "wait"
-        self.used_up = suggestion == "exhausted"
-        if not isinstance(suggestion, Suggestion):
+        answer = self._engine.ask(min(self._launcher.free(), target - self._asked))
+        self._engine_waits = isinstance(answer, Wait)
+        self.used_up = isinstance(answer, Exhausted)
+        if not isinstance(answer, Suggestions):
             return None
-        self._asked += 1
-        return self._table.create(suggestion, self._study.space)
+        for suggestion in answer.trials:
+            self._waiting.append(self._table.create(suggestion, self._study.space))
+            self._asked += 1
+        return self._waiting.popleft()
 
     def _submit(self, trial: Trial) -> None:
         trial = dataclasses.replace(trial, attempt=trial.attempt + 1)
@@ -226,8 +245,8 @@ class Coordinator:
         except (
             ConfigError
         ) as error:  # several fields that don't fit together: the space let it pass
-            entry = self._table.fail(trial, f"refused: {error}", ())
-            self._engine.tell(entry)
+            notes = self._engine.tell(Told(trial.number, "failed", None, {}))
+            entry = self._table.fail(trial, f"refused: {error}", (), notes)
             self._watcher.ended(entry)
             return
         started_at = self._table.start(trial, run)
@@ -259,8 +278,9 @@ class Coordinator:
             self._usage.started(trial.number)
         elif isinstance(event, Epoch):
             running.history.append(event.metrics)
-            value = event.metrics.metrics[running.run.objective.metric]
-            prune = self._engine.report(trial.number, event.metrics.epoch, value)
+            # A trial that ends here anyhow is paid for in full: whether to prune it is not asked.
+            goes_on = ending(running.run, running.curve) is None
+            prune = goes_on and self._engine.report(trial.number, running.curve)
             self._launcher.reply(trial.number, prune)
         elif isinstance(event, Finished):
             self._finished(running, event)
@@ -284,7 +304,13 @@ class Coordinator:
             self._weights.save_state(trial.number, event.state)
         if result.stop != "pruned" and self._is_among_the_best(running, result.value):
             self._weights.save(trial.number, event.weights)
-        notes = self._engine.notes(trial.number)
+        told_of = curve(result.history, running.run.objective.metric)
+        told = (
+            Told(trial.number, "pruned", None, told_of)
+            if result.stop == "pruned"
+            else Told(trial.number, "complete", result.value, told_of)
+        )
+        notes = self._engine.tell(told)
         self._ended(self._table.complete(trial, result, running.worker, notes))
         self._retain()
 
@@ -311,13 +337,12 @@ class Coordinator:
             self._fail(running, f"out of memory, also {again}: {event.reason}")
 
     def _fail(self, running: Running, reason: str) -> None:
-        notes = self._engine.notes(running.trial.number)
+        notes = self._engine.tell(Told(running.trial.number, "failed", None, running.curve))
         self._ended(self._table.fail(running.trial, reason, running.history, notes, running.worker))
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
         self._ranking.add(entry)
-        self._engine.tell(entry)
         self._watcher.ended(entry)
 
     def _is_among_the_best(self, running: Running, value: float) -> bool:

@@ -66,7 +66,8 @@ def launch(values: dict[str, Any], command: str) -> int:
         table.describe(study.about(to_yaml(values), command, environment_tags()))
         _try_again(setup, table)
         weights = _best_weights(setup, table)
-        workers = _workers(setup, ground, table)
+        wanted = _workers(setup, ground)
+        workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
         screen = Console(highlight=False)
         progress = _progress(setup, table, workers, screen)
         stopper = _stopper(setup, progress, began)
@@ -78,12 +79,14 @@ def launch(values: dict[str, Any], command: str) -> int:
             else:
                 watcher.begin()
                 progress.note(_what_is_to_come(setup, ground, table, workers))
+                if (words := setup.words_on_order(table.entries(), wanted)) is not None:
+                    progress.note(words)
                 with (
                     progress,
                     stopper.listening(),
                     closing(_launcher(setup, ground, workers, progress.note)) as launcher,
                 ):
-                    engine = setup.make_engine(table.entries())
+                    engine = setup.make_engine(table.entries(), wanted)
                     attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
                     coordinator = Coordinator(
                         study, table, engine, launcher, weights, attempts, watcher, stopper, keep
@@ -163,12 +166,11 @@ def _ended(table: TrialTable) -> list[Entry]:
     return [entry for entry in table.entries() if entry.state != "running"]
 
 
-def _workers(setup: Setup, ground: _Ground, table: TrialTable) -> int:
-    """As many as were asked for, or as the machine has room for; no more than trials are missing."""
+def _workers(setup: Setup, ground: _Ground) -> int:
+    """As many as were asked for, or as the machine has room for."""
     config = setup.launcher
     per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
-    missing = setup.study.trials - len(_ended(table))
-    return min(config.workers or default_workers(ground.gpus, per_gpu), max(missing, 1))
+    return config.workers or default_workers(ground.gpus, per_gpu)
 
 
 def _progress(setup: Setup, table: TrialTable, workers: int, screen: Console) -> Progress:

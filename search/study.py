@@ -1,7 +1,7 @@
 """The vocabulary of a study: what is asked, tried and told."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
@@ -15,6 +15,9 @@ from pipeline.result import EpochMetrics, RunResult
 from search.space import Space, Stored
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
+Curve = Mapping[int, float]
+"""The objective's metric by epoch, counted from 1."""
+
 RECENT_TRIALS = 100  # how many of the last ones say how long one takes
 
 
@@ -22,8 +25,9 @@ class StudyConfig(Section):
     """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
 
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
-    `max_seconds`: budget of one launch. `retry`: what of it is tried again. `summary`: JSON file.
-    `on_end`: command that gets its path.
+    `order`: whether results count in the order of the trials' numbers, so that the same seed and number
+    of workers give the same study, or as they come. `max_seconds`: budget of one launch. `retry`: what of
+    it is tried again. `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -31,6 +35,7 @@ class StudyConfig(Section):
     trials: Annotated[int, Field(ge=1)]
     lock: Literal["fail", "wait", "skip"]
     space: Mapping[str, Any]
+    order: Literal["fixed", "free"] = "free"
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     retry: Literal["failed"] | None = None
     summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
@@ -169,24 +174,74 @@ class Entry:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Told:
+    """How a trial ended, and all that an engine may know of that: it holds no test metric.
+
+    `value`: the objective of a complete trial, else None. `curve`: the objective's metric by epoch
+    (from 1), in the attempt that ended.
+    """
+
+    number: int
+    state: Literal["complete", "pruned", "failed"]
+    value: float | None
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Record:
+    """A trial as an engine is made anew from it. `told`: None while it runs, or is to run again."""
+
+    suggestion: Suggestion
+    told: Told | None
+
+
+def record(entry: Entry, metric: str) -> Record:
+    """What an engine may know of a trial in the table. `metric`: that of the objective."""
+    suggestion = Suggestion(entry.params, entry.epochs, entry.continues, entry.notes)
+    if entry.state == "running":
+        return Record(suggestion, None)
+    value = entry.value if entry.state == "complete" else None
+    return Record(suggestion, Told(entry.number, entry.state, value, curve(entry.history, metric)))
+
+
+def curve(history: Iterable[EpochMetrics], metric: str) -> dict[int, float]:
+    """The `metric` of every epoch."""
+    return {epoch.epoch: epoch.metrics[metric] for epoch in history}
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """An engine's answer: the next trials, at least one, in the order of their numbers."""
+
+    trials: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An engine's answer: what comes next depends on trials that are running."""
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """An engine's answer: nothing is left that would be new."""
+
+
 class Engine(Protocol):
     """Suggests trials and prunes them. It sees parameters and the objective, never test metrics.
 
-    It is made anew at every launch from the entries of the trial table, which remember for it. Its
-    trials are numbered in the order in which they are asked for, as in the table.
+    It is made anew at every launch from the records of the trial table, which remembers for it. Its
+    trials are numbered from 0, in the order in which they are asked for, as in the table.
     `continues`: whether a trial may go on from another.
     """
 
     continues: bool
 
-    def ask(self) -> Suggestion | Literal["wait", "exhausted"]:
-        """The next trial to be tried; `wait` while that depends on trials that are running."""
+    def ask(self, count: int) -> Suggestions | Wait | Exhausted:
+        """The next trials, `count` of them at most. They are in the study from now on."""
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        """Hear the objective's metric after `epoch` (from 1); True prunes the trial."""
+    def report(self, number: int, curve: Curve) -> bool:
+        """Hear the epochs of an attempt that has more to come, after each; True prunes the trial."""
 
-    def notes(self, number: int) -> Mapping[str, Any]:
-        """What the algorithm must remember of a trial that now ends."""
-
-    def tell(self, entry: Entry) -> None:
-        """Hear how a trial ended, as the table has it."""
+    def tell(self, told: Told) -> Mapping[str, Any]:
+        """Hear how a trial ended; what is to be remembered of it, beside the notes of its suggestion."""

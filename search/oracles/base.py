@@ -3,9 +3,7 @@
 A suggestion depends on nothing but the seed, the trial's number and the trials before it.
 """
 
-import random
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,14 +13,16 @@ from pydantic import Field
 from pipeline.config import Section, validated
 from search.oracles.axis import axis
 from search.oracles.library import Trial, TrialStatus, keras_tuner
-from search.space import Space, chain
+from search.space import Space, Stored, chain
+from search.study import Exhausted, Wait
+from search.untried import Point, Runs
 
 Values = dict[str, Any]
 """KerasTuner's values by override path; those under `tuner/...` are Hyperband's."""
 
 
 class Arguments(Section):
-    """What every oracle takes. `seed`: None is another one at every launch."""
+    """What every oracle takes. `seed`: None is one that is drawn for the study."""
 
     seed: Annotated[int, Field(ge=0)] | None = None
 
@@ -43,10 +43,13 @@ class Oracle:
         # KerasTuner takes 0 for no seed.
         super().__init__(seed=1, **checked.model_dump(exclude={"seed"}))  # type: ignore[call-arg]
         self._max_collisions = 200  # KerasTuner's 20 miss a rare branch of a conditional space
-        self._root = secrets.randbits(32) if checked.seed is None else checked.seed
 
-    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
+    def begin(
+        self, direction: Literal["maximize", "minimize"], space: Space, runs: Runs, seed: int
+    ) -> None:
         """Take the space up. Raises ConfigError where it does not suit the oracle."""
+        self._runs = runs
+        self._root = seed
         self.objective = keras_tuner.Objective("value", direction[:3])
         self.hyperparameters = keras_tuner.HyperParameters()
         self.axes = {path: axis(dimension) for path, dimension in space.dimensions.items()}
@@ -59,7 +62,7 @@ class Oracle:
                     )
                 each.add_to(self.hyperparameters, path)
 
-    def suggest(self, number: int) -> Values | Literal["wait", "exhausted"]:
+    def suggest(self, number: int) -> Values | Wait | Exhausted:
         """What trial `number` should try. It is not in the study until `add`."""
         self._seed_state = self.seed = int(
             np.random.SeedSequence((self._root, number)).generate_state(1)[0]
@@ -67,15 +70,16 @@ class Oracle:
         suggested = self.populate_space(str(number))  # type: ignore[attr-defined]
         if suggested["status"] == TrialStatus.RUNNING:
             return dict(suggested["values"])
-        return "wait" if suggested["status"] == TrialStatus.IDLE else "exhausted"
+        return Wait() if suggested["status"] == TrialStatus.IDLE else Exhausted()
 
-    def add(self, number: int, values: Values) -> None:
-        """Trial `number` runs, with `values` for all axes that count."""
+    def add(self, number: int, point: Mapping[str, Stored]) -> None:
+        """Trial `number` runs at `point`."""
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = values
+        hyperparameters.values = self._values(point)
+        hyperparameters.ensure_active_values()
         trial = Trial(hyperparameters, str(number), TrialStatus.RUNNING)
         self.trials[trial.trial_id] = self.ongoing_trials[trial.trial_id] = trial
-        self._record_values(trial)  # type: ignore[attr-defined]
+        self._runs.add(point)
 
     def place(self, number: int, notes: Mapping[str, Any], continues: int | None) -> None:
         """Take trial `number` of an earlier launch into the oracle's plan, if it has one."""
@@ -86,24 +90,21 @@ class Oracle:
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
 
-    def points(self) -> Iterator[Values] | None:
-        """All points of the space; None where there are infinitely many."""
-        finite = all(each.values() is not None for each in self.axes.values())
-        return self._points({}, self.hyperparameters.space) if finite else None
+    def point(self, values: Values) -> Point:
+        """The point of the space that KerasTuner's `values` stand for."""
+        active = [path for path in self.axes if path in values]
+        return {path: self.axes[path].stored(values[path]) for path in active}
 
-    def _points(self, values: Values, rest: Sequence[Any]) -> Iterator[Values]:
-        if not rest:
-            yield values
-        elif all(condition.is_active(values) for condition in rest[0].conditions):
-            for value in self.axes[rest[0].name].values() or ():
-                yield from self._points({**values, rest[0].name: value}, rest[1:])
-        else:
-            yield from self._points(values, rest[1:])
+    def _values(self, point: Mapping[str, Stored]) -> Values:
+        return {path: self.axes[path].told(value) for path, value in point.items()}
+
+    def _duplicate(self, values: Values) -> bool:
+        """Whether the run is on record: KerasTuner takes two ways to write one for two."""
+        return not self._runs.is_new(self.point(values))
 
     def _random_values(self) -> Values | None:
         """KerasTuner gives up when it hit on tried points for some times; this looks what is left."""
         values: Values | None = super()._random_values()  # type: ignore[misc]
-        if values is not None or (points := self.points()) is None:
+        if values is not None or (left := self._runs.untried(self.seed)) is None:
             return values
-        untried = [point for point in points if not self._duplicate(point)]  # type: ignore[attr-defined]
-        return random.Random(self.seed).choice(untried) if untried else None  # noqa: S311
+        return self._values(left)

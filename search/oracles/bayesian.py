@@ -11,6 +11,7 @@ from pipeline.config import PositiveInt
 from search.oracles.base import Arguments, Oracle, Values
 from search.oracles.library import TrialStatus, keras_tuner
 from search.space import Space
+from search.untried import Runs
 
 
 class _BayesianArguments(Arguments):
@@ -25,8 +26,10 @@ class BayesianOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):  #
     arguments = _BayesianArguments
     num_initial_points: int | None
 
-    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
-        super().begin(direction, space)
+    def begin(
+        self, direction: Literal["maximize", "minimize"], space: Space, runs: Runs, seed: int
+    ) -> None:
+        super().begin(direction, space, runs, seed)
         if self.num_initial_points is None:
             self.num_initial_points = 3 * len(self.axes)
 

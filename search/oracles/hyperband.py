@@ -1,7 +1,6 @@
 """Hyperband (Li et al. 2018)."""
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,6 +10,7 @@ from pipeline.errors import ConfigError
 from search.oracles.base import Arguments, Oracle
 from search.oracles.library import TrialStatus, keras_tuner
 from search.space import Space
+from search.untried import Runs
 
 
 class _HyperbandArguments(Arguments):
@@ -25,13 +25,16 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):  # type: ign
     arguments = _HyperbandArguments
     continues = True
 
-    def begin(self, direction: Literal["maximize", "minimize"], space: Space) -> None:
+    def begin(
+        self, direction: Literal["maximize", "minimize"], space: Space, runs: Runs, seed: int
+    ) -> None:
         if "train.epochs" in space.dimensions:
             raise ConfigError(
                 "study.space.train.epochs: Hyperband decides how many epochs a trial trains "
                 "(leave it out, or take another oracle)"
             )
-        super().begin(direction, space)
+        super().begin(direction, space, runs, seed)
+        self._elsewhere: set[str] = set()  # trials that are in no bracket
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """A new point for the first round of a bracket, or the best of a round for the next one."""
@@ -45,7 +48,8 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):  # type: ign
 
     def place(self, number: int, notes: Mapping[str, Any], continues: int | None) -> None:
         if "tuner/bracket" not in notes:
-            return  # something else than Hyperband suggested it
+            self._elsewhere.add(str(number))  # something else than Hyperband suggested it
+            return
         iteration, bracket = notes["tuner/iteration"], notes["tuner/bracket"]
         in_round, epochs = notes["tuner/round"], notes["tuner/epochs"]
         if bracket >= self._get_num_brackets() or epochs != self._get_epochs(bracket, in_round):
@@ -88,9 +92,12 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):  # type: ign
                 infos[:] = [info for info in infos if info["id"] not in failed]
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
-        """In a space with fewer points than a round has places, all of them fill it."""
+        """In a space with fewer runs than a round has places, all that are left for it fill it."""
         size = int(super()._get_size(bracket_num, round_num))
-        if (points := self.points()) is None:
+        if (runs := self._runs.count()) is None:
             return size
-        failed: int = sum(trial.status == TrialStatus.FAILED for trial in self.trials.values())
-        return max(0, sum(1 for _ in islice(points, size + failed)) - failed)
+        gone = sum(
+            trial.status == TrialStatus.FAILED or number in self._elsewhere
+            for number, trial in self.trials.items()
+        )
+        return max(0, min(size, runs - int(gone)))

@@ -17,9 +17,8 @@ from pipeline.compose import compose
 from pipeline.record import DatasetInfo
 from search.config import Setup, read
 from search.coordinator import Running
-from search.engines.optuna import OptunaEngine
 from search.storage import open_storage
-from search.study import Entry, Study
+from search.study import Engine, Entry, Study
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,11 +57,9 @@ def study(*overrides: str, space: Mapping[str, Any] = DROPOUT, **identity: str) 
     return study_of(setup_of(*overrides, space=space), **identity)
 
 
-def engine_of(setup: Setup, entries: Sequence[Entry]) -> OptunaEngine:
+def engine_of(setup: Setup, entries: Sequence[Entry], workers: int = 1) -> Engine:
     """A new engine, made from what a table remembers, as the command makes it."""
-    engine = setup.make_engine(entries)
-    assert isinstance(engine, OptunaEngine)
-    return engine
+    return setup.make_engine(entries, workers)
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,28 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
+from pipeline.fingerprint import fingerprint
 from pipeline.result import EpochMetrics
 from search.config import Setup
 from search.space import Choices, Range, Space
 from search.storage import open_storage
-from search.study import Engine, Suggestion, Trial, TrialState
+from search.study import (
+    Engine,
+    Exhausted,
+    Suggestion,
+    Suggestions,
+    Told,
+    Trial,
+    TrialState,
+    Wait,
+    curve,
+)
 from search.trials import TrialTable
 from tests.search.conftest import Copies, setup_of, study_of
 from tests.search.fakes import epoch_metrics, run_result
+from tests.search.play import Play
 
 SPACE: Mapping[str, Any] = {
     "model": {
@@ -35,11 +49,24 @@ FINITE: Mapping[str, Any] = {
 }
 """Four points."""
 
+ALIKE: Mapping[str, Any] = {
+    "model": {
+        "depth": [0, 1],
+        "hidden_units": [8, 16],
+        "dropout": {"low": 0.0, "high": 0.2, "step": 0.1},
+    },
+    "train": {"learning_rate": [None, 0.001]},
+}
+"""24 points, but seven runs: width and dropout have no say at depth 0, and 0.001 is Adam's own rate."""
+
 ENDS: Sequence[TrialState] = (
     *("complete", "pruned", "failed", "complete", "running", "complete"),
     *("complete", "failed", "complete", "complete"),
 )
 """How the trials of a study end that has all that a study can have, some left running."""
+
+
+PRUNES = ("pruner=median", "pruner.n_startup_trials=2", "pruner.n_warmup_steps=1", "train.epochs=5")
 
 
 def objective(params: Mapping[str, Any]) -> float:
@@ -74,9 +101,14 @@ class Session:
         self.table = table
         self.engine = engine
 
+    def suggestion(self) -> Suggestion | Wait | Exhausted:
+        """What the engine says next."""
+        answer = self.engine.ask(1)
+        return answer.trials[0] if isinstance(answer, Suggestions) else answer
+
     def ask(self) -> Trial:
         """The next trial, started."""
-        suggestion = self.engine.ask()
+        suggestion = self.suggestion()
         assert isinstance(suggestion, Suggestion), suggestion
         return self.start(self.table.create(suggestion, self.setup.space))
 
@@ -100,14 +132,20 @@ class Session:
         last = trial.epochs or self.setup.run.train.epochs
         if state != "complete":
             last = first + epochs - 1
+        metric = self.setup.run.objective.metric
         history: list[EpochMetrics] = []
         for epoch in range(first, last + 1):
             history.append(epoch_metrics(epoch, value * (1 - 0.5**epoch)))
-            metric = history[-1].metrics[self.setup.run.objective.metric]
-            if self.engine.report(trial.number, epoch, metric) and state == "complete":
+            if epoch == last and state != "pruned":
+                break
+            if self.engine.report(trial.number, curve(history, metric)) and state == "complete":
                 state = "pruned"
                 break
-        notes = self.engine.notes(trial.number)
+        assert state != "running"
+        told = Told(
+            trial.number, state, value if state == "complete" else None, curve(history, metric)
+        )
+        notes = self.engine.tell(told)
         if state == "failed":
             entry = self.table.fail(trial, "loss is nan", history, notes)
         else:
@@ -115,7 +153,6 @@ class Session:
             result = run_result([value], stop, history=tuple(history), value=value)
             entry = self.table.complete(trial, result, {}, notes)
         assert entry.state == state
-        self.engine.tell(entry)
 
     def trial(self) -> Trial:
         """A whole trial."""
@@ -139,15 +176,25 @@ class EngineContract:
     lists: Mapping[str, Any] = {"model": {"hidden_units": [[64, 32], [16, 8]]}}
     trials = 6  # enough for every engine to suggest by what it has seen
     exhaustive = False  # whether every study visits the same points
+    ordered = 24  # the same, with several workers in order
+    uncountable: Mapping[str, Any] | None = (
+        None  # another space of one run, where that must be finite
+    )
     promotes = False  # whether a trial may go on from another, with its parameters
 
     # Steps of a study.
 
-    def begin(self, url: str, *overrides: str, space: Mapping[str, Any] | None = None) -> Session:
+    def begin(
+        self,
+        url: str,
+        *overrides: str,
+        space: Mapping[str, Any] | None = None,
+        workers: int = 1,
+    ) -> Session:
         """A launch: the table opened, the engine made from what it has."""
         setup = setup_of(*self.overrides, *overrides, space=space or self.space)
         table = TrialTable.open(url, study_of(setup))
-        return Session(setup, table, setup.make_engine(table.entries()))
+        return Session(setup, table, setup.make_engine(table.entries(), workers))
 
     def seeded(self, seed: str) -> tuple[str, ...]:
         """The override that makes `seed` the engine's, if it takes one."""
@@ -187,9 +234,9 @@ class EngineContract:
         for state in ENDS:
             stored = TrialTable(storage, whole.table.name).entries()
             assert stored == whole.table.entries()
-            suggestion = whole.engine.ask()
-            anew = setup_of(*self.overrides, *seed, space=self.space).make_engine(stored)
-            assert anew.ask() == suggestion
+            suggestion = whole.suggestion()
+            anew = setup_of(*self.overrides, *seed, space=self.space).make_engine(stored, 1)
+            assert anew.ask(1) == Suggestions((suggestion,))
             assert isinstance(suggestion, Suggestion)
             trial = whole.start(whole.table.create(suggestion, whole.setup.space))
             if state != "running":
@@ -216,18 +263,63 @@ class EngineContract:
         points: set[str] = set()
         running: list[Trial] = []
         for _ in range(100):
-            asked = session.engine.ask()
+            asked = session.suggestion()
             if isinstance(asked, Suggestion):
                 running.append(session.start(session.table.create(asked, session.setup.space)))
                 points.add(repr(asked.params))
-            elif asked == "exhausted":
+            elif isinstance(asked, Exhausted):
                 break
-            if len(running) == 3 or asked == "wait":
+            if len(running) == 3 or isinstance(asked, Wait):
                 trial = running.pop(0)
                 session.end(trial, "failed" if trial.number == 0 else "complete")
-        assert asked == "exhausted"
+        assert asked == Exhausted()
         assert len(points) == 4
-        assert self.begin(url, space=FINITE).engine.ask() == "exhausted"
+        assert self.begin(url, space=FINITE).engine.ask(1) == Exhausted()
+
+    def test_what_is_the_same_run_is_not_suggested_twice(self) -> None:
+        """Every run of a space is, and then it is used up; trials that go on from others come on top."""
+        setup = setup_of(*self.overrides, *PRUNES, space=ALIKE)
+        trials = Play(setup, workers=2).run(100)
+        new = [suggestion for suggestion, _ in trials if suggestion.continues is None]
+        runs = {fingerprint(setup.space.apply(setup.run, each.params)) for each in new}
+        assert len(new) == len(runs) == 7
+
+    def test_a_space_of_one_run_is_used_up_with_it_however_many_points_it_has(self) -> None:
+        """Infinitely many here: the dropout of a network without hidden layers."""
+        space = {"model": {"depth": [0], "dropout": {"low": 0.0, "high": 0.5}}}
+        setup = setup_of(*self.overrides, space=self.uncountable or space)
+        assert len(Play(setup).run(3)) == 1
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_in_fixed_order_timing_has_no_say(self, workers: int) -> None:
+        """Nor have workers that die, nor coordinators; with one worker it is the study in free order."""
+        setup = setup_of(*self.overrides, *PRUNES, "study.order=fixed", space=self.space)
+        quiet = Play(setup, workers).run(self.ordered)
+        assert len(quiet) == self.ordered
+        for chance in (1, 2):
+            play = Play(setup, workers, chance, deaths=0.03, restarts=0.03)
+            assert play.run(self.ordered) == quiet
+        if workers == 1:
+            free = setup_of(*self.overrides, *PRUNES, "study.order=free", space=self.space)
+            assert Play(free, chance=3, deaths=0.1, restarts=0.1).run(self.ordered) == quiet
+
+    def test_a_seed_that_was_not_given_is_drawn_once(self) -> None:
+        """A launch goes on with the one of the launch before."""
+        setup = setup_of(*self.overrides, *self.seeded("null"), space=self.space)
+        play = Play(setup, restarts=0.3)
+        trials = play.run(self.trials)
+        seeds = {each.suggestion.notes.get("seed") for each in play.records()}
+        assert len(seeds) == 1
+        given = setup_of(*self.overrides, *self.seeded(str(seeds.pop())), space=self.space)
+        assert Play(given).run(self.trials) == trials
+
+    def test_several_trials_are_suggested_at_once(self) -> None:
+        setup = setup_of(*self.overrides, space=self.space)
+        one, other = setup.engine_from((), 1), setup.engine_from((), 1)
+        singly = [one.ask(1) for _ in range(3)]
+        together = other.ask(3)
+        assert isinstance(together, Suggestions)
+        assert [Suggestions((each,)) for each in together.trials] == singly
 
     def test_a_point_that_failed_is_not_suggested_again(self, url: str) -> None:
         session = self.begin(url)

@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from search.engines.optuna import OptunaEngine
+from search.engines.optuna import OptunaAlgorithm
 from search.parse import parse
-from search.study import Suggestion
+from search.study import Suggestion, Suggestions
+from search.untried import Runs
 from tests.search.conftest import setup_of
 
 WIDTH = {"low": 16, "high": 64}
@@ -30,19 +31,18 @@ def base(run_config: Callable[..., RunConfig]) -> RunConfig:
 
 
 def suggestions(tree: dict[str, Any], base: RunConfig, count: int) -> list[dict[str, Any]]:
-    engine = OptunaEngine(
+    space = parse(tree, base)
+    algorithm = OptunaAlgorithm(
         "conditional",
         "maximize",
-        "val_accuracy",
-        parse(tree, base),
+        space,
+        Runs(base, space),
         lambda seed: optuna.samplers.RandomSampler(seed=seed),
         0,
         optuna.pruners.NopPruner(),
-        [],
     )
-    asked = [engine.ask() for _ in range(count)]
-    assert all(isinstance(suggestion, Suggestion) for suggestion in asked)
-    return [dict(suggestion.params) for suggestion in asked]  # type: ignore[union-attr]
+    asked = [algorithm.suggest() for _ in range(count)]
+    return [dict(each.params) for each in asked if isinstance(each, Suggestion)]
 
 
 def test_a_parameter_is_suggested_only_under_its_optimizer(base: RunConfig) -> None:
@@ -136,9 +136,9 @@ def test_a_parent_that_does_not_count_takes_its_children_with_it(oracle: str | N
     """Whatever the order in YAML; and where null is asked for, what does not count is not null."""
     chosen = () if oracle is None else ("engine=keras_tuner", f"oracle={oracle}")
     setup = setup_of("sampler=random", *chosen, space=NESTED)
-    engine = setup.make_engine(())
-    asked = [engine.ask() for _ in range(24)]
-    params = [each.params for each in asked if isinstance(each, Suggestion)]
+    answer = setup.make_engine((), workers=1).ask(24)
+    assert isinstance(answer, Suggestions)
+    params = [each.params for each in answer.trials]
     for each in params:
         sgd = each["train.optimizer"] == "sgd"
         assert ("model.dropout" in each) == ("train.learning_rate" in each) == sgd

@@ -15,7 +15,7 @@ from search.coordinator import Coordinator
 from search.launchers.base import Event, Failed, Finished, Lost, Started, Task
 from search.records import Records
 from search.stopping import Stopper
-from search.study import Entry, Study, Suggestion
+from search.study import Entry, Study, Wait
 from search.trials import TrialTable
 from search.weights import WeightStore
 from tests.search.test_keras_tuner_engine import DROPOUT, SIX, setup_of
@@ -94,7 +94,7 @@ class Launch:
         self.study = study
         self.table = TrialTable.open(f"sqlite:///{folder / 'studies.db'}", study)
         self.weights = WeightStore(folder / "weights")
-        self.engine: Any = setup.make_engine(self.table.entries())
+        self.engine: Any = setup.make_engine(self.table.entries(), workers=1)
 
     def run(self, target: int, launcher: Launcher) -> Coordinator:
         coordinator = Coordinator(
@@ -223,8 +223,8 @@ def test_waiting_for_nothing_is_an_error(tmp_path: Path) -> None:
     class Waits:
         continues = False
 
-        def ask(self) -> Suggestion | str:
-            return "wait"
+        def ask(self, count: int) -> Wait:
+            return Wait()
 
     launch = Launch(tmp_path)
     launch.engine = Waits()

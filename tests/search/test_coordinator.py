@@ -13,12 +13,25 @@ import pytest
 from pipeline.errors import PlumblineError, UnavailableError
 from search.config import Setup
 from search.coordinator import Coordinator
-from search.engines.optuna import OptunaEngine
+from search.engines.optuna import OptunaAlgorithm
+from search.engines.order import OrderedEngine
 from search.launchers.base import Broken, Epoch, Failed, Finished, Started, Task
 from search.space import Range, Space
 from search.stopping import Stopper
-from search.study import Engine, Entry, Study, Suggestion, Trial
+from search.study import (
+    Engine,
+    Entry,
+    Exhausted,
+    Study,
+    Suggestion,
+    Suggestions,
+    Told,
+    Trial,
+    Wait,
+    record,
+)
 from search.trials import TrialTable
+from search.untried import Runs
 from search.weights import WeightStore
 from tests.search.conftest import DROPOUT, Copies, RecordingWatcher, engine_of, setup_of, study_of
 from tests.search.engine_contract import Session
@@ -57,8 +70,9 @@ class Launch:
         if wide:  # as only three fields can be that don't fit together: pairs are checked before
             study = replace(study, space=Space({"model.dropout": Range(low=0.0, high=50.0)}))
             sampler, pruner = optuna.samplers.RandomSampler, optuna.pruners.NopPruner()
-            engine = OptunaEngine(
-                "test", "maximize", "val_accuracy", study.space, sampler, 0, pruner, ()
+            runs = Runs(self.setup.run, study.space)
+            engine = OrderedEngine(
+                OptunaAlgorithm("test", "maximize", study.space, runs, sampler, 0, pruner), (), None
             )
         self.table = TrialTable.open(url, study)
         self.engine = engine or engine_of(self.setup, self.table.entries())
@@ -402,22 +416,27 @@ def test_a_trial_with_a_deadline_passed_fails_and_the_study_goes_on(url: str) ->
 class Scripted:
     """Answers in turn, then is exhausted; hears what the coordinator tells it."""
 
-    def __init__(self, *answers: Suggestion | str, continues: bool = False) -> None:
+    def __init__(self, *answers: Suggestion | Wait, continues: bool = False) -> None:
         self.answers = list(answers)
-        self.told: list[Entry] = []
+        self.told: list[Told] = []
+        self.reported: list[tuple[int, Mapping[int, float]]] = []
+        self.counts: list[int] = []
         self.continues = continues
 
-    def ask(self) -> Any:
-        return self.answers.pop(0) if self.answers else "exhausted"
+    def ask(self, count: int) -> Suggestions | Wait | Exhausted:
+        self.counts.append(count)
+        if not self.answers:
+            return Exhausted()
+        answer = self.answers.pop(0)
+        return answer if isinstance(answer, Wait) else Suggestions((answer,))
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
+    def report(self, number: int, curve: Mapping[int, float]) -> bool:
+        self.reported.append((number, curve))
         return False
 
-    def notes(self, number: int) -> Mapping[str, Any]:
-        return {"reported": number}
-
-    def tell(self, entry: Entry) -> None:
-        self.told.append(entry)
+    def tell(self, told: Told) -> Mapping[str, Any]:
+        self.told.append(told)
+        return {"told": told.number}
 
 
 def suggest(dropout: float, **plan: Any) -> Suggestion:
@@ -431,7 +450,7 @@ def test_an_exhausted_engine_ends_the_study(url: str) -> None:
 
 
 def test_an_engine_that_waits_is_asked_again_when_something_happened(url: str) -> None:
-    engine = Scripted(suggest(0.1), "wait", "wait", suggest(0.2))
+    engine = Scripted(suggest(0.1), Wait(), Wait(), suggest(0.2))
     launch = Launch(url, workers=2, engine=engine)
     assert [entry.state for entry in launch.run(2)] == ["complete"] * 2
     assert launch.submitted == [0, 1]
@@ -440,8 +459,49 @@ def test_an_engine_that_waits_is_asked_again_when_something_happened(url: str) -
 def test_the_engine_hears_how_each_trial_ended_as_the_table_has_it(url: str) -> None:
     engine = Scripted(*map(suggest, (0.1, 0.2, 0.3)))
     entries = Launch(url, first(diverges, number=1), engine=engine).run(3)
-    assert engine.told == entries
-    assert [entry.state for entry in engine.told] == ["complete", "failed", "complete"]
+    assert engine.told == [record(entry, "val_accuracy").told for entry in entries]
+    assert [told.state for told in engine.told] == ["complete", "failed", "complete"]
+    assert [len(told.curve) for told in engine.told] == [4, 1, 4]
+
+
+def test_the_engine_is_asked_for_as_many_trials_as_can_start(url: str) -> None:
+    engine = Scripted(suggest(0.1), suggest(0.2), suggest(0.3))
+    Launch(url, workers=2, engine=engine).run(3)
+    assert engine.counts == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values", "asked"),
+    [
+        ((), [0.5, 0.6, 0.7, 0.8], 3),
+        (("train.patience=1",), [0.5, 0.4], 1),
+        (("train.epochs=1",), [0.5], 0),
+    ],
+)
+def test_pruning_is_not_asked_where_a_trial_ends_anyhow(
+    url: str, overrides: tuple[str, ...], values: list[float], asked: int
+) -> None:
+    """After its last epoch, or where patience is out: it is paid for in full. The engine is told of all."""
+
+    def script(task: Task) -> Script:
+        for epoch, value in enumerate(values, 1):
+            yield Epoch(task.number, epoch_metrics(epoch, value))
+        yield finished(task, values)
+
+    engine = Scripted(suggest(0.1))
+    launch = Launch(url, script, *overrides, engine=engine)
+    assert [entry.state for entry in launch.run(1)] == ["complete"]
+    assert [len(curve) for _, curve in engine.reported] == list(range(1, asked + 1))
+    assert launch.launcher.replies == [(0, False)] * len(values)
+    assert engine.told[0].curve == dict(enumerate(values, 1))
+
+
+def test_a_new_attempt_is_reported_from_its_first_epoch(url: str) -> None:
+    """What the attempt before it got to is not in its curve."""
+    engine = Scripted(suggest(0.1))
+    Launch(url, first(dies), engine=engine).run(1)
+    assert [list(curve) for _, curve in engine.reported] == [[1], [1], [1, 2], [1, 2, 3]]
+    assert [told.number for told in engine.told] == [0]
 
 
 def test_what_the_engine_notes_at_the_end_of_a_trial_is_kept_however_it_ends(url: str) -> None:
@@ -449,7 +509,7 @@ def test_what_the_engine_notes_at_the_end_of_a_trial_is_kept_however_it_ends(url
     engine = Scripted(suggest(0.1), suggest(0.2, notes={"asked": True}), suggest(0.3))
     Launch(url, first(diverges, number=1), engine=engine).run(3)
     notes = [entry.notes for entry in TrialTable.load(url, "test").entries()]
-    assert notes == [{"reported": 0}, {"asked": True, "reported": 1}, {"reported": 2}]
+    assert notes == [{"told": 0}, {"asked": True, "told": 1}, {"told": 2}]
 
 
 def test_a_trial_goes_on_from_where_another_ended_over_launches_too(url: str) -> None:

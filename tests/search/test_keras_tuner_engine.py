@@ -3,12 +3,15 @@
 Below the contract, studies are driven by hand, without table, coordinator and workers.
 """
 
+import ast
 import dataclasses
 import json
 import random
+import tomllib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
+from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
@@ -17,10 +20,11 @@ import pytest
 from pipeline.compose import CONF, compose
 from pipeline.errors import ConfigError
 from search.config import Setup, read
-from search.engines.keras_tuner import KerasTunerEngine
-from search.study import Entry, Suggestion
+from search.engines.keras_tuner import KerasTunerAlgorithm
+from search.study import Entry, Exhausted, Suggestions, Told, Wait
 from search.trials import distributions
 from tests.conftest import RunPython
+from tests.search.conftest import ROOT
 from tests.search.engine_contract import EngineContract
 
 ORACLES = ("random", "grid", "bayesian", "hyperband")
@@ -76,20 +80,18 @@ class Session:
     def restart(self) -> None:
         """The coordinator died; another one makes its engine from what is remembered."""
         remembered = json.loads(json.dumps([entry.notes for entry in self.entries]))
-        engine = self.setup.make_engine(
-            [
-                dataclasses.replace(entry, notes=notes)
-                for entry, notes in zip(self.entries, remembered, strict=True)
-            ]
-        )
-        assert isinstance(engine, KerasTunerEngine)
-        self.engine = engine
+        entries = [
+            dataclasses.replace(entry, notes=notes)
+            for entry, notes in zip(self.entries, remembered, strict=True)
+        ]
+        self.engine = self.setup.make_engine(entries, workers=1)
 
-    def ask(self) -> Entry | str:
+    def ask(self) -> Entry | Wait | Exhausted:
         """The next trial, running; or what the engine said instead."""
-        asked = self.engine.ask()
-        if not isinstance(asked, Suggestion):
-            return asked
+        answer = self.engine.ask(1)
+        if not isinstance(answer, Suggestions):
+            return answer
+        (asked,) = answer.trials
         number = len(self.entries)
         entry = Entry(
             number=number,
@@ -112,12 +114,12 @@ class Session:
         entry = self.entries[number]
         value = height(entry.params) if value is None else value
         self.entries[number] = dataclasses.replace(entry, state="complete", value=value)
-        self.engine.tell(self.entries[number])
+        self.engine.tell(Told(number, "complete", value, {}))
 
     def fail(self, number: int) -> None:
         """Trial `number` failed."""
         self.entries[number] = dataclasses.replace(self.entries[number], state="failed")
-        self.engine.tell(self.entries[number])
+        self.engine.tell(Told(number, "failed", None, {}))
 
     def trial(self) -> Entry:
         """A whole trial."""
@@ -149,7 +151,7 @@ def until_the_end(
             if not isinstance(said := session.ask(), Entry):
                 break
         if not session.running():
-            assert said == "exhausted", "it waits for nothing"
+            assert said == Exhausted(), "it waits for nothing"
             return
         number = chance.choice(session.running())
         if fails(session.entries[number]):
@@ -185,6 +187,7 @@ class TestBayesian(OracleContract):
         "model": {"dropout": {"low": 0.0, "high": 0.5}},
         "train": {"optimizer": ["adam", "sgd"]},
     }  # its time grows with the dimensions; every kind of them is below
+    ordered = 12
 
 
 class TestHyperband(OracleContract):
@@ -371,7 +374,7 @@ def test_a_promotion_is_waited_for_when_no_new_point_is_left() -> None:
     session = Session(setup_of("hyperband", SIX))
     for _ in range(6):
         session.ask()
-    assert session.ask() == "wait"
+    assert session.ask() == Wait()
     for number in range(5):
         session.end(number)
     promoted = session.ask()
@@ -386,8 +389,8 @@ def test_a_promotion_is_waited_for_when_no_new_point_is_left() -> None:
 def test_nothing_is_pruned(oracle: str) -> None:
     session = Session(setup_of(oracle, SIX))
     session.ask()
-    assert session.engine.report(0, 1, 0.0) is False
-    assert session.engine.notes(0) == {}
+    assert session.engine.report(0, {1: 0.0}) is False
+    assert session.engine.tell(Told(0, "failed", None, {1: 0.0})) == {}
 
 
 # Hyperband.
@@ -528,13 +531,44 @@ def test_an_oracle_needs_its_engine() -> None:
         setup_of("bayesian", DROPOUT, "engine=optuna")
 
 
+PRIVATE = {
+    # what all oracles use or replace
+    "_duplicate", "_max_collisions", "_random_values", "_seed_state",
+    # bayesian
+    "_random_populate_space", "_random_state", "_vector_to_values", "_vectorize_trials",
+    # grid
+    "_get_next_combination",
+    # hyperband
+    "_brackets", "_current_bracket", "_current_iteration", "_get_epochs", "_get_num_brackets", "_get_size",
+    "_increment_bracket_num", "_remove_completed_brackets", "_start_new_bracket",
+}  # fmt: skip
+"""KerasTuner's own names that the oracles take part in: it has no others for what they do."""
+
+
+def test_the_private_names_of_keras_tuner_that_are_used_are_those_of_the_pinned_version() -> None:
+    from search.oracles.library import keras_tuner
+
+    used = {
+        name
+        for file in (ROOT / "search" / "oracles").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in [getattr(node, "attr", None), getattr(node, "name", None)]
+        if isinstance(name, str) and name.startswith("_") and not name.endswith("__")
+    }
+    kinds = ("RandomSearch", "GridSearch", "BayesianOptimization", "Hyperband")
+    oracles = [getattr(keras_tuner.oracles, f"{kind}Oracle")() for kind in kinds]
+    theirs = {name for oracle in oracles for name in dir(oracle)}
+    assert used & theirs == PRIVATE
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"keras-tuner=={version('keras-tuner')}" in dependencies
+
+
 @pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband", "grid"])
 def test_a_studys_own_sampler_and_pruner_have_no_say(oracle: str) -> None:
     """The space has no grid, and the pruner no such argument: Optuna would refuse both."""
     optunas = ("sampler=grid", "pruner=asha", "+pruner.nonsense=1")
     setup = setup_of(oracle, DROPOUT, *optunas)
-    assert isinstance(setup.make_engine(()), KerasTunerEngine)
-    assert setup.grid_size is None
+    assert isinstance(setup.algorithm(0), KerasTunerAlgorithm)
 
 
 def test_the_oracle_is_named_in_tags() -> None:
@@ -554,7 +588,7 @@ before = dict(os.environ)
 for engine in ("optuna", "keras_tuner"):
     values = compose([*common, f"engine={engine}"])
     values["study"]["space"] = DROPOUT
-    read(values, str).make_engine(())
+    read(values, str).make_engine((), 1)
     print(engine, *[name for name in ("keras_tuner", "keras", "tensorflow") if name in sys.modules])
 print(os.environ == before)
 """

@@ -1,5 +1,6 @@
 """Optuna's samplers and pruners behind the engine contract, and what only Optuna has."""
 
+import ast
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -7,17 +8,19 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
 
 from pipeline.compose import CONF
 from pipeline.errors import ConfigError
 from search.config import read
-from search.engines.optuna import OptunaEngine
+from search.engines.memory import Memory
 from search.storage import open_storage
-from search.study import Entry
+from search.study import Engine, Entry, Told
 from search.trials import TrialTable
-from tests.search.conftest import DROPOUT, Copies, composed, engine_of, setup_of, study_of
+from tests.search.conftest import DROPOUT, ROOT, Copies, composed, engine_of, setup_of, study_of
 from tests.search.engine_contract import EngineContract, Session
-from tests.search.test_records import entry
+from tests.search.play import Play
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),  # QMC, for one
@@ -81,6 +84,11 @@ class TestGrid(OptunaContract):
         "train": {"optimizer": ["adam", "sgd"]},
     }
 
+    ordered = 12
+    uncountable: Mapping[str, Any] | None = {
+        "model": {"depth": [0], "dropout": {"low": 0.0, "high": 0.5, "step": 0.1}}
+    }
+
     def test_every_point_is_visited_once(self, url: str) -> None:
         points = self.suggestions(url, count=12)
         wanted = [
@@ -91,13 +99,22 @@ class TestGrid(OptunaContract):
         ]
         assert sorted(map(repr, points)) == sorted(map(repr, wanted))
 
-    def test_its_size_is_known(self) -> None:
-        assert setup_of(*self.overrides, space=self.space).grid_size == 12
-        assert setup_of("sampler=random", space=self.space).grid_size is None
-
     def test_a_space_without_end_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="a grid needs a step or a list of choices"):
             setup_of("sampler=grid", space=DROPOUT)
+
+
+def test_no_private_name_of_optunas_is_used() -> None:
+    """Attributes with an underscore are the engine's own."""
+    theirs = {name for cls in (optuna.Study, InMemoryStorage, BaseSampler) for name in dir(cls)}
+    theirs |= set(vars(optuna.create_study())) | set(vars(InMemoryStorage()))
+    for file in sorted((ROOT / "search" / "engines").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+                own = isinstance(node.value, ast.Name) and node.value.id == "self"
+                assert own or node.attr == "__init__", f"{file.name}: {node.attr}"
+            assert not (isinstance(node, ast.Name) and node.id == "vars"), file.name
+    assert not {name for name in vars(Memory()) if name not in theirs} - {"_shown"}
 
 
 def test_every_sampler_of_the_configuration_keeps_the_contract() -> None:
@@ -116,20 +133,28 @@ PRUNERS = {
 }
 
 
-def engine(*overrides: str, entries: Sequence[Entry] = ()) -> OptunaEngine:
+def engine(*overrides: str, entries: Sequence[Entry] = ()) -> Engine:
     return engine_of(setup_of("train.epochs=9", *overrides, space=DROPOUT), entries)
+
+
+def train(subject: Engine, number: int, values: Mapping[int, float]) -> int | None:
+    """The epoch at which trial `number` is pruned on its way along `values`, if it is."""
+    for epoch in values:
+        if subject.report(number, {each: values[each] for each in values if each <= epoch}):
+            return epoch
+    return None
 
 
 def pruned_at(*overrides: str, value: float) -> int | None:
     """The epoch at which a trial is pruned that stays at `value`, after five that reached 0.9."""
     subject = engine(*overrides)
     for number in range(5):
-        subject.ask()
-        for epoch in range(1, 10):
-            subject.report(number, epoch, 0.1 * epoch)
-        subject.tell(entry(number, [0.9]))
-    subject.ask()
-    return next((epoch for epoch in range(1, 10) if subject.report(5, epoch, value)), None)
+        subject.ask(1)
+        good = {epoch: 0.1 * epoch for epoch in range(1, 10)}
+        train(subject, number, good)
+        subject.tell(Told(number, "complete", 0.9, good))
+    subject.ask(1)
+    return train(subject, 5, dict.fromkeys(range(1, 10), value))
 
 
 @pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
@@ -160,13 +185,12 @@ def test_a_trial_trains_its_warm_up_epochs_before_it_is_pruned() -> None:
 def test_a_new_attempt_is_not_judged_by_later_epochs_of_the_one_that_was_cut_short() -> None:
     """Within its warm-up it goes on, though the attempt before had got past that."""
     subject = engine("pruner=median", "pruner.n_startup_trials=1", "pruner.n_warmup_steps=2")
-    subject.ask()
-    subject.ask()
-    assert [subject.report(0, epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
-    for epoch in range(1, 5):
-        subject.report(1, epoch, 0.9)
-    subject.tell(entry(1, [0.9]))
-    assert [bool(subject.report(0, epoch, 0.5)) for epoch in (1, 2)] == [False, True]
+    subject.ask(2)
+    assert train(subject, 0, {1: 0.5, 2: 0.5, 3: 0.5}) is None
+    good = dict.fromkeys(range(1, 5), 0.9)
+    train(subject, 1, good)
+    subject.tell(Told(1, "complete", 0.9, good))
+    assert train(subject, 0, {1: 0.5, 2: 0.5}) == 2
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
@@ -181,15 +205,70 @@ def test_a_pruner_decides_after_a_restart_as_if_there_had_been_none(url: str, pr
     values = [0.5, 0.6, 0.2, 0.7, 0.1, 0.65, 0.3, 0.61, 0.05, 0.66, 0.62, 0.69]
     for number, value in enumerate(values):
         anew = engine_of(setup, TrialTable(storage, table.name).entries())
-        anew.ask()
-        decisions = [anew.report(number, epoch, value * (1 - 0.5**epoch)) for epoch in range(1, 10)]
+        anew.ask(1)
+        stops = train(anew, number, {epoch: value * (1 - 0.5**epoch) for epoch in range(1, 9)})
         fails = number % 4 == 3  # after two rungs
         whole.end(whole.ask(), "failed" if fails else "complete", value, epochs=5)
         last = table.entries()[number].history[-1].epoch
         if not fails:
-            assert last == (decisions.index(True) + 1 if any(decisions) else 9)
+            assert last == (stops or 9)
     states = {entry.state for entry in table.entries()}
     assert states == {"complete", "failed"} | ({"pruned"} if pruner != "none" else set())
+
+
+@pytest.mark.parametrize("curve", [{}, {1: 0.2}])
+@pytest.mark.parametrize("overrides", [("pruner=asha",), ("pruner=hyperband",)])
+def test_a_trial_is_told_of_by_its_last_attempt_alone(
+    overrides: tuple[str, ...], curve: dict[int, float]
+) -> None:
+    """The attempt before it got further, and its rungs are not those of the trial."""
+    good = {epoch: 0.1 * epoch for epoch in range(1, 9)}
+    cut_short, whole = engine(*overrides), engine(*overrides)
+    for subject in (cut_short, whole):
+        subject.ask(4)
+    train(cut_short, 0, good)
+    notes = []
+    for subject in (cut_short, whole):
+        train(subject, 0, curve)
+        notes.append(subject.tell(Told(0, "failed", None, curve)))
+    assert notes[0] == notes[1]
+    for number in (1, 2, 3):
+        middling = {epoch: 0.05 * epoch for epoch in range(1, 9)}
+        assert train(cut_short, number, middling) == train(whole, number, middling)
+
+
+def test_a_pruned_trial_has_the_value_at_which_its_last_attempt_was_pruned() -> None:
+    """Not that of a later epoch, which an attempt before it got to: TPE learns from it."""
+    overrides = ("sampler.n_startup_trials=2", "pruner=none", "train.epochs=9")
+    suggested = []
+    for before in ({}, dict.fromkeys(range(1, 9), 0.9)):
+        subject = engine_of(setup_of(*overrides, space=DROPOUT), ())
+        subject.ask(4)
+        train(subject, 0, before)
+        for number in range(4):
+            curve = {1: 0.1 * number, 2: 0.1 * number}
+            train(subject, number, curve)
+            subject.tell(Told(number, "pruned", None, curve))
+        suggested.append(subject.ask(3))
+    assert suggested[0] == suggested[1]
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_in_fixed_order_a_pruner_decides_the_same_whatever_the_timing(pruner: str) -> None:
+    """And whatever attempts were cut short."""
+    overrides = ("train.epochs=9", "sampler.n_startup_trials=3", f"pruner={pruner}")
+    setup = setup_of(*overrides, *PRUNERS[pruner], "study.order=fixed", space=DROPOUT)
+    quiet = Play(setup, workers=2).run(24)
+    states = {told.state for _, told in quiet if told is not None}
+    assert ("pruned" in states) == (pruner != "none")
+    for chance in (1, 2):
+        assert Play(setup, 2, chance, deaths=0.03, restarts=0.03).run(24) == quiet
+
+
+def test_in_free_order_timing_has_a_say() -> None:
+    """What the fixed order is for: these studies differ."""
+    setup = setup_of("train.epochs=9", "sampler.n_startup_trials=3", space=DROPOUT)
+    assert Play(setup, 2, chance=1).run(24) != Play(setup, 2, chance=2).run(24)
 
 
 def test_every_pruner_of_the_configuration_is_tested() -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 from search.config import Setup
 from search.dimension import Range
 from search.parse import parse
-from search.study import Suggestion
+from search.study import Suggestion, Suggestions
 from search.trials import TrialTable
 from tests.search.conftest import setup_of, study, study_of
 
@@ -47,11 +47,12 @@ def test_a_stepped_float_is_the_decimal_that_a_person_would_type(
     """And a condition on it counts, for every engine; one made anew remembers the same values."""
     setup = setup_of(*overrides, "train.optimizer=sgd", space=STEPPED)
     table = TrialTable.open(url, study_of(setup))
-    engine = setup.make_engine([])
+    engine = setup.make_engine([], workers=1)
     for _ in range(16):
-        asked = engine.ask()
-        if not isinstance(asked, Suggestion):
+        answer = engine.ask(1)
+        if not isinstance(answer, Suggestions):
             break
+        (asked,) = answer.trials
         trial = table.create(asked, setup.space)
         assert trial.params == asked.params
         assert repr(asked.params["model.dropout"]) in TYPED
@@ -266,9 +267,9 @@ def test_a_study_that_the_version_before_recorded_goes_on(
     wanted = {"model.dropout": 0.3, "model.l2": 0.1, "train.momentum": 0.0}
     assert repr(dict(sorted(trial.params.items()))) == repr(wanted)
     assert setup.space.apply(setup.run, trial.params).model.dropout == 0.3
-    engine = setup.make_engine(table.entries())
-    asked = [engine.ask() for _ in range(4)]
-    assert wanted not in [each.params for each in asked if isinstance(each, Suggestion)]
+    answer = setup.make_engine(table.entries(), workers=1).ask(4)
+    assert isinstance(answer, Suggestions)
+    assert wanted not in [each.params for each in answer.trials]
 
 
 def test_a_study_keeps_the_words_of_its_first_launch(url: str) -> None:

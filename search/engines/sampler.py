@@ -1,0 +1,114 @@
+"""A sampler of Optuna's that never suggests what is on record."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from search.space import Space
+from search.untried import Point, Runs
+
+MakeSampler = Callable[..., BaseSampler]
+
+ASKED = 20
+"""How often a sampler is asked before a point is taken at random: a small space it knows by then."""
+
+
+class GridSampler(optuna.samplers.RandomSampler):
+    """Every point of a finite space once, in an order that the seed shuffles.
+
+    That is what a sampler that suggests nothing of its own comes to beside `NewSampler`.
+    """
+
+
+class NewSampler(BaseSampler):
+    """Asks a sampler until it suggests a run that is not on record, each time from another random state.
+
+    A random state dies with its process, so that each trial has a sampler of its own, seeded by the
+    study's seed, the trial's number and how often was asked: a study that was resumed asks for the same
+    trials as one that ran through.
+    `spare`: a point that is new, for the trial whose sampler does not come to one. `strayed`: whether
+    the last trial took it.
+    """
+
+    def __init__(
+        self,
+        make: MakeSampler,
+        seed: int,
+        space: Space,
+        distributions: Mapping[str, BaseDistribution],
+        runs: Runs,
+        grouped: bool,
+    ) -> None:
+        self._make = make
+        self._seed = seed
+        self._space = space
+        self._distributions = dict(distributions)
+        self._runs = runs
+        # It remembers which parameters all trials have, lest each sampler read every trial again.
+        self._first = make(seed=seed)
+        self._grouped = grouped  # a sampler of groups must find them itself
+        self.spare: Point = {}
+        self.strayed = False
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The whole space: all parameters are sampled together, so that a point can be refused."""
+        return self._distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A new point, with the parameters that count."""
+        asked = 0 if isinstance(self._first, GridSampler) else ASKED
+        for attempt in range(asked):
+            point = self._point(self._sampler(trial.number, attempt), study, trial)
+            if self._runs.is_new(point):
+                self.strayed = False
+                return point
+        self.strayed = True
+        return self.spare
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Never called: no parameter is left over."""
+        raise NotImplementedError
+
+    def _point(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> Point:
+        sampler.before_trial(study, trial)
+        inferring = sampler if self._grouped else self._first
+        together = inferring.infer_relative_search_space(study, trial)
+        values = sampler.sample_relative(study, trial, together)
+        point: Point = {}
+        for path, distribution in self._distributions.items():
+            if self._space.is_active(path, point):
+                value = values.get(path)
+                if path not in values:
+                    value = sampler.sample_independent(study, trial, path, distribution)
+                point[path] = self._space.canonical(path, value)
+        return point
+
+    def _sampler(self, number: int, attempt: int) -> BaseSampler:
+        seed = mixed(self._seed, number, *([attempt] if attempt else []))
+        if not isinstance(self._first, optuna.samplers.QMCSampler):
+            return self._make(seed=seed)
+        # Its seed names one sequence, of which each call takes the next point. It draws at random until
+        # a trial has not failed: not the point that failed once more.
+        independent = optuna.samplers.RandomSampler(seed=seed)
+        return self._make(seed=self._seed, independent_sampler=independent)
+
+
+def mixed(*numbers: int) -> int:
+    """A seed for these. Not their sum: trial 1 of seed 0 would be trial 0 of seed 1, and so on."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
