@@ -164,7 +164,7 @@ def simulate(
         coordinator = Coordinator(
             study,
             table,
-            setup.make_engine([]),
+            setup.make_engine([], workers),
             launcher,
             WeightStore(folder / "weights"),
             attempts=3,
