@@ -3,7 +3,6 @@
 python -m search.schedule +study=full cron="0 2 * * *" target=systemd
 """
 
-import io
 import math
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def main(values: dict[str, Any]) -> int:
     name = label(setup.study.name, overrides)
     words = launch(overrides, setup.study, config)
     text = render(target, fields, config, name, words, python, str(Path.cwd()))
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8")  # as all targets read it, whatever the terminal
     print(text, end="")
     return 0

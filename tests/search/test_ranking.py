@@ -16,6 +16,7 @@ from pipeline.config import METRICS, ObjectiveConfig, RunConfig
 from pipeline.errors import ConfigError
 from search.bundle import standing_of
 from search.confidence import sentences
+from search.endings import MET
 from search.export import _choose
 from search.leaderboard import as_csv, as_markdown, summary
 from search.parse import parse
@@ -255,7 +256,7 @@ def test_the_table_for_machines_has_every_trial_and_its_configuration() -> None:
 
 def test_the_summary_for_scripts_has_the_mean(tmp_path: Path) -> None:
     file = tmp_path / "study.json"
-    SummaryFile(file, "test", 6, MAXIMIZE).write("met", seeded(), None)
+    SummaryFile(file, "test", 6, MAXIMIZE).write(MET, seeded(), None)
     (best,) = json.loads(file.read_text())["best"]
     assert (best["trial"], best["params"], best["seeds"]) == (3, {"model.dropout": STEADY}, 3)
     assert best["value"] == MEAN
@@ -264,7 +265,7 @@ def test_the_summary_for_scripts_has_the_mean(tmp_path: Path) -> None:
 
 def test_the_study_in_mlflow_has_the_mean_and_its_curve() -> None:
     entries = seeded()
-    record = records().of_study(entries, "FINISHED")
+    record = records().of_study(entries, MET)
     assert record.tags["study.best_trial"] == "3"
     note = record.tags["mlflow.note.content"]
     assert "Best: trial 3 is nearest to the mean of 3 seeds, standard deviation 0.0153" in note

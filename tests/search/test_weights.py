@@ -13,7 +13,7 @@ from search.launchers.base import Event, Finished, Started, Task
 from search.ranking import Ranking
 from search.space import Choices, Space
 from search.stopping import Stopper
-from search.study import Entry, Study, StudyConfig, Suggestion
+from search.study import Curve, Entry, Study, StudyConfig, Suggestion, Suggestions, Told
 from search.trials import TrialTable
 from search.weights import WeightStore
 from tests.search import made
@@ -53,16 +53,14 @@ class Steady:
 
     continues = False
 
-    def ask(self) -> Suggestion:
-        return Suggestion({"model.dropout": 0.1})
+    def ask(self, count: int) -> Suggestions:
+        return Suggestions((Suggestion({"model.dropout": 0.1}),))
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
+    def report(self, number: int, curve: Curve) -> bool:
         return False
 
-    def notes(self, number: int) -> dict[str, object]:
+    def tell(self, told: Told) -> dict[str, object]:
         return {}
-
-    def tell(self, entry: Entry) -> None: ...
 
 
 class Silent:
@@ -118,10 +116,10 @@ def test_the_weights_of_all_seeds_of_the_best_configuration_are_kept_not_of_the_
     tried = iter([(0.1, 0, 0.99), (0.2, 0, 0.95), (0.2, 1, 0.94), (0.3, 0, 0.5), (0.1, 1, 0.8)])
     values: list[float] = []
 
-    def ask(_: Steady) -> Suggestion:
+    def ask(*_: object) -> Suggestions:
         dropout, seed, value = next(tried)
         values.append(value)
-        return Suggestion({"model.dropout": dropout, "train.seed": seed})
+        return Suggestions((Suggestion({"model.dropout": dropout, "train.seed": seed}),))
 
     seeds = Space({**made.DROPOUT.dimensions, "train.seed": Choices((0, 1))})
     monkeypatch.setattr(Steady, "ask", ask)
