@@ -133,26 +133,40 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trial that was asked for. `params`, `epochs`, `continues`: as suggested.
+class Attempts:
+    """How often workers took a trial up (`made`), and how that went.
 
-    `attempt`: how often it was started. `losses`: how many of its workers died.
+    `losses`: its worker died. `excused`: it was ended for a reason that is not its own. Of the others
+    nothing was heard: the launch ended without a word.
     """
+
+    made: int = 0
+    losses: int = 0
+    excused: int = 0
+
+    @property
+    def unheard(self) -> int:
+        return self.made - self.losses - self.excused
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that was asked for. `params`, `epochs`, `continues`: as suggested."""
 
     number: int
     uid: str
     params: Mapping[str, Stored]
     epochs: int | None = None
     continues: int | None = None
-    attempt: int = 0
-    losses: int = 0
+    attempts: Attempts = Attempts()
 
 
 @dataclass(frozen=True)
 class Entry:
     """A trial as the table remembers it. `history` is there for failed trials too, where `result` isn't.
 
-    `run`: every field of its RunConfig by override path. Times are Unix seconds.
+    `run`: every field of its RunConfig by override path. `attempt`, `losses`, `excused`: see Attempts.
+    Times are Unix seconds.
     """
 
     number: int
@@ -172,6 +186,7 @@ class Entry:
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    excused: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, parent_process
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
@@ -29,6 +31,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.launchers.channel import Channel
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -83,26 +86,32 @@ def keras_trainer(data: Data, threads: int) -> Trainer:
     return Trainer(train, about)
 
 
+LOG = "output.log"
+"""What a worker's libraries print, in its folder."""
+
+
 def main(
-    pipe: "connection.Connection[Any, Any]",
+    line: Channel,
     trainer: str,
     data: Data,
     threads: int,
-    log: str,
+    folder: Path,
     gpu: str | None,
     require_gpu: bool = False,
 ) -> None:
-    """Run tasks from `pipe` until a None or the end of the coordinator.
+    """Run tasks from `line` until a None or the end of the coordinator.
 
-    `log`: file that takes all that the libraries print; its end explains a death. `gpu`: the only
-    one to be seen. `require_gpu`: refuse to train on a CPU.
+    `folder`: takes what the libraries print, whose end explains a death, and all temporary files; who
+    started this worker removes it. `gpu`: the only one to be seen. `require_gpu`: refuse to train on a
+    CPU.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     leave_with_the_coordinator()
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
         signal.signal(number, signal.SIG_IGN)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    use_folder(folder)
+    output = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
     replace_what_cannot_be_encoded()
@@ -110,14 +119,25 @@ def main(
         make_trainer: MakeTrainer = resolve_name(trainer)
         worker = make_trainer(data, threads)
     except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
-        pipe.send(Broken(traceback.format_exc()))
+        line.send(Broken(traceback.format_exc()))
         return
     if require_gpu and (refusal := lacks_gpu(worker)) is not None:
-        pipe.send(refusal)
+        line.send(refusal)
         return
-    while (task := pipe.recv()) is not None:
-        pipe.send(Started(task.number, worker.about))
-        pipe.send(run_task(task, worker, pipe))
+    while (task := line.recv()) is not None:
+        line.send(Started(task.number, worker.about))
+        line.recv()  # it is on record
+        use_folder(folder)
+        line.send(run_task(task, worker, line))
+
+
+def use_folder(folder: Path) -> None:
+    """Have temporary files made in `folder`: AutoGraph leaves one for each function that it reads.
+
+    A cleaner of old temporary files may have taken the folder away meanwhile.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 def sees_no_gpu(about: Mapping[str, str]) -> str:
@@ -139,7 +159,7 @@ def lacks_gpu(worker: Trainer) -> Broken | None:
 
 
 class Line(Protocol):
-    """What a worker and its coordinator talk through."""
+    """What a trial and its coordinator talk through."""
 
     def send(self, obj: Any, /) -> None:
         """Say something."""
@@ -148,12 +168,12 @@ class Line(Protocol):
         """Hear something, as soon as it is said."""
 
 
-def run_task(task: Task, worker: Trainer, pipe: Line) -> Event:
+def run_task(task: Task, worker: Trainer, line: Line) -> Event:
     """Train, telling of each epoch; the event that ends the trial."""
 
     def on_epoch(epoch: EpochMetrics) -> bool:
-        pipe.send(Epoch(task.number, epoch))
-        prune: bool = pipe.recv()
+        line.send(Epoch(task.number, epoch))
+        prune: bool = line.recv()
         return prune
 
     try:
@@ -162,7 +182,7 @@ def run_task(task: Task, worker: Trainer, pipe: Line) -> Event:
         return Finished(task.number, outcome.result, outcome.weights, state)
     except DivergedError as error:
         return Failed(task.number, str(error))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         raise  # the coordinator is gone
     except Exception as error:  # noqa: BLE001  # any failure is the trial's result
         reason = f"{type(error).__name__}: {error}"

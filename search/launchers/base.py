@@ -1,7 +1,7 @@
 """What the coordinator and a launcher say to each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
@@ -9,20 +9,23 @@ from pydantic import Field
 from pipeline.config import RunConfig, Section, validated
 from pipeline.errors import ConfigError
 from pipeline.result import EpochMetrics, RunResult, State, Weights
+from search.study import Attempts
 
 
 class LauncherConfig(Section):
     """How trials run, wherever their workers are.
 
     `threads_per_worker`: CPU threads. `require_gpu`: refuse to train on a CPU. `trials_per_worker`:
-    after them a fresh process takes over. `trial_seconds`: deadline of a trial from its start.
-    `attempts`: workers that may die of one trial. `grace_seconds`: what running trials get after
-    SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
+    after them a fresh process takes over. `start_seconds`: what a worker may take until it can train.
+    `trial_seconds`: deadline of a trial from its start. `attempts`: workers that may die of one trial,
+    and launches that may end without a word while it runs. `grace_seconds`: what running trials get
+    after SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
     """
 
     require_gpu: bool
     threads_per_worker: Annotated[int, Field(ge=1)]
     trials_per_worker: Annotated[int, Field(ge=1)]
+    start_seconds: Annotated[float, Field(gt=0)]
     trial_seconds: Annotated[float, Field(gt=0)] | None
     attempts: Annotated[int, Field(ge=1)]
     grace_seconds: Annotated[float, Field(ge=0)]
@@ -46,8 +49,8 @@ class RayConfig(LauncherConfig):
     `workers`: None is one per CPU core of this machine, and only for a cluster of the launch's own.
     `address`: `host:port` on a node of the cluster, `ray://host:port` from elsewhere; None is the one
     that RAY_ADDRESS names, or else a cluster on this machine that ends with the launch. `num_cpus`,
-    `num_gpus`: what a worker takes of a node. `start_seconds`: how long the cluster may be without
-    any worker before the launch ends.
+    `num_gpus`: what a worker takes of a node. `start_seconds` is also how long the cluster may be
+    without any worker before the launch ends.
     """
 
     name: Literal["ray"]
@@ -55,7 +58,6 @@ class RayConfig(LauncherConfig):
     address: Annotated[str, Field(pattern=r"^(ray://)?[^\s:/]+:\d+$")] | None
     num_cpus: Annotated[float, Field(ge=0)]
     num_gpus: Annotated[float, Field(ge=0)]
-    start_seconds: Annotated[float, Field(gt=0)]
 
 
 def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
@@ -72,7 +74,8 @@ class Task:
     """A trial to run, by its number.
 
     `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
-    `alone`: no other trial may run on its GPU, as far as the launcher can see to that.
+    `alone`: no other trial may run on its GPU, as far as the launcher can see to that. `attempts`: those
+    that were made at it.
     """
 
     number: int
@@ -80,11 +83,12 @@ class Task:
     start: State | None = None
     keep_state: bool = False
     alone: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 @dataclass(frozen=True)
 class Started:
-    """A worker took the trial up; `worker` describes it."""
+    """A worker took the trial up; `worker` describes it. It goes on when the launcher is next polled."""
 
     number: int
     worker: dict[str, str]
@@ -164,7 +168,10 @@ class Launcher(Protocol):
         """
 
     def poll(self, timeout: float) -> list[Event]:
-        """What happened, waiting at most `timeout` seconds for something to happen."""
+        """What happened, waiting at most `timeout` seconds for something to happen.
+
+        No worker, whatever it does or leaves undone, makes it wait longer.
+        """
 
     def reply(self, number: int, prune: bool) -> None:
         """Answer an Epoch event: the trial goes on, or is pruned."""

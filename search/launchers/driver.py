@@ -4,20 +4,20 @@ import asyncio
 import contextlib
 import math
 import os
-import queue
 import signal
-import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import connection
-from pkgutil import resolve_name
+from pathlib import Path
 from typing import Any
 
 from pipeline.config import DataConfig
-from pipeline.data import Dataset, load
+from pipeline.data import load
+from search.cpus import usable_cpus
+from search.launchers.actor import Worker
+from search.launchers.awake import within
 from search.launchers.base import (
     Broken,
     Epoch,
@@ -29,8 +29,13 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.worker import Data, MakeTrainer, lacks_gpu, leave_with_the_coordinator, run_task
+from search.launchers.channel import Channel
+from search.worker import leave_with_the_coordinator
 
+BEAT_SECONDS = 2.0
+"""How often the driver says that it is there."""
+
+_LEAVE_SECONDS = 2.0  # for a worker to tidy up after itself
 _ENVIRONMENT = ("KERAS_BACKEND",)  # what of a launch's environment goes with its workers
 
 
@@ -41,19 +46,18 @@ class Gone:
     reason: str
 
 
+@dataclass(frozen=True)
+class Beat:
+    """The driver is there."""
+
+
 def cluster_address(config: RayConfig) -> str | None:
     """The cluster that is meant; None: one of the launch's own."""
     return config.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def drive(
-    pipe: "connection.Connection[Any, Any]",
-    config: RayConfig,
-    data: DataConfig,
-    workers: int,
-    log: str,
-) -> None:
-    """Carry tasks and answers from `pipe` to workers, and events back, until a None.
+def drive(line: Channel, config: RayConfig, data: DataConfig, workers: int, log: Path) -> None:
+    """Carry tasks and answers from `line` to workers, and events back, until a None.
 
     `log`: file that takes all that Ray prints; its end explains the end of the cluster.
     """
@@ -65,10 +69,10 @@ def drive(
     os.dup2(output, 2)
     try:
         with _connected(config, workers):
-            asyncio.run(_Driver(pipe, config, data, workers).run())
+            asyncio.run(_Driver(line, config, data, workers).run())
     except Exception as error:  # noqa: BLE001  # Ray raises plain ones too; the coordinator tells
         traceback.print_exc()
-        pipe.send(Gone(f"{type(error).__name__}: {error}"))
+        line.send(Gone(f"{type(error).__name__}: {error}"))
 
 
 def _ignore_signals() -> None:
@@ -88,7 +92,7 @@ def _connected(config: RayConfig, workers: int) -> Iterator[None]:
     address = cluster_address(config)
     own: dict[str, Any] = {}
     if address is None:  # as many workers as were asked for, however many cores there are
-        cores = max(os.cpu_count() or 1, math.ceil(workers * config.num_cpus))
+        cores = max(usable_cpus(), math.ceil(workers * config.num_cpus))
         own = {"num_cpus": cores, "include_dashboard": False}
     give_up = time.monotonic() + config.start_seconds
     while not ray.is_initialized():
@@ -111,14 +115,8 @@ def _connected(config: RayConfig, workers: int) -> Iterator[None]:
 class _Driver:
     """A coroutine for each worker. They share a queue of tasks: one that has no node yet takes none."""
 
-    def __init__(
-        self,
-        pipe: "connection.Connection[Any, Any]",
-        config: RayConfig,
-        data: DataConfig,
-        workers: int,
-    ) -> None:
-        self._pipe = pipe
+    def __init__(self, line: Channel, config: RayConfig, data: DataConfig, workers: int) -> None:
+        self._line = line
         self._config = config
         self._data = data
         self._size = workers
@@ -135,6 +133,7 @@ class _Driver:
         threading.Thread(target=self._listen, daemon=True).start()
         self._dataset = ray.put(load(self._data))  # from here it travels once to each node
         ends = [asyncio.create_task(self._enough.wait()), asyncio.create_task(self._watch())]
+        ends.append(asyncio.create_task(self._beat()))
         ends += [asyncio.create_task(self._serve(slot)) for slot in range(self._size)]
         ended, going = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in going:
@@ -147,7 +146,7 @@ class _Driver:
     def _listen(self) -> None:
         """In a thread, so that the coordinator can always say something and then listen."""
         while True:
-            message = self._pipe.recv()
+            message = self._line.recv()
             self._loop.call_soon_threadsafe(self._hear, message)
 
     def _hear(self, message: Task | tuple[int, bool] | None) -> None:
@@ -161,17 +160,21 @@ class _Driver:
             if not answer.done():  # else its trial was late meanwhile
                 answer.set_result(prune)
 
+    async def _beat(self) -> None:
+        while True:
+            self._line.send(Beat())
+            await asyncio.sleep(BEAT_SECONDS)
+
     async def _watch(self) -> None:
         """Returns when the cluster has not had a worker for too long."""
         import ray
 
         resources: Callable[[], dict[str, float]] = ray.cluster_resources
-        since = self._loop.time()
-        while self._loop.time() - since < self._config.start_seconds:
+        waited = 0.0  # in steps, so that the time in which this process was stopped does not count
+        while waited < self._config.start_seconds:
             await asyncio.sleep(1)
-            if self._up:
-                since = self._loop.time()
-        self._pipe.send(
+            waited = 0.0 if self._up else waited + 1
+        self._line.send(
             Broken(
                 f"no node has started a worker with launcher.num_cpus={self._config.num_cpus:g} "
                 f"launcher.num_gpus={self._config.num_gpus:g} for {self._config.start_seconds:g} s "
@@ -194,9 +197,10 @@ class _Driver:
         while True:
             worker: Any = make.remote(self._config, self._data, self._dataset, environment)
             try:
-                about = await worker.prepare.remote()
+                await worker.ping.remote()  # there may be no node for it yet
+                about = await within(self._config.start_seconds, worker.prepare.remote())
                 if isinstance(about, Broken):
-                    self._pipe.send(about)
+                    self._line.send(about)
                     return
                 unable = 0
                 self._up += 1
@@ -204,14 +208,20 @@ class _Driver:
                     await self._trials(worker, {**about, "worker": str(slot)})
                 finally:
                     self._up -= 1
-            except ray.exceptions.RayError as error:
+            except (ray.exceptions.RayError, TimeoutError) as error:
                 unable += 1
                 if unable >= self._config.attempts:  # no trial is to blame
-                    reason = f"{unable} workers died while they started: {_cause(error)}"
-                    self._pipe.send(Broken(reason))
+                    reason = f"{unable} workers died while they started: {self._cause(error)}"
+                    self._line.send(Broken(reason))
                     return
             finally:
                 ray.kill(worker)
+
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            seconds = f"{self._config.start_seconds:g} s (launcher.start_seconds)"
+            return f"its worker was not ready within {seconds}"
+        return _cause(error)
 
     async def _trials(self, worker: Any, about: dict[str, str]) -> None:
         """Give a worker trials until it is old, dead or late."""
@@ -220,32 +230,38 @@ class _Driver:
         for _ in range(self._config.trials_per_worker):
             task = await self._tasks.get()
             try:
-                await worker.ping.remote()
-            except ray.exceptions.RayError:  # it died idle, which is not the trial's fault
-                self._tasks.put_nowait(task)
+                await within(self._config.start_seconds, worker.ping.remote())
+            except (ray.exceptions.RayError, TimeoutError):
+                self._tasks.put_nowait(task)  # it died or stopped idle, which is no trial's fault
                 return
-            self._pipe.send(Started(task.number, about))
+            self._line.send(Started(task.number, about))
+            await self._answer(task)  # it is on record
             try:
-                async with asyncio.timeout(self._config.trial_seconds):
-                    event = await self._trial(worker, task)
-                self._pipe.send(event)
+                event = await within(self._config.trial_seconds, self._trial(worker, task))
+                self._line.send(event)
                 if isinstance(event, OutOfMemory):  # what it still holds, the next one needs
                     return
             except TimeoutError:
                 late = f"past its deadline of {self._config.trial_seconds:g} s"
-                self._pipe.send(Failed(task.number, late))
+                self._line.send(Failed(task.number, late))
                 return
             except ray.exceptions.RayError as error:
-                self._pipe.send(Lost(task.number, _cause(error)))
+                self._line.send(Lost(task.number, _cause(error)))
                 return
+        with contextlib.suppress(ray.exceptions.RayError, TimeoutError):  # it is killed anyway
+            await within(_LEAVE_SECONDS, worker.leave.remote())
+
+    async def _answer(self, task: Task) -> bool:
+        answer = self._answers[task.number] = self._loop.create_future()
+        prune: bool = await answer
+        return prune
 
     async def _trial(self, worker: Any, task: Task) -> Event:
         """The event that ends the trial."""
         event: Event = await worker.advance.remote(task)
         while isinstance(event, Epoch):
-            answer = self._answers[task.number] = self._loop.create_future()
-            self._pipe.send(event)
-            event = await worker.advance.remote(await answer)
+            self._line.send(event)
+            event = await worker.advance.remote(await self._answer(task))
         return event
 
 
@@ -254,50 +270,3 @@ def _cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     why = next((line for line in lines if line.startswith("The actor is dead")), " ".join(lines))
     return f"its worker died: {why.partition(' Some common causes')[0]}"
-
-
-class Worker:
-    """An actor: a trainer, and the thread in which it trains."""
-
-    def __init__(
-        self, config: RayConfig, data: DataConfig, dataset: Dataset, environment: dict[str, str]
-    ) -> None:
-        os.environ.update(environment)
-        self._config = config
-        self._data = Data(data, dataset)
-        self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def prepare(self) -> dict[str, str] | Broken:
-        """Make the trainer; what it says of itself."""
-        try:
-            make_trainer: MakeTrainer = resolve_name(self._config.trainer)
-            self._made = make_trainer(self._data, self._config.threads_per_worker)
-        except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
-            return Broken(traceback.format_exc())
-        if self._config.require_gpu and (refusal := lacks_gpu(self._made)) is not None:
-            return refusal
-        threading.Thread(target=self._train, daemon=True).start()
-        return {**self._made.about, "node": socket.gethostname()}
-
-    def ping(self) -> None:
-        """Be there."""
-
-    def advance(self, message: Task | bool) -> Event:
-        """Take a trial up, or go on after its epoch (True: pruned); what comes of it next."""
-        self._heard.put(message)
-        event: Event = self._said.get()
-        return event
-
-    def _train(self) -> None:
-        try:
-            while True:
-                self.send(run_task(self.recv(), self._made, self))
-        finally:
-            os._exit(1)  # nobody would answer any more
-
-    def send(self, obj: Any, /) -> None:
-        self._said.put(obj)
-
-    def recv(self) -> Any:
-        return self._heard.get()

@@ -1,21 +1,15 @@
 """Workers on this machine: long-lived spawned processes, replaced when they die, hang or grow old."""
 
-import contextlib
-import multiprocessing
-import os
-import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from multiprocessing import connection
-from multiprocessing.process import BaseProcess
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.config import DataConfig
-from search import worker
+from search.cpus import usable_cpus
 from search.devices import Gpu
+from search.launchers.awake import AwakeClock
 from search.launchers.base import (
     Broken,
     Event,
@@ -27,23 +21,12 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.stopping import signals_held
+from search.launchers.channel import wait
+from search.launchers.process import WorkerProcess
 from search.system import GpuMeter
 
-_LOG_TAIL = 2000  # characters of a dead worker's output that go into the reason
-
-
-@dataclass
-class _Worker:
-    slot: int  # which of the launcher's places it takes, and so which GPU
-    process: BaseProcess
-    pipe: "connection.Connection[Any, Any]"
-    log: Path
-    task: Task | None = None
-    taken: bool = False  # it has taken `task` up
-    able: bool = False  # it has taken a trial up, so it can train
-    trials: int = 0
-    deadline: float = field(default=float("inf"))
+_LEAVE_SECONDS = 3.0  # for idle workers to tidy up after themselves at the end
+_TORN_SECONDS = 60.0  # a worker that says no more in the middle of a message is lost
 
 
 class LocalLauncher:
@@ -61,12 +44,12 @@ class LocalLauncher:
         self._data = data
         self._gpus = gpus
         self._meter = meter
-        self._context = multiprocessing.get_context("spawn")
-        self._logs = tempfile.TemporaryDirectory(prefix="plumbline-")
+        self._clock = AwakeClock()
+        self._folder = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
         self._unable = 0  # workers in a row that died before they took a trial up
         self._size = workers
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._held: dict[int, Task] = {}  # by GPU: the trial that must be alone there
         try:
             for slot in range(workers):
@@ -90,14 +73,20 @@ class LocalLauncher:
             self._start(replace(task, alone=False), slot)
 
     def poll(self, timeout: float) -> list[Event]:
-        deadline = min((worker.deadline for worker in self._workers), default=float("inf"))
-        timeout = max(0.0, min(timeout, deadline - time.monotonic()))
-        ready = connection.wait([worker.pipe for worker in self._workers], timeout)
+        for each in self._workers:
+            if each.held:
+                each.held = False
+                each.say(True)
+        deadline = min((each.deadline for each in self._workers), default=float("inf"))
+        wait(
+            [each.line for each in self._workers],
+            max(0.0, min(timeout, deadline - self._clock())),
+        )
+        now = self._clock()
         events: list[Event] = []
         for each in list(self._workers):
-            if each.pipe in ready:
-                events += self._read(each)
-            if time.monotonic() > each.deadline:
+            events += self._read(each, now)
+            if now > each.deadline:
                 events += self._overdue(each)
         ended = {e.number for e in events if isinstance(e, Finished | Failed | OutOfMemory | Lost)}
         self._held = {gpu: task for gpu, task in self._held.items() if task.number not in ended}
@@ -107,18 +96,24 @@ class LocalLauncher:
     def reply(self, number: int, prune: bool) -> None:
         for each in self._workers:
             if each.task is not None and each.task.number == number:
-                with contextlib.suppress(ConnectionError):  # it died meanwhile: poll says so
-                    each.pipe.send(prune)
+                each.say(prune)
 
     def close(self) -> None:
         if self._meter is not None:
             self._meter.close()
+        if all(each.task is None for each in self._workers):  # else it ends in a hurry
+            leaving = [each for each in self._workers if each.able]
+            for each in leaving:
+                each.say(None)
+            give_up = time.monotonic() + _LEAVE_SECONDS
+            for each in leaving:
+                each.process.join(max(0.0, give_up - time.monotonic()))
         for each in self._workers:
-            each.process.kill()
+            each.process.kill()  # all at once, before the first is waited for
         for each in self._workers:
-            each.process.join()
-            each.pipe.close()
-        self._logs.cleanup()
+            each.end()
+        self._workers.clear()
+        self._folder.cleanup()
 
     def _gpu(self, slot: int) -> int:
         """Which of the GPUs a slot is on; without any it is 0, and never held."""
@@ -137,10 +132,8 @@ class LocalLauncher:
         if free is None:
             free = self._spawn(slot)
         free.task, free.taken = task, False
-        with contextlib.suppress(
-            ConnectionError
-        ):  # it died idle: poll finds it, and the task in it
-            free.pipe.send(task)
+        free.deadline = self._clock() + self._config.start_seconds
+        free.say(task)  # if it died idle, poll finds the task in it
 
     def _start_held(self) -> None:
         """Start what waited for its GPU to be empty. Idle workers there go: they keep its memory."""
@@ -151,51 +144,39 @@ class LocalLauncher:
                     self._remove(each)
                 self._start(task, gpu)  # the first slot of a GPU has its number
 
-    def _spawn(self, slot: int) -> _Worker:
+    def _spawn(self, slot: int) -> WorkerProcess:
         self._spawned += 1
-        log = Path(self._logs.name) / f"worker-{self._spawned}.log"
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=worker.main,
-            args=(
-                theirs,
-                self._config.trainer,
-                worker.Data(self._data),
-                self._config.threads_per_worker,
-                str(log),
-                self._gpus[self._gpu(slot)].index if self._gpus else None,
-                self._config.require_gpu,
-            ),
-            name=f"plumbline-worker-{self._spawned}",
-            daemon=True,
-        )
-        with signals_held():
-            process.start()
-        theirs.close()  # so that the pipe ends when the worker does
-        started = _Worker(slot, process, ours, log)
+        folder = Path(self._folder.name) / f"worker-{self._spawned}"
+        gpu = self._gpus[self._gpu(slot)].index if self._gpus else None
+        started = WorkerProcess.start(slot, self._spawned, folder, self._config, self._data, gpu)
         self._workers.append(started)
         return started
 
-    def _read(self, each: _Worker) -> list[Event]:
-        """All messages that wait in a worker's pipe; if it is dead, its end too."""
+    def _read(self, each: WorkerProcess, now: float) -> list[Event]:
+        """All that a worker has said; if it is dead or stopped within a word, its end too."""
         events: list[Event] = []
         try:
-            while each.pipe.poll():
-                event = each.pipe.recv()
-                if isinstance(
-                    event, Started
-                ):  # a place is on the timeline what a thread is in a trace
-                    event = replace(event, worker={**event.worker, **self._place(each.slot)})
-                if self._meter is not None:
-                    event = self._measured(event, each.slot, self._meter)
-                events.append(event)
-                self._follow(each, event)
-                if isinstance(event, OutOfMemory):  # what it still holds, the next one needs
-                    self._remove(each)
-                    break
-        except (EOFError, OSError):  # OSError: it died in the middle of a message
-            events += self._bury(each)
+            while said := each.line.received():
+                for event in said:
+                    events.append(self._heard(each, event))
+                    if isinstance(event, OutOfMemory):  # what it still holds, the next one needs
+                        self._remove(each)
+                        return events
+        except (EOFError, OSError):
+            return events + self._bury(each)
+        if each.line.unread != each.unread:
+            each.unread, each.since = each.line.unread, now
+        elif each.unread and now - each.since > _TORN_SECONDS:
+            return events + self._bury(each, "stopped in the middle of a message")
         return events
+
+    def _heard(self, each: WorkerProcess, event: Event) -> Event:
+        if isinstance(event, Started):  # a place is on the timeline what a thread is in a trace
+            event = replace(event, worker={**event.worker, **self._place(each.slot)})
+        if self._meter is not None:
+            event = self._measured(event, each.slot, self._meter)
+        self._follow(each, event)
+        return event
 
     def _place(self, slot: int) -> dict[str, str]:
         gpu = {"gpu": self._gpus[self._gpu(slot)].index} if self._gpus else {}
@@ -212,26 +193,29 @@ class LocalLauncher:
             return replace(event, result=replace(event.result, system=system))
         return event
 
-    def _follow(self, each: _Worker, event: Event) -> None:
+    def _follow(self, each: WorkerProcess, event: Event) -> None:
         if isinstance(event, Started):
-            each.able = each.taken = True
+            each.able = each.taken = each.held = True
             self._unable = 0
-            if self._config.trial_seconds is not None:
-                each.deadline = time.monotonic() + self._config.trial_seconds
+            seconds = self._config.trial_seconds
+            each.deadline = float("inf") if seconds is None else self._clock() + seconds
         elif isinstance(event, Finished | Failed):
             each.task = None
             each.trials += 1
             each.deadline = float("inf")
 
-    def _bury(self, each: _Worker) -> list[Event]:
-        each.process.join(5)
-        each.process.kill()  # its pipe has ended, so it is of no use any more
-        each.process.join()
-        reason = f"its worker {_cause(each.process.exitcode)}"
-        tail = (
-            each.log.read_text(errors="replace")[-_LOG_TAIL:].strip() if each.log.exists() else ""
-        )
-        if tail:
+    def _overdue(self, each: WorkerProcess) -> list[Event]:
+        if each.task is not None and each.taken:
+            self._remove(each)
+            late = f"past its deadline of {self._config.trial_seconds:g} s"
+            return [Failed(each.task.number, late)]
+        seconds = f"{self._config.start_seconds:g} s (launcher.start_seconds)"
+        return self._bury(each, f"was not ready within {seconds}")
+
+    def _bury(self, each: WorkerProcess, cause: str | None = None) -> list[Event]:
+        """Remove a worker that is of no use any more, and say what that means for its trial."""
+        reason = f"its worker {cause or each.cause()}"
+        if tail := each.last_words():
             reason += f"; its last output:\n{tail}"
         self._remove(each)
         self._unable += not each.able
@@ -243,32 +227,13 @@ class LocalLauncher:
             self._start(each.task, each.slot)
         return []
 
-    def _overdue(self, each: _Worker) -> list[Event]:
-        self._remove(each)
-        if each.task is None:
-            return []
-        return [Failed(each.task.number, f"past its deadline of {self._config.trial_seconds:g} s")]
-
-    def _remove(self, each: _Worker) -> None:
+    def _remove(self, each: WorkerProcess) -> None:
         """End a worker; `submit` spawns the next one when there is work for it."""
-        each.process.kill()
-        each.process.join()
-        each.pipe.close()
-        each.log.unlink(missing_ok=True)
+        each.end()
         self._workers.remove(each)
         each.deadline = float("inf")  # its trial is told of once, dead and late as it may be
 
 
-def _cause(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"was ended by {name}{hint}"
-    return f"ended with exit code {exitcode}"
-
-
 def default_workers(gpus: Sequence[Gpu], per_gpu: int) -> int:
-    """`per_gpu` workers on each GPU; without GPUs, one per CPU core that this process may use."""
-    if gpus:
-        return len(gpus) * per_gpu
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """`per_gpu` workers on each GPU; without GPUs, one per CPU that this process may use."""
+    return len(gpus) * per_gpu if gpus else usable_cpus()

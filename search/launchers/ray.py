@@ -10,17 +10,30 @@ import socket
 import tempfile
 from dataclasses import replace
 from importlib.util import find_spec
-from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import DataConfig
 from pipeline.errors import ConfigError, UnavailableError
-from search.launchers.base import Event, Failed, Finished, Lost, OutOfMemory, RayConfig, Task
-from search.launchers.driver import Gone, cluster_address, drive
+from search.launchers.awake import AwakeClock
+from search.launchers.base import (
+    Event,
+    Failed,
+    Finished,
+    Lost,
+    OutOfMemory,
+    RayConfig,
+    Started,
+    Task,
+)
+from search.launchers.channel import Channel, wait
+from search.launchers.driver import BEAT_SECONDS, Beat, Gone, cluster_address, drive
 from search.stopping import signals_held
 
 _REACH_SECONDS = 10.0  # for a node to answer at all
 _CLOSE_SECONDS = 30.0  # for the driver to take its workers and its own cluster down
+_KILL_SECONDS = 10.0  # for a killed process to be gone
+_SILENT_SECONDS = 30 * BEAT_SECONDS  # a driver that says nothing for so long is lost
 _LOG_TAIL = 2000  # characters of a dead driver's output that go into the error
 
 
@@ -61,19 +74,23 @@ class RayLauncher:
         self._tasks: set[int] = set()  # submitted and not ended
         self._heard = False  # anything from the driver: it has its cluster
         self._gone: str | None = None  # why there is no cluster any more
+        self._begun: list[int] = []  # trials whose worker waits until this is on record
+        self._clock = AwakeClock()
+        self._silent_at = config.start_seconds + _SILENT_SECONDS  # it has a cluster to start first
         self._folder = tempfile.TemporaryDirectory(prefix="plumbline-")
-        self._log = Path(self._folder.name) / "driver.log"
+        log = Path(self._folder.name) / "driver.log"
+        self._log = log.open("w+b")  # a cleaner of temporary files may take its name away
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        self._line, theirs = Channel.pair()
         self._driver = context.Process(
             target=drive,
-            args=(theirs, config, data, workers, str(self._log)),
+            args=(theirs, config, data, workers, log),
             name="plumbline-ray-driver",
             daemon=True,
         )
         with signals_held():
             self._driver.start()
-        theirs.close()  # so that the pipe ends when the driver does
+        theirs.close()  # so that the line ends when the driver does
 
     def free(self) -> int:
         return self._size - len(self._tasks)
@@ -83,24 +100,42 @@ class RayLauncher:
         self._say(replace(task, alone=self._config.num_gpus >= 1))
 
     def poll(self, timeout: float) -> list[Event]:
+        for number in self._begun:
+            self._say((number, False))
+        self._begun.clear()
         events: list[Event] = []
         if self._gone is None:
-            connection.wait([self._pipe], timeout)
-        try:
-            while self._gone is None and self._pipe.poll():
-                message = self._pipe.recv()
-                self._heard = True
+            wait([self._line], timeout)
+            for message in self._received():
                 if isinstance(message, Gone):
                     self._gone = message.reason
-                    continue
-                if isinstance(message, Finished | Failed | OutOfMemory | Lost):
-                    self._tasks.discard(message.number)
-                events.append(message)
-        except (EOFError, OSError):
-            self._gone = self._last_words()
+                elif not isinstance(message, Beat):
+                    self._follow(message)
+                    events.append(message)
         if self._gone is not None and not events:  # else next time: trials may have finished
             raise self._unavailable(self._gone)
         return events
+
+    def _received(self) -> list[Any]:
+        now = self._clock()
+        try:
+            messages = self._line.received()
+        except (EOFError, OSError):
+            self._driver.join(5)
+            self._gone = self._last_words() or f"its driver ended with {self._driver.exitcode}"
+            return []
+        if messages:
+            self._heard = True
+            self._silent_at = now + _SILENT_SECONDS
+        elif now > self._silent_at:
+            self._gone = f"its driver has said nothing for a long time; {self._last_words()}"
+        return messages
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._begun.append(event.number)
+        elif isinstance(event, Finished | Failed | OutOfMemory | Lost):
+            self._tasks.discard(event.number)
 
     def reply(self, number: int, prune: bool) -> None:
         self._say((number, prune))
@@ -110,18 +145,18 @@ class RayLauncher:
             self._say(None)
             self._driver.join(_CLOSE_SECONDS)
         self._driver.kill()  # what it started on this machine ends with it, however it ends
-        self._driver.join()
-        self._pipe.close()
+        self._driver.join(_KILL_SECONDS)
+        self._line.close()
+        self._log.close()
         self._folder.cleanup()
 
     def _say(self, message: object) -> None:
         with contextlib.suppress(OSError):  # the driver is gone: poll says so
-            self._pipe.send(message)
+            self._line.send(message)
 
     def _last_words(self) -> str:
-        self._driver.join(5)
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        return text[-_LOG_TAIL:].strip() or f"its driver ended with {self._driver.exitcode}"
+        self._log.seek(max(0, self._log.seek(0, 2) - _LOG_TAIL))
+        return self._log.read().decode(errors="replace").strip()
 
     def _unavailable(self, reason: str) -> UnavailableError:
         where = cluster_address(self._config) or "of this launch"

@@ -6,6 +6,7 @@ The trainers take the place of `search.worker.keras_trainer` in real worker proc
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
+from search.launchers.channel import Channel
 from search.worker import Data, Train, Trainer
 
 HOLD = "FAKE_TRAINER_HOLD"
@@ -155,6 +157,44 @@ def dying_trainer(_: Data, threads: int) -> Trainer:
         _hang()
 
     return Trainer(train, _about(threads))
+
+
+def torn_trainer(_: Data, threads: int) -> Trainer:
+    """Is stopped in the middle of the message in which it sends its result."""
+
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+        result = _follow_curve(run, on_epoch, start)
+        Channel.flush = _half_and_stop  # type: ignore[method-assign]
+        return result
+
+    return Trainer(train, _about(threads))
+
+
+def _half_and_stop(line: Channel) -> None:
+    line._line.sendall(line._unsent[: len(line._unsent) // 2])
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stopped_trainer(_: Data, threads: int) -> Trainer:
+    """Is stopped after its first epoch, as by Ctrl-Z."""
+    return Trainer(_one_epoch_then(_stop_and_hang), _about(threads))
+
+
+def _stop_and_hang() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    _hang()
+
+
+def littering_trainer(_: Data, threads: int) -> Trainer:
+    """Leaves a temporary file behind in each trial, as AutoGraph does, and says where."""
+    about = _about(threads) | {"temp": tempfile.gettempdir()}
+
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+        handle, _ = tempfile.mkstemp(prefix="__autograph_generated_file", suffix=".py")
+        os.close(handle)
+        return _follow_curve(run, on_epoch, start)
+
+    return Trainer(train, about)
 
 
 def diverging_trainer(_: Data, threads: int) -> Trainer:
