@@ -1,21 +1,21 @@
 """The weights of a recorded trial: the kept ones, or the same again from its recorded configuration."""
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from pipeline.compose import compose
-from pipeline.config import DataConfig, RunConfig
-from pipeline.device import quietly
+from pipeline.config import DataConfig, RunConfig, validated
 from pipeline.errors import PlumblineError
-from pipeline.result import DivergedError, Outcome, Weights
+from pipeline.result import State, Weights
 from pipeline.train import run_config
+from search.launchers.base import Epoch, Failed, Finished, LocalConfig, Task
+from search.launchers.local import LocalLauncher
 from search.lineage import lineage
+from search.pool import Began, Pool
+from search.stopping import Stopper
 from search.study import Entry
-from search.worker import Data, keras_trainer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def recorded_run(entry: Entry) -> RunConfig:
 
 
 def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights:
-    """The weights of `entry`, trained again in a process like the one that trained it first.
+    """The weights of `entry`, trained again on a worker like the one that trained it first.
 
     A trial that went on from another is trained from the beginning, by way of that one.
     Raises PlumblineError, showing both numbers, where the objective is not the recorded one.
@@ -41,33 +41,65 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
     for step in lineage(entry, entries):
         pruned = step.result is not None and step.result.stop == "pruned"
         legs.append(Leg(recorded_run(step), len(step.history) if pruned else None))
-    threads = int(entry.worker.get("threads", 1))
+    config = _like(entry.worker)
+    with _backend(entry.worker.get("backend")), closing(LocalLauncher(config, data, 1)) as launcher:
+        pool = Pool(launcher, config.attempts, Stopper(grace_seconds=0, note=print))
+        try:
+            finished, about = _train(pool, legs)
+        except PlumblineError as error:
+            raise PlumblineError(
+                f"trial {entry.number}: training it again failed: {error}"
+            ) from None
+    if finished.result.value != entry.value:
+        raise PlumblineError(_difference(entry, legs[-1].run, finished.result.value, about))
+    return finished.weights
+
+
+def _like(worker: Mapping[str, str]) -> LocalConfig:
+    """Settings of one worker with as many threads as `worker` had."""
+    values = compose(["launcher=local"])["launcher"]
+    threads = int(worker.get("threads", 1))
+    return validated(LocalConfig, {**values, "threads_per_worker": threads}, "launcher")
+
+
+@contextmanager
+def _backend(name: str | None) -> Iterator[None]:
+    """Have the workers that start in the block use the backend `name`; None: what is usual."""
     before = os.environ.get("KERAS_BACKEND")
-    os.environ["KERAS_BACKEND"] = entry.worker.get("backend", before or "tensorflow")
+    os.environ["KERAS_BACKEND"] = name or before or "tensorflow"
     try:
-        with quietly(), ProcessPoolExecutor(1, get_context("spawn")) as process:
-            outcome, about = process.submit(_train, legs, data, threads).result()
-    except (DivergedError, BrokenProcessPool) as error:
-        raise PlumblineError(f"trial {entry.number}: training it again failed: {error}") from None
+        yield
     finally:
         os.environ.pop("KERAS_BACKEND")
         if before is not None:
             os.environ["KERAS_BACKEND"] = before
-    if outcome.result.value != entry.value:
-        raise PlumblineError(_difference(entry, legs[-1].run, outcome, about))
-    return outcome.weights
 
 
-def _train(legs: Sequence[Leg], data: DataConfig, threads: int) -> tuple[Outcome, dict[str, str]]:
-    trainer = keras_trainer(Data(data), threads)
-    start = None
-    for leg in legs:
-        outcome = trainer.train(leg.run, lambda epoch, leg=leg: epoch.epoch == leg.until, start)  # type: ignore[misc]
-        start = outcome.state
-    return outcome, trainer.about
+def _train(pool: Pool, legs: Sequence[Leg]) -> tuple[Finished, dict[str, str]]:
+    """How the last leg ended, each going on from the one before, and on what it was trained."""
+    start: State | None = None
+    for number, leg in enumerate(legs):
+        ended = _run(pool, Task(number, leg.run, start, keep_state=True), leg.until)
+        start = ended[0].state
+    return ended
 
 
-def _difference(entry: Entry, run: RunConfig, outcome: Outcome, about: Mapping[str, str]) -> str:
+def _run(pool: Pool, task: Task, until: int | None) -> tuple[Finished, dict[str, str]]:
+    tasks = iter([task])
+    for happened in pool.run(lambda: next(tasks, None)):
+        for event in happened:
+            if isinstance(event, Began):
+                worker = event.worker
+            elif isinstance(event, Epoch):
+                pool.reply(event.number, event.metrics.epoch == until)
+            elif isinstance(event, Failed):
+                raise PlumblineError(event.reason)
+            else:
+                return event, worker
+    raise PlumblineError("it was stopped")  # by nobody: its stopper hears no signals
+
+
+def _difference(entry: Entry, run: RunConfig, value: float, about: Mapping[str, str]) -> str:
     changed = [
         f"{key} {then} then, {about.get(key, 'none')} now"
         for key, then in entry.worker.items()
@@ -76,5 +108,5 @@ def _difference(entry: Entry, run: RunConfig, outcome: Outcome, about: Mapping[s
     why = ", ".join(changed) or "on the same device, with the same threads and versions"
     return (
         f"trial {entry.number}: its weights are not kept, and trained again it has {run.objective.metric} "
-        f"{outcome.result.value!r} where {entry.value!r} is recorded ({why}): not exported"
+        f"{value!r} where {entry.value!r} is recorded ({why}): not exported"
     )

@@ -26,7 +26,7 @@ from search.identity import difference, identity, words_of_space
 from search.server import Storage
 from search.space import Space, kinds_of
 from search.storage import errors_named, existing_storage, find_storage, open_storage, reopen
-from search.study import About, Entry, Study, Suggestion, Trial, TrialState
+from search.study import About, Attempts, Entry, Study, Suggestion, Trial, TrialState
 
 _IDENTITY = "identity"
 _UID = "uid"
@@ -227,7 +227,8 @@ class TrialTable:
         for entry in failed:
             trial_id = self._ids[entry.number]
             if entry.attempt:
-                start = _start(entry.attempt, 0, entry.started_at, entry.run)
+                anew = Attempts(made=entry.attempt, excused=entry.attempt)
+                start = _start(anew, entry.started_at, entry.run)
                 self._storage.set_trial_user_attr(trial_id, _START, start)
             self._entries[entry.number] = self._entry(self._storage.get_trial(trial_id))
         return [entry.number for entry in failed]
@@ -259,11 +260,20 @@ class TrialTable:
     def start(self, trial: Trial, run: RunConfig) -> float:
         """Record that an attempt at `trial` begins now, with this `run`; when that is."""
         now = time.time()
-        start = _start(trial.attempt, trial.losses, now, run.parameters())
+        self._write_start(trial, now, run.parameters())
+        return now
+
+    def give_up(self, trial: Trial) -> None:
+        """Record how the attempts at a trial went that is left to the next launch."""
+        entry = self._entries[trial.number]
+        if trial.attempts.made > 0:
+            self._write_start(trial, entry.started_at, entry.run)
+
+    def _write_start(self, trial: Trial, at: float, run: Mapping[str, str]) -> None:
+        start = _start(trial.attempts, at, run)
         self._storage.set_trial_user_attr(self._ids[trial.number], _START, start)
         entry = self._entries[trial.number]
         self._entries[trial.number] = replace(entry, **_started(start))
-        return now
 
     def complete(
         self,
@@ -337,8 +347,7 @@ def _trial(entry: Entry) -> Trial:
         entry.params,
         entry.epochs,
         entry.continues,
-        entry.attempt,
-        entry.losses,
+        Attempts(entry.attempt, entry.losses, entry.excused),
     )
 
 
@@ -369,14 +378,22 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
 
 
-def _start(attempt: int, losses: int, at: float, run: Mapping[str, str]) -> dict[str, Any]:
-    return {"attempt": attempt, "losses": losses, "at": at, "run": dict(run)}
+def _start(attempts: Attempts, at: float, run: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "attempt": attempts.made,
+        "losses": attempts.losses,
+        "excused": attempts.excused,
+        "at": at,
+        "run": dict(run),
+    }
 
 
 def _started(start: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "attempt": start["attempt"],
         "losses": start["losses"],
+        # The version before did not count them: whatever ended a launch then is held against no trial.
+        "excused": start.get("excused", start["attempt"] - start["losses"]),
         "started_at": start["at"],
         "run": start["run"],
     }

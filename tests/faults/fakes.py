@@ -39,8 +39,9 @@ class Fault:
     """What a worker does when it begins `epoch` of a trial with the parameters `where`.
 
     `does`: kill, abort, exit, raise, diverge, hang (until the fault's file is gone), stuck (hangs in C
-    code that keeps Python's lock), import (the trainer can't be made; the rest does not matter) or
-    die (the worker ends while the trainer is made). `times`: how often, over all workers; None: always.
+    code that keeps Python's lock), stop (as by Ctrl-Z), orphan (the coordinator is killed), import (the
+    trainer can't be made; the rest does not matter) or die (the worker ends while the trainer is made).
+    `times`: how often, over all workers; None: always.
     """
 
     does: str
@@ -175,6 +176,15 @@ def _stuck(_: Path) -> None:
     ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the lock that other threads need
 
 
+def _stop(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _orphan(_: Path) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)  # it takes this process with it
+
+
 def _import(_: Path) -> None:
     raise ImportError("no trainer in this worker")
 
@@ -187,4 +197,6 @@ _DEEDS = {
     "diverge": _diverge,
     "hang": _hang,
     "stuck": _stuck,
+    "stop": _stop,
+    "orphan": _orphan,
 }

@@ -70,6 +70,51 @@ def test_losses_count_over_launches(grid: World) -> None:
     assert states(grid)["64"] == "failed"
 
 
+def test_parameters_that_take_the_whole_launch_down_are_given_up_after_some_launches(
+    grid: World,
+) -> None:
+    """As one does that has the kernel kill the coordinator for want of memory; others go on."""
+    grid.fault("orphan", where=ONE)
+    one_worker = ("launcher.attempts=2", "launcher.workers=1")
+    for _ in range(2):
+        assert grid.run(*one_worker).status == -signal.SIGKILL
+    launch = grid.run(*one_worker)
+    assert launch.status == 0, launch.output
+    assert grid.happened() == 2
+    assert states(grid) == {"32": "complete", "64": "failed", "128": "complete"}
+    (failed,) = (entry for entry in grid.entries() if entry.state == "failed")
+    assert (failed.reason or "").startswith("2 launches ended without a word while it ran")
+
+
+def test_a_trial_is_not_given_up_however_often_its_launch_is_told_to_end(grid: World) -> None:
+    hang = grid.fault("hang", where=ONE)
+    few = ("launcher.attempts=1", "launcher.workers=1", "launcher.grace_seconds=0")
+    for times in range(3):
+        launch = grid.start(*few)
+        eventually(lambda times=times: grid.happened() == times + 1)
+        launch.signal(signal.SIGTERM)
+        assert launch.wait() == 75, launch.output
+    hang.unlink()
+    assert grid.run(*few).status == 0
+    grid.assert_whole(3)
+    assert set(states(grid).values()) == {"complete"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_study_whose_workers_are_all_stopped_ends_at_once_when_it_is_told_to(
+    world: World, number: int
+) -> None:
+    """Without any deadline for trials."""
+    world.fault("stop", epoch=2)
+    launch = world.start("launcher.grace_seconds=0")
+    eventually(lambda: world.happened() == 2)
+    launch.signal(number)
+    eventually(lambda: "running trials" in launch.output)
+    launch.signal(number)
+    assert launch.wait(within=60) == 75, launch.output
+    eventually(lambda: not world.workers(), within=60)
+
+
 def test_a_diverged_trial_fails_with_the_reason_and_is_not_run_again(grid: World) -> None:
     grid.fault("diverge", where=ONE, epoch=2)
     launch = grid.run()

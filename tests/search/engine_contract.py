@@ -14,6 +14,7 @@ from search.config import Setup
 from search.space import Choices, Range, Space
 from search.storage import open_storage
 from search.study import (
+    Attempts,
     Engine,
     Exhausted,
     Suggestion,
@@ -114,7 +115,8 @@ class Session:
 
     def start(self, trial: Trial) -> Trial:
         """One more attempt at `trial`."""
-        trial = dataclasses.replace(trial, attempt=trial.attempt + 1)
+        made = trial.attempts.made + 1
+        trial = dataclasses.replace(trial, attempts=Attempts(made))
         run = self.setup.space.apply(self.setup.run, trial.params, trial.epochs)
         self.table.start(trial, run)
         return trial

@@ -235,7 +235,7 @@ def test_losses_count_over_launches(url: str) -> None:
     (entry,) = launch.run(1)
     assert launch.submitted == [0]
     assert entry.state == "failed"
-    assert entry.attempt == 3
+    assert entry.attempt == 2
 
 
 # Trials that fail.

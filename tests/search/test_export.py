@@ -44,7 +44,7 @@ from search.endings import MET
 from search.export import main, spelled_out
 from search.records import Records
 from search.retrain import retrain
-from search.study import Entry, Study, Suggestion
+from search.study import Attempts, Entry, Study, Suggestion
 from search.trials import TrialTable
 from tests.conftest import RunPython
 
@@ -116,7 +116,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Iterator
         (folder / "weights" / NAME).mkdir(parents=True)
         for number, units in UNITS.items():
             params = {"model.hidden_units": 32, "model.dropout": 0.1, "train.learning_rate": 0.003}
-            trial = replace(table.create(Suggestion(params), study.space), attempt=1)
+            trial = replace(table.create(Suggestion(params), study.space), attempts=Attempts(1))
             model = setup.run.model.model_copy(update={"hidden_units": units})
             run = study.space.apply(setup.run, params).model_copy(update={"model": model})
             table.start(trial, run)

@@ -1,12 +1,10 @@
 """Is this study finished? One question, asked of the table; and what is tried again."""
 
-from typing import Any
-
 import pytest
 
 from pipeline.errors import PlumblineError, StoppedError, StorageError
 from search.endings import BUDGET, MET, NOTHING, STOPPED, USED_UP, Ending, of_error, of_finished
-from search.study import Suggestion, Trial
+from search.study import Attempts, Suggestion, Trial
 from search.trials import TrialTable
 from tests.search.conftest import study
 from tests.search.fakes import run_result
@@ -36,7 +34,7 @@ def ask(table: TrialTable) -> Trial:
     subject = study()
     suggestion = Suggestion({"model.dropout": len(table.entries()) / 100}, notes={"n": 1})
     trial = table.create(suggestion, SPACE)
-    trial = Trial(trial.number, trial.uid, trial.params, attempt=1, losses=2)
+    trial = Trial(trial.number, trial.uid, trial.params, attempts=Attempts(made=1, losses=2))
     table.start(trial, SPACE.apply(subject.base, trial.params, None))
     return trial
 
@@ -140,10 +138,8 @@ def test_failed_trials_run_again_under_their_numbers_with_nothing_of_their_end(u
         assert each.entries()[0] == before[0]
         assert not each.is_published("http://host:1", "FINISHED")
         for trial, entry in zip(each.interrupted(), before[1:], strict=True):
-            assert (trial.number, trial.params, trial.attempt, trial.losses) == (
-                *(entry.number, entry.params, 1),
-                0,
-            )
+            assert (trial.number, trial.params) == (entry.number, entry.params)
+            assert (trial.attempts.losses, trial.attempts.unheard) == (0, 0)
         again = each.entries()[1]
         assert (again.value, again.reason, again.history, again.ended_at) == (None, None, (), None)
         assert again.notes == {"n": 1}
@@ -158,5 +154,4 @@ def test_what_failed_before_it_began_is_tried_again_too(url: str) -> None:
     table.fail(table.create(Suggestion({"model.dropout": 0.1}), SPACE), "refused: why", ())
     assert table.retry_failed() == [0]
     (trial,) = opened(url).interrupted()
-    facts: dict[str, Any] = {"number": 0, "attempt": 0, "losses": 0}
-    assert {name: getattr(trial, name) for name in facts} == facts
+    assert (trial.number, trial.attempts) == (0, Attempts())

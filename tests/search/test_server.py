@@ -19,7 +19,7 @@ from pipeline.errors import (
 from search.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.server import LostError, ServerStorage
 from search.storage import open_storage
-from search.study import Study
+from search.study import Attempts, Study
 from search.trials import TrialTable
 from tests.postgres import Postgres
 from tests.search.conftest import study
@@ -80,7 +80,7 @@ def lose_answer(table: TrialTable, nth: int, arrives: bool) -> Callable[[], bool
 WRITES: dict[str, Callable[[TrialTable], object]] = {
     "create": lambda table: table.create(SUGGESTION, SPACE),
     "start": lambda table: table.start(
-        dataclasses.replace(table.interrupted()[0], attempt=2), study().base
+        dataclasses.replace(table.interrupted()[0], attempts=Attempts(2)), study().base
     ),
     "complete": lambda table: table.complete(table.interrupted()[0], run_result([0.5]), {}, {}),
     "fail": lambda table: table.fail(table.interrupted()[0], "loss is nan", ()),

@@ -13,7 +13,7 @@ import sqlalchemy
 from pipeline.errors import ConfigError
 from pipeline.result import RunResult
 from search.storage import open_storage
-from search.study import Entry, Suggestion, Trial
+from search.study import Attempts, Entry, Suggestion, Trial
 from search.trials import TrialTable
 from tests.search.conftest import DROPOUT, study
 from tests.search.fakes import epoch_metrics, run_result
@@ -33,7 +33,7 @@ def url(request: pytest.FixtureRequest, url: str) -> str:
 def asked(table: TrialTable, suggestion: Suggestion = SUGGESTION) -> Trial:
     """A trial of a study of dropout, started."""
     subject = study()
-    trial = dataclasses.replace(table.create(suggestion, SPACE), attempt=1)
+    trial = dataclasses.replace(table.create(suggestion, SPACE), attempts=Attempts(1))
     table.start(trial, SPACE.apply(subject.base, trial.params, trial.epochs))
     return trial
 
@@ -147,9 +147,36 @@ def test_an_interrupted_trial_is_given_back_as_it_was_last_started(url: str) -> 
     table.complete(asked(table), run_result([0.5]), {}, {})
     left = asked(table, Suggestion({"model.dropout": 0.5}, epochs=3, continues=0))
     assert opened(url).interrupted() == [left]
-    again = dataclasses.replace(left, attempt=2, losses=1)
+    again = dataclasses.replace(left, attempts=Attempts(made=2, losses=1))
     table.start(again, study().base)
     assert opened(url).interrupted() == table.interrupted() == [again]
+
+
+def test_a_trial_that_is_given_up_keeps_how_its_attempts_went_and_all_else(url: str) -> None:
+    table = opened(url)
+    left = asked(table)
+    (before,) = table.entries()
+    given_up = dataclasses.replace(left, attempts=Attempts(made=1, excused=1))
+    table.give_up(given_up)
+    assert opened(url).interrupted() == table.interrupted() == [given_up]
+    assert opened(url).entries() == [dataclasses.replace(before, excused=1)]
+
+
+def test_a_trial_that_was_never_taken_up_is_given_up_as_it_is(url: str) -> None:
+    table = opened(url)
+    trial = table.create(SUGGESTION, SPACE)
+    table.give_up(trial)
+    assert opened(url).interrupted() == [trial]
+
+
+def test_no_trial_is_blamed_for_how_launches_of_the_version_before_ended(url: str) -> None:
+    """It did not count which of them were told to end."""
+    trial = asked(opened(url))
+    storage = open_storage(url)
+    old = {"attempt": 7, "losses": 1, "at": 1.0, "run": {}}
+    storage.set_trial_user_attr(storage.get_all_trials(1)[0]._trial_id, "start", old)
+    (left,) = opened(url).interrupted()
+    assert left == dataclasses.replace(trial, attempts=Attempts(made=7, losses=1, excused=6))
 
 
 def test_what_people_read_of_a_study_comes_back_from_the_table(url: str) -> None:

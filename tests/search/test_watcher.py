@@ -16,7 +16,7 @@ from search.coordinator import Running
 from search.endings import MET
 from search.progress import Progress
 from search.records import Records
-from search.study import Trial
+from search.study import Attempts, Trial
 from search.summary import SummaryFile
 from search.watcher import StudyWatcher
 from tests.search import made
@@ -100,7 +100,7 @@ def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
 
 def begun(at: float, epochs: int, worker: bool = True) -> dict[int, Running]:
     """Trial 0 as it runs since `at`."""
-    trial = Trial(0, "s1-0", {"model.dropout": 0.1}, attempt=1)
+    trial = Trial(0, "s1-0", {"model.dropout": 0.1}, attempts=Attempts(made=1))
     about = {"device": "cpu", "worker": "0"} if worker else {}
     history = list(made.history([0.5] * epochs))
     return {0: Running(trial, made.BASE, at, about, history)}
