@@ -25,9 +25,13 @@ def _as_names(value: object) -> object:
 
 
 class ReplicateConfig(Section):
-    """Which rows are measured. `long`: also the networks of 200 epochs and more. `only`: None is all."""
+    """Which rows are measured. `long`: also the networks of 200 epochs and more. `only`: None is all.
+
+    `fresh`: also train again what is on record.
+    """
 
     long: bool
+    fresh: bool
     only: Annotated[tuple[str, ...] | None, BeforeValidator(_as_names)]
 
 
