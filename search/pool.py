@@ -41,15 +41,16 @@ Happened = Began | Epoch | Finished | Failed
 class Pool:
     """Runs tasks on the workers of a launcher. A worker that dies costs an attempt at its task, no more.
 
-    A task that `attempts` workers died of has failed, and so has one that as many launches ended under
-    without a word: the last of them while nothing else ran, so that it is to blame. One that its GPU had
-    no memory for is tried once more, with the GPU to itself.
+    A task that `attempts` workers died of has failed. So has one that twice as many launches ended under
+    without a word, the last of them while nothing else ran: launches are killed for other reasons, too.
+    One that its GPU had no memory for is tried once more, with the GPU to itself.
     """
 
     def __init__(self, launcher: Launcher, attempts: int, stopper: Stopper) -> None:
         self.usage = Usage()
         self._launcher = launcher
         self._attempts = attempts
+        self._launches = 2 * attempts
         self._stopper = stopper
         self._running: dict[int, Task] = {}
         self._taken: set[int] = set()  # those of them that a worker has taken up
@@ -123,7 +124,7 @@ class Pool:
             if (reason := self._reason_to_refuse(task)) is not None:
                 refused.append(Failed(task.number, reason))
                 continue
-            if task.attempts.unheard >= max(1, self._attempts - 1):
+            if task.attempts.unheard >= self._launches - 1:
                 if self._running:
                     self._again.appendleft(task)  # until it can be alone
                     break
@@ -139,7 +140,7 @@ class Pool:
     def _reason_to_refuse(self, task: Task) -> str | None:
         if task.attempts.losses >= self._attempts:
             return f"{task.attempts.losses} workers died of it"
-        if task.attempts.unheard >= self._attempts:
+        if task.attempts.unheard >= self._launches:
             return (
                 f"{task.attempts.unheard} launches ended without a word while it ran "
                 "(does it need more memory than the machine has?)"

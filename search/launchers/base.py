@@ -17,8 +17,8 @@ class LauncherConfig(Section):
 
     `threads_per_worker`: CPU threads. `require_gpu`: refuse to train on a CPU. `trials_per_worker`:
     after them a fresh process takes over. `start_seconds`: what a worker may take until it can train.
-    `trial_seconds`: deadline of a trial from its start. `attempts`: workers that may die of one trial,
-    and launches that may end without a word while it runs. `grace_seconds`: what running trials get
+    `trial_seconds`: deadline of a trial from its start. `attempts`: workers that may die of one trial;
+    twice as many launches may end without a word while it runs. `grace_seconds`: what running trials get
     after SIGTERM. `trainer`: dotted path of a function like `search.worker.keras_trainer`.
     """
 

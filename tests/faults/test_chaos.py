@@ -42,8 +42,8 @@ TABLE_POINTS = [
     (f"{STORAGE}.set_trial_state_values", "before", 1),  # its facts are there, its state is not
     (f"{STORAGE}.set_trial_state_values", "before", 3),
     (f"{STORAGE}.set_trial_state_values", "after", 1),  # it has ended, nobody was told
-    ("search.engines.optuna:OptunaEngine.tell", "after", 2),
-    ("search.engines.optuna:OptunaEngine.ask", "after", 2),
+    ("search.engines.order:OrderedEngine.tell", "after", 2),
+    ("search.engines.order:OrderedEngine.ask", "after", 2),
     ("search.launchers.local:LocalLauncher.reply", "before", 2),  # in the middle of a trial
     ("search.launchers.local:LocalLauncher.close", "before", 1),  # all done but the tidying up
 ]

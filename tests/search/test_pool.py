@@ -109,12 +109,12 @@ def test_a_task_has_failed_when_its_attempts_are_used_up(attempts: int) -> None:
 @pytest.mark.parametrize(
     ("before", "runs"),
     [
-        (Attempts(made=2), True),  # two launches ended without a word
-        (Attempts(made=3), False),
+        (Attempts(made=5), True),  # five launches ended without a word
+        (Attempts(made=6), False),
         (Attempts(made=9, excused=9), True),  # stopped nine times
-        (Attempts(made=9, excused=6), False),
-        (Attempts(made=4, losses=2), True),
-        (Attempts(made=5, losses=2), False),
+        (Attempts(made=9, excused=3), False),
+        (Attempts(made=7, losses=2), True),
+        (Attempts(made=8, losses=2), False),
         (Attempts(made=3, losses=3), False),
     ],
 )
@@ -129,17 +129,17 @@ def test_attempts_before_this_launch_count_unless_they_were_excused(
 
 
 def test_a_task_that_launches_ended_under_says_so() -> None:
-    client = Client(trains, task(attempts=Attempts(made=4, losses=1)))
+    client = Client(trains, task(attempts=Attempts(made=7, losses=1)))
     client.run()
     assert client.of(Failed)[0].reason == (
-        "3 launches ended without a word while it ran "
+        "6 launches ended without a word while it ran "
         "(does it need more memory than the machine has?)"
     )
 
 
-@pytest.mark.parametrize(("unheard", "alone"), [(0, False), (1, False), (2, True)])
+@pytest.mark.parametrize(("unheard", "alone"), [(0, False), (4, False), (5, True)])
 def test_nothing_runs_beside_a_task_that_is_about_to_be_blamed(unheard: int, alone: bool) -> None:
-    """Else the one beside it may be to blame; and one that was unlucky twice is not unlucky long."""
+    """Else the one beside it may be to blame; and who was only unlucky is soon done."""
     suspect = task(1, attempts=Attempts(made=unheard))
     client = Client(trains, task(0), suspect, task(2), task(3), workers=2)
     running: set[int] = set()
@@ -159,11 +159,11 @@ def test_nothing_runs_beside_a_task_that_is_about_to_be_blamed(unheard: int, alo
 
 
 def test_two_that_are_about_to_be_blamed_run_one_after_the_other() -> None:
-    suspects = [task(number, attempts=Attempts(made=2)) for number in range(2)]
+    suspects = [task(number, attempts=Attempts(made=5)) for number in range(2)]
     client = Client(trains, *suspects, workers=2)
     client.run(lambda event: client.stopper.drain(0) if isinstance(event, Epoch) else None)
     made = {each.number: each.attempts for each in client.given_up}
-    assert made == {0: Attempts(made=3, excused=1)}, (
+    assert made == {0: Attempts(made=6, excused=1)}, (
         "of the other no launch can be said to end under it"
     )
 
