@@ -117,4 +117,12 @@ def _refused_override(error: Exception, known: list[str], overrides: Sequence[st
     if isinstance(error, OverrideParseException) and "=~" in error.override:
         path, _, value = error.override.partition("=")
         return f"{path}: Hydra can't read a ~ at the beginning, write {path}=$HOME{value[1:]}"
+    if isinstance(error, OverrideParseException):
+        path, equals, value = error.override.partition("=")
+        if not path or not equals:
+            return f"expected KEY=VALUE, got {error.override!r}"
+        return (
+            f"{path}: Hydra can't read the value {value!r}; text with special characters is quoted twice, "
+            f"as in '{path}=\"...\"', and a bracket or a quote that opens is closed"
+        )
     return " ".join(str(error).splitlines()[:2])

@@ -89,7 +89,7 @@ def test_the_tracking_uri_comes_from_the_environment(monkeypatch: pytest.MonkeyP
         ("+modle.dropout=0.1", ["modle: no such setting", "did you mean `model`?"]),
         ("+anything=1", ["anything: no such setting"]),
         ("experiment=anything", ["experiment"]),
-        ("model.dropout", ["model.dropout", "EQUAL"]),
+        ("model.dropout", ["model.dropout", "expected KEY=VALUE"]),
         ("model.dropout=0.1,0.2", ["model.dropout=0.1,0.2"]),
         ("model=null", ["model=null"]),
         ("model.dropout=???", ["model.dropout"]),
@@ -156,3 +156,16 @@ def _copy_of_conf(folder: Path) -> Path:
 def test_a_home_that_hydra_can_not_read_is_told_in_the_shells_words() -> None:
     with pytest.raises(ConfigError, match=r"write data\.path=\$HOME/mnist\.npz$"):
         compose(["data.path=~/mnist.npz"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["study.question=Größe?", "study.question=a{b", "study.question=[1,", "train.epochs"],
+)
+def test_what_hydra_can_not_read_is_named_with_what_to_write(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([override])
+    told = str(caught.value)
+    assert "Exception" not in told
+    assert override.partition("=")[2] in told
+    assert "quoted twice" in told or "expected KEY=VALUE" in told
