@@ -12,7 +12,7 @@ from pipeline.errors import PlumblineError, StoppedError, StorageError
 
 
 class OutputClosedError(StoppedError):
-    """Nobody reads standard output any more, as after `| head -1`. Exit code 75, without a word."""
+    """Nobody reads standard output any more: `| head -1`, a closed terminal. Exit code 75, not a word."""
 
 
 @contextmanager
@@ -49,6 +49,7 @@ class _Guarded:
     def __init__(self, stream: TextIO, tells: bool) -> None:
         self._stream = stream
         self._tells = tells
+        self._is_terminal = stream.isatty()
         self._problem: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -85,7 +86,7 @@ class _Guarded:
         problem, self._problem = self._problem, None
         if not self._tells:
             return
-        if problem.errno == errno.EPIPE:
+        if problem.errno == errno.EPIPE or (self._is_terminal and problem.errno == errno.EIO):
             raise OutputClosedError("standard output was closed") from None
         raise StorageError(f"standard output: can't be written: {problem.strerror}") from None
 

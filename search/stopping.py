@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType
 
-from pipeline.errors import PlumblineError, StoppedError
-from pipeline.signals import SIGNALS, ignore_signals
+from pipeline.errors import PlumblineError
+from pipeline.signals import SIGNALS, heard, ignore_signals
 
 
 class Stopper:
@@ -56,17 +56,15 @@ class Stopper:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle Ctrl-C and SIGTERM within the block.
+        """Handle Ctrl-C, SIGTERM and SIGHUP within the block.
 
-        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, drains for the grace period. After a
-        block that was stopped they are ignored. Raises StoppedError where they are already: Python drops
-        what `stopping_at_once` raises in a finaliser.
+        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, and SIGHUP, a closed terminal's, drain
+        for the grace period. After a block that was stopped they are ignored.
         """
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        if before[signal.SIGTERM] is signal.SIG_IGN:
-            raise StoppedError("stopped by a signal; the same command goes on")
-        signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._terminated)
+        before = {number: signal.getsignal(number) for number in heard()}
+        for number in before:
+            ours = self._interrupted if number == signal.SIGINT else self._terminated
+            signal.signal(number, ours)
         try:
             yield
         finally:

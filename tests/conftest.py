@@ -15,6 +15,7 @@ from pipeline.compose import compose
 from pipeline.config import RunConfig
 from pipeline.data import Dataset, load
 from pipeline.device import limit_threads
+from pipeline.signals import SIGNALS
 from pipeline.train import run_config as read_run_config
 from tests.postgres import Postgres, running
 
@@ -55,7 +56,7 @@ def mnist_path() -> Path:
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """A command takes signals its own way to the end of its process; this process goes on."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

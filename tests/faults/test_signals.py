@@ -49,10 +49,13 @@ def test_ctrl_c_twice_stops_at_once(world: World) -> None:
     assert_resumable(world)
 
 
-def test_sigterm_lets_running_trials_finish_within_the_grace_period(world: World) -> None:
-    """As systemd and Slurm send it: to the workers too."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_lets_running_trials_finish_within_the_grace_period(
+    world: World, number: signal.Signals
+) -> None:
+    """As systemd and Slurm send it, and a terminal that is closed: to the workers too."""
     launch, hang = hanging(world, f"study.trials={TARGET}", "launcher.grace_seconds=60")
-    launch.signal_all(signal.SIGTERM)
+    launch.signal_all(number)
     eventually(lambda: "60 s to finish" in launch.stdout)
     hang.unlink()
     assert launch.wait() == 75, launch.output

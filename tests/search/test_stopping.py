@@ -1,16 +1,15 @@
 """Signals: what was asked for once is done, wherever Python was when it came."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from pipeline.errors import StoppedError
-from pipeline.signals import stopping_at_once
+from pipeline.signals import SIGNALS, stopping_at_once
 from search.stopping import Stopper
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +27,7 @@ def before() -> Iterator[list[object]]:
         ([signal.SIGINT], 0.0, False),
         ([signal.SIGINT, signal.SIGINT], 9e9, True),
         ([signal.SIGTERM], 9e9, False),
+        ([signal.SIGHUP], 9e9, False),
         ([signal.SIGTERM], 0.0, True),
         ([signal.SIGINT, signal.SIGTERM], 0.0, True),
     ],
@@ -43,7 +43,7 @@ def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
             signal.raise_signal(number)
     assert (stopper.draining, stopper.expired) == (True, expired)
     assert len(notes) == len(signals)
-    after = [signal.SIG_IGN] * 2 if expired else before
+    after = [signal.SIG_IGN] * len(SIGNALS) if expired else before
     assert [signal.getsignal(number) for number in SIGNALS] == after
 
 
@@ -74,15 +74,40 @@ class Finaliser:
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_python_dropped_in_a_finaliser_still_stops_the_launch() -> None:
+def test_a_signal_that_python_drops_in_a_finaliser_comes_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Without a word of it."""
+
     def launch() -> None:
         Finaliser()
-        with Stopper(0, print).listening():
-            pytest.fail("the study began")
+        threading.Event().wait(60)
+        pytest.fail("no signal came")
 
-    with pytest.raises(StoppedError), stopping_at_once():
+    with pytest.raises(StoppedError, match="SIGTERM"), stopping_at_once():
         launch()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_signal_that_python_drops_stops_a_study_that_begins_meanwhile() -> None:
+    heard = threading.Event()
+    stopper = Stopper(0, lambda _: heard.set())
+    with stopping_at_once():
+        Finaliser()
+        with stopper.listening():
+            assert heard.wait(60)
+    assert (stopper.draining, stopper.told) == (True, True)
+
+
+def test_a_hang_up_that_is_ignored_from_the_start_stays_so() -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopper = Stopper(0, print)
+    with stopping_at_once():
+        signal.raise_signal(signal.SIGHUP)
+        with stopper.listening():
+            signal.raise_signal(signal.SIGHUP)
+    assert not stopper.draining
 
 
 def test_a_study_that_was_not_stopped_can_be_stopped_while_it_ends() -> None:
