@@ -1,6 +1,7 @@
 """The vocabulary of a study: what is asked, tried and told."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -49,6 +50,17 @@ class StudyConfig(Section):
                 f"study.name: expected letters, digits, '.', '_' and '-', got {name!r}"
             )
         return name
+
+    @field_validator("on_end")
+    @classmethod
+    def _a_command(cls, command: str | None) -> str | None:
+        try:
+            words = None if command is None else shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"study.on_end: expected a shell's words: {error}") from None
+        if words == []:
+            raise ValueError("study.on_end: expected a command, got spaces (null calls none)")
+        return command
 
 
 @dataclass(frozen=True)

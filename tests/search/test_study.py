@@ -37,3 +37,10 @@ def test_a_study_has_at_least_one_trial() -> None:
     values = {"name": "x", "question": None, "trials": 0, "lock": "fail", "space": {}}
     with pytest.raises(ConfigError, match=r"study\.trials: expected 1 <= trials, got 0"):
         validated(StudyConfig, values, "study")
+
+
+@pytest.mark.parametrize("command", ["", "  ", "notify 'ann", "notify ann\\"])
+def test_what_is_no_command_is_refused_before_the_end_is_there(command: str) -> None:
+    values = {"name": "x", "question": None, "trials": 1, "lock": "fail", "space": {}}
+    with pytest.raises(ConfigError, match=r"study\.on_end: expected"):
+        validated(StudyConfig, {**values, "on_end": command}, "study")
