@@ -55,6 +55,9 @@ class StudyWatcher:
         self._told_at = float("-inf")
         self.ending = STOPPED
         self.unpublished = 0  # runs, after the end
+        self._publish_study(None)
+        for entry in ended:  # what an earlier launch recorded but could not publish
+            self._publish(entry)
 
     def __enter__(self) -> "StudyWatcher":
         return self
@@ -73,10 +76,10 @@ class StudyWatcher:
             self._end()
 
     def begin(self) -> None:
-        """Tell of the study before its first trial, and of what an earlier launch could not publish."""
-        self._tell_of_the_study()
-        for entry in self._ended.values():
-            self._publish(entry)
+        """Have the summary say that the study runs, before its first trial does."""
+        self._write_summary(None)
+        self._stale = False
+        self._told_at = time.monotonic()
 
     def running(self, trials: Mapping[int, Running]) -> None:
         """Show and publish what is new of the running trials."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipeline.errors import StoppedError
 from pipeline.publisher import Publisher
 from pipeline.record import RunRecord
 from search import watcher
@@ -16,7 +17,7 @@ from search.coordinator import Running
 from search.endings import MET
 from search.progress import Progress
 from search.records import Records
-from search.study import Attempts, Trial
+from search.study import Attempts, Entry, Trial
 from search.summary import SummaryFile
 from search.watcher import StudyWatcher
 from tests.search import made
@@ -67,18 +68,22 @@ def summary(tmp_path: Path) -> Callable[[], dict[str, Any]]:
 @pytest.fixture
 def watching(tmp_path: Path, kept: Kept) -> StudyWatcher:
     """A study of 40 trials that nothing has happened in yet."""
+    watching = watcher_of(tmp_path, kept, [])
+    watching.begin()
+    return watching
+
+
+def watcher_of(tmp_path: Path, kept: Kept, ended: list[Entry]) -> StudyWatcher:
     about = made.about()
     screen = Console(file=io.StringIO())
-    watching = StudyWatcher(
+    return StudyWatcher(
         Progress(screen, "test", 40, 2, about.objective, []),
         Records(about, "s1"),
         kept,
         None,
         SummaryFile(tmp_path / "summary.json", "test", 40, about.objective),
-        [],
+        ended,
     )
-    watching.begin()
-    return watching
 
 
 def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
@@ -130,6 +135,45 @@ def test_a_study_in_which_nothing_ended_is_not_told_of_again(
     for clock.now in (10.0, 20.0, 30.0):
         watching.running({})
     assert len(kept.records) == 1
+
+
+def test_a_launch_with_nothing_to_do_publishes_what_an_earlier_one_could_not(
+    tmp_path: Path, kept: Kept, summary: Callable[[], dict[str, Any]]
+) -> None:
+    with watcher_of(tmp_path, kept, [made.trial(0), made.failed(1)]) as watching:
+        watching.ending = MET
+    assert [record.uid for record in kept.records] == ["s1", "s1-0", "s1-1", "s1"]
+    assert kept.records[-1].status == "FINISHED"
+    assert summary()["state"] == "met"
+
+
+def test_an_exception_ends_a_study_as_failed_and_its_trials_as_interrupted(
+    watching: StudyWatcher, kept: Kept, summary: Callable[[], dict[str, Any]]
+) -> None:
+    watching.running(begun(1.0, epochs=1))
+    with pytest.raises(OSError, match="no space"), watching:
+        raise OSError("no space left")
+    assert (summary()["state"], summary()["message"]) == ("failed", "Failed: no space left")
+    assert kept.of("s1")[-1].status == "FAILED"
+    assert kept.of("s1")[-1].tags["study.ending"] == "Failed: no space left"
+    assert kept.of("s1-0")[-1].status == "KILLED"
+
+
+def test_each_step_of_the_end_is_taken_whatever_becomes_of_the_others(
+    watching: StudyWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a signal comes in the middle of one of them."""
+    called: list[str] = []
+
+    def fails(*_: object) -> None:
+        raise StoppedError("stopped by SIGINT")
+
+    for step in ("_say_how", "_close_summary", "_close_publisher", "_close_reporter"):
+        monkeypatch.setattr(watching, step, fails)
+    monkeypatch.setattr(watching, "_call_on_end", lambda: called.append("on_end"))
+    with pytest.raises(StoppedError), watching:
+        watching.ending = MET
+    assert called == ["on_end"]
 
 
 def test_the_end_is_told_at_once(
