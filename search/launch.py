@@ -78,9 +78,7 @@ def launch(values: dict[str, Any], command: str) -> int:
                 watcher.ending = table.ending()
             else:
                 watcher.begin()
-                progress.note(_what_is_to_come(setup, ground, table, workers))
-                if (words := setup.words_on_order(table.entries(), wanted)) is not None:
-                    progress.note(words)
+                progress.note(_what_is_to_come(setup, ground, table, workers, wanted))
                 with (
                     progress,
                     stopper.listening(),
@@ -230,10 +228,15 @@ def _what_there_is(setup: Setup, table: TrialTable) -> str:
     return trials if there >= setup.study.trials else f"{trials}, and there are no others to try"
 
 
-def _what_is_to_come(setup: Setup, ground: _Ground, table: TrialTable, workers: int) -> str:
+def _what_is_to_come(
+    setup: Setup, ground: _Ground, table: TrialTable, workers: int, wanted: int
+) -> str:
+    """What a launch says before its first trial. `wanted`: workers, were there trials for all."""
     study, done = setup.study, len(_ended(table))
     there = f"{done} of {study.trials} trials done, {workers} workers."
-    return "\n".join([*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"])
+    lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
+    words = setup.words_on_order(table.entries(), wanted)
+    return "\n".join(lines if words is None else [*lines, words])
 
 
 def _launcher(setup: Setup, ground: _Ground, workers: int, note: Callable[[str], None]) -> Launcher:
