@@ -134,8 +134,17 @@ def _read_keras(path: Path) -> Predict:
     except Exception as error:
         reason = "it would run code of its own" if "safe_mode" in str(error) else _last_line(error)
         raise UnavailableError(f"{path}: this model can't be loaded: {reason}") from error
-    # Called, as `predict` would round 64-bit inputs to 32 bits.
-    return lambda inputs: keras.ops.convert_to_numpy(model(inputs, training=False))
+
+    def predict(inputs: NDArray[Any]) -> NDArray[np.float32]:
+        # Called, as Keras's `predict` would round 64-bit inputs to 32 bits.
+        outputs: Any = model(inputs, training=False)
+        if isinstance(outputs, (list, tuple, dict)):
+            raise UnavailableError(
+                f"{path}: expected a model with one output, its probabilities, got {len(outputs)}"
+            )
+        return np.asarray(keras.ops.convert_to_numpy(outputs))
+
+    return predict
 
 
 def _read_saved_model(path: Path) -> Predict:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from pipeline.errors import StorageError
 
 FILE = "manifest.json"
 _SCHEMA = 1
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_MOST_SIDE = 1_000_000  # columns of feature rows, too
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,20 @@ class Inputs:
     dtype: str
     low: float | None
     high: float | None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where no image can be drawn so."""
+        sides = all(isinstance(side, int) and 0 < side <= _MOST_SIDE for side in self.shape)
+        if not sides or not self.shape:
+            raise ValueError(
+                f"inputs.shape: expected lengths of 1 to {_MOST_SIDE}, got {self.shape}"
+            )
+        if self.low is None or self.high is None:
+            return
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(
+                f"inputs.low, inputs.high: expected a range, got {self.low}, {self.high}"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,8 +125,12 @@ class Manifest:
             inputs = {**tree["inputs"], "shape": tuple(tree["inputs"]["shape"])}
             standing = standing_from(tree["standing"], tree["run"])
             parts = {"inputs": Inputs(**inputs), "standing": standing}
+            if not all(isinstance(label, str) for label in tree["labels"]):
+                raise ValueError("labels: expected texts")
+            if not all(isinstance(about["sha256"], str) for about in tree["files"].values()):
+                raise ValueError("files: expected a SHA-256 sum for each")
             return cls(**{**tree, **parts, "labels": tuple(tree["labels"])})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _DAMAGES as error:
             raise StorageError(
                 f"{file}: this is no manifest of an exported model: {error}"
             ) from None

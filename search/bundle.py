@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.artifact import PORTABLE, Format, write
 from pipeline.comparable import measure
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data import Dataset, load
+from pipeline.data import Dataset, grey_size, load
 from pipeline.device import limit_threads, quietly
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.manifest import Inputs, Manifest, Standing, sums
 from pipeline.record import environment_tags
 from pipeline.result import Weights
+from pipeline.typical import Typical
 from search import card
 from search.lineage import whole_run
 from search.ranking import Configuration, Ranking
@@ -69,6 +72,8 @@ def write_bundle(
     checks, inputs = _write_models(folder, formats, run, dataset, trained, entry)
     example = json.dumps({"inputs": dataset.train.features[:1].tolist()}, separators=(",", ":"))
     (folder / "example.json").write_text(example)
+    if (known := _typical(dataset, inputs)) is not None:
+        known.write(folder)
     standing = standing_of(about, Ranking(about.objective, entries).of(entry))
     manifest = _manifest(about, entry, standing, dataset, inputs, checks)
     (folder / card.FILE).write_text(card.model_card(manifest, about.question), encoding="utf-8")
@@ -128,6 +133,16 @@ def _inputs(dataset: Dataset, scaled: bool, dtype: str) -> Inputs:
     pixels = dataset.train.features
     low, high = (dataset.low, dataset.high) if scaled else (pixels.min(), pixels.max())
     return Inputs(dataset.shape, dtype, float(low), float(high))
+
+
+def _typical(dataset: Dataset, inputs: Inputs) -> Typical | None:
+    """What is typical of grey images; None: it is something else."""
+    shape = grey_size(inputs.shape)
+    if shape is None or inputs.low is None or inputs.high is None or inputs.high <= inputs.low:
+        return None
+    images = dataset.train.features.reshape(-1, *shape).astype(np.float32)
+    unit = (images - np.float32(inputs.low)) / np.float32(inputs.high - inputs.low)
+    return Typical.of(unit, dataset.train.labels, dataset.classes)
 
 
 def _manifest(

@@ -11,7 +11,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
     """The card of `manifest`, after Mitchell et al. 2019: use, data, numbers, limits."""
     inputs, standing = manifest.inputs, manifest.standing
     shape = " x ".join(map(str, inputs.shape))
-    image = inputs.high is not None
+    image, grey = inputs.high is not None, grey_size(inputs.shape) is not None
     meaning = f"pixels from {inputs.low:g} to {inputs.high:g}" if image else "rows of numbers"
     rows = {**manifest.validation, **manifest.test}
     sections = [
@@ -24,7 +24,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         f"{', '.join(manifest.labels)}, in this order. `model.keras`, the SavedModel's `serve` and MLflow "
         f"take other numbers as well ({', '.join(f'`{dtype}`' for dtype in DTYPES)}).",
         _code(
-            "" if grey_size(inputs.shape) is None else "python -m pipeline.predict . image.png",
+            "python -m pipeline.predict . image.png" if grey else "",
             f"mlflow models serve -m models:/{manifest.study}@champion --env-manager local -p 5001",
             "curl -H 'Content-Type: application/json' -d @example.json "
             "http://127.0.0.1:5001/invocations",
@@ -69,7 +69,8 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         ),
         "## Limits",
         f"It knows {manifest.data['name']} and nothing else: whatever it is shown, it answers with one of "
-        "its labels, and its probabilities were not calibrated.",
+        "its labels, and its probabilities were not calibrated."
+        + (" `pipeline.predict` warns of a picture unlike the training images." if grey else ""),
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -217,6 +217,32 @@ def test_a_network_of_images_with_a_channel_is_given_them(
     assert capsys.readouterr().out == plain
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0)])
+def test_the_pixels_of_a_model_that_nobody_speaks_of_are_found(
+    mnist: Dataset,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    low: float,
+    high: float,
+) -> None:
+    """A network trained on pixels from 0 to 1, without the scaling inside, says what one with it says."""
+    span = 255 / (high - low)
+    bare = keras.Sequential([keras.Input((28, 28)), keras.layers.Rescaling(span, -low * span)])
+    bare.add(keras.saving.load_model(model))
+    bare.save(tmp_path / "bare.keras")
+    image = tmp_path / "seven.png"
+    Image.fromarray(255 - mnist.test.features[0]).save(image)
+    assert main([str(model), str(image)]) == 0
+    plain = capsys.readouterr()
+    assert "pixels from" not in plain.err
+    for choice in ([], ["--pixels", str(low), str(high)]):
+        assert main([str(tmp_path / "bare.keras"), str(image), *choice]) == 0
+        bared = capsys.readouterr()
+        assert bared.out == plain.out
+        assert (f"pixels from {low:g} to {high:g} are taken" in bared.err) == (not choice)
+
+
 def test_one_bad_file_ends_with_69_and_the_others_are_still_shown(
     mnist: Dataset, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

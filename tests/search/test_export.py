@@ -39,6 +39,7 @@ from pipeline.manifest import Manifest, Standing
 from pipeline.run import execute
 from pipeline.tracking import MlflowTracker
 from pipeline.train import dataset_info
+from pipeline.typical import Typical
 from search.config import read as read_setup
 from search.endings import MET
 from search.export import main, spelled_out
@@ -185,6 +186,15 @@ def test_the_manifest_has_the_right_sum_of_every_file(exported: Path) -> None:
     assert {"model.keras", "model.tflite", "saved_model/saved_model.pb", "MODEL_CARD.md"} < set(
         found
     )
+
+
+def test_an_export_says_what_is_typical_of_its_training_images(
+    exported: Path, digits: Dataset
+) -> None:
+    known = Typical.read(exported, (8, 8), 10)
+    test = (digits.test.features / 16).astype(np.float32)
+    assert known.unlike(test, digits.test.labels).mean() < 0.04
+    assert known.unlike(1 - test, digits.test.labels).mean() > 0.99
 
 
 def test_manifest_and_card_say_what_the_model_is(
