@@ -122,6 +122,7 @@ class Coordinator:
         )
         self._ranking = Ranking(study.base.objective, table.entries())
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
+        self._bug: PlumblineError | None = None  # to be raised when all that happened is on record
         self._asked = 0
         self._engine_waits = False
         self._target = 0
@@ -146,6 +147,8 @@ class Coordinator:
             for happened in self._pool.run(self._next):
                 for event in happened:
                     self._handle(event)
+                if self._bug is not None:
+                    raise self._bug
                 self._watcher.running(self._running)
                 self._table.keep()
                 self._allow()
@@ -258,7 +261,7 @@ class Coordinator:
         if event.traceback is None:
             self._failures.clear()
         else:
-            self._stop_at_a_bug(event.reason, event.traceback)
+            self._look_for_a_bug(event.reason, event.traceback)
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
@@ -273,12 +276,12 @@ class Coordinator:
         """Keep the weights of the best trials, and no others."""
         self._weights.keep_only(self._ranking.numbers(self._keep))
 
-    def _stop_at_a_bug(self, reason: str, traceback: str) -> None:
+    def _look_for_a_bug(self, reason: str, traceback: str) -> None:
         # Its class and place: the message may name parameters, which differ from trial to trial.
         places = [line for line in traceback.splitlines() if line.startswith('  File "')]
         self._failures.append(f"{reason.partition(':')[0]} {places[-1:]}")
         if len(self._failures) == _SAME_FAILURES and len(set(self._failures)) == 1:
-            raise PlumblineError(
+            self._bug = PlumblineError(
                 f"{_SAME_FAILURES} trials in a row failed alike; this is a bug, not bad trials:\n"
                 f"{traceback}"
             )

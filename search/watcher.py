@@ -53,6 +53,7 @@ class StudyWatcher:
         self._told_of_the_cpu = False
         self._stale = True  # whether anything of the study as a whole is still to be told
         self._told_at = float("-inf")
+        self._unshown: PlumblineError | None = None
         self.ending = STOPPED
         self.unpublished = 0  # runs, after the end
         self._publish_study(None)
@@ -82,7 +83,9 @@ class StudyWatcher:
         self._told_at = time.monotonic()
 
     def running(self, trials: Mapping[int, Running]) -> None:
-        """Show and publish what is new of the running trials."""
+        """Show and publish what is new of the running trials. Raises what `ended` could not show."""
+        if self._unshown is not None:
+            raise self._unshown
         self._progress.update(trials)
         if self._stale and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._tell_of_the_study()
@@ -95,12 +98,15 @@ class StudyWatcher:
                 self._publish(now)
 
     def ended(self, entry: Entry) -> None:
-        """Show and publish a trial that ended."""
+        """Show and publish a trial that ended. Others may have ended with it, so it raises nothing."""
         self._running.pop(entry.number, None)
         self._ended[entry.number] = entry
         self._stale = True
         self._publish(entry)
-        self._progress.ended(entry)
+        try:
+            self._progress.ended(entry)
+        except PlumblineError as error:  # nobody reads the output any more, or it can't be written
+            self._unshown = error
         if self._reporter is not None:
             self._reporter.trial_ended()
 

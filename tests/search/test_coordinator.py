@@ -265,6 +265,22 @@ def test_the_same_exception_five_times_in_a_row_ends_the_study_with_its_tracebac
     assert entries[4].reason == "KeyError: 'a bug'"
 
 
+def test_a_trial_that_ends_beside_a_bug_is_on_record(url: str) -> None:
+    """What the same look at the workers brought is taken in before the study stops."""
+
+    def script(task: Task) -> Script:
+        if task.number < 5:
+            yield from raises("KeyError: 'a bug'")(task)
+        else:
+            yield Started(task.number, {})
+            yield finished(task, [0.5])
+
+    launch = Launch(url, script, workers=6)
+    with pytest.raises(PlumblineError, match="failed alike"):
+        launch.run(20)
+    assert [entry.state for entry in launch.table.entries()] == ["failed"] * 5 + ["complete"]
+
+
 def test_different_exceptions_do_not_end_the_study(url: str) -> None:
     def script(task: Task) -> Script:
         return raises(f"{['ValueError', 'KeyError'][task.number % 2]}: a reason")(task)

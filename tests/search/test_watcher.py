@@ -12,6 +12,7 @@ from rich.console import Console
 from pipeline.errors import StoppedError
 from pipeline.publisher import Publisher
 from pipeline.record import RunRecord
+from pipeline.streams import OutputClosedError
 from search import watcher
 from search.coordinator import Running
 from search.endings import MET
@@ -174,6 +175,22 @@ def test_each_step_of_the_end_is_taken_whatever_becomes_of_the_others(
     with pytest.raises(StoppedError), watching:
         watching.ending = MET
     assert called == ["on_end"]
+
+
+def test_output_that_is_lost_ends_a_study_when_all_that_happened_is_taken_in(
+    watching: StudyWatcher, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trials may end at once: the second one is recorded though the first could not be shown."""
+
+    def lost(*_: object) -> None:
+        raise OutputClosedError("standard output was closed")
+
+    monkeypatch.setattr(Progress, "ended", lost)
+    watching.ended(made.trial(0))
+    watching.ended(made.trial(1))
+    assert {record.uid for record in kept.records} == {"s1", "s1-0", "s1-1"}
+    with pytest.raises(OutputClosedError):
+        watching.running({})
 
 
 def test_the_end_is_told_at_once(
