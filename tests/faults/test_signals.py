@@ -155,7 +155,7 @@ def test_a_signal_before_the_first_trial_stops_at_once(
 @pytest.mark.slow
 def test_the_real_command_is_stopped_and_goes_on(tmp_path: Path) -> None:
     """Without any of the other tests' machinery: python -m search.optimize, Keras, MLflow."""
-    command = [sys.executable, "-m", "search.optimize", "+study=smoke", "study.trials=4"]
+    command = [sys.executable, "-m", "search.optimize", "+study=smoke", "study.trials=10"]
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -169,5 +169,5 @@ def test_the_real_command_is_stopped_and_goes_on(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=LONG
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 trials" in done.stdout
+    assert "10 trials" in done.stdout
     assert {run.status for run in tracked(tmp_path / "mlflow.db", "smoke")} == {"FINISHED"}
