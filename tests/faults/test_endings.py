@@ -82,7 +82,7 @@ ENDINGS = {
         {"stdout": "Stopped before its target: the time of study.max_seconds is up"},
     ),
     "five alike": Ending(
-        run("study.trials=9", in_worker="raise"),
+        run("study.trials=9", "launcher.workers=1", in_worker="raise"),
         *(1, "failed", "FAILED"),
         {"stdout": "of 9 trials, 5 failed)", "stderr": "5 trials in a row failed alike"},
     ),
