@@ -13,7 +13,7 @@ from pipeline.ending import ending
 from pipeline.errors import ConfigError, PlumblineError
 from pipeline.result import EpochMetrics, State
 from search.launchers.base import Epoch, Failed, Finished, Launcher, Task
-from search.pool import Began, Happened, Pool
+from search.pool import Again, Began, Happened, Pool
 from search.ranking import Ranking
 from search.stopping import Stopper
 from search.study import (
@@ -143,7 +143,7 @@ class Coordinator:
         self._asked = len(self._table.entries())
         self._target = target
         self._allow()
-        with self._pool.leaving(self._leave):
+        with self._pool.leaving(self._count):
             for happened in self._pool.run(self._next):
                 for event in happened:
                     self._handle(event)
@@ -169,9 +169,10 @@ class Coordinator:
     def _allow(self) -> None:
         self._stopper.allow(statistics.median(self._durations) if self._durations else 0.0)
 
-    def _leave(self, task: Task) -> None:
-        trial = self._running[task.number].trial
-        self._table.give_up(replace(trial, attempts=task.attempts))
+    def _count(self, task: Task) -> None:
+        running = self._running[task.number]
+        running.trial = replace(running.trial, attempts=task.attempts)
+        self._table.count(running.trial)
 
     def _next(self) -> Task | None:
         """The next trial, as a task. What the configuration refuses has failed."""
@@ -216,6 +217,9 @@ class Coordinator:
     def _handle(self, event: Happened) -> None:
         if isinstance(event, Began):
             self._began(self._running[event.task.number], event)
+            return
+        if isinstance(event, Again):
+            self._count(event.task)
             return
         running = self._running[event.number]
         if isinstance(event, Epoch):

@@ -35,7 +35,14 @@ class Began:
     worker: dict[str, str]
 
 
-Happened = Began | Epoch | Finished | Failed
+@dataclass(frozen=True)
+class Again:
+    """An attempt at `task` ended before its end; it is tried again. `task.attempts` counts how it ended."""
+
+    task: Task
+
+
+Happened = Began | Epoch | Again | Finished | Failed
 
 
 class Pool:
@@ -174,15 +181,17 @@ class Pool:
         attempts = replace(task.attempts, losses=task.attempts.losses + 1)
         if attempts.losses >= self._attempts:
             return [Failed(task.number, f"{attempts.losses} workers died of it: {event.reason}")]
-        self._again.appendleft(replace(task, attempts=attempts))
-        return []
+        return self._try_again(replace(task, attempts=attempts))
 
     def _after_out_of_memory(self, task: Task, event: OutOfMemory) -> list[Happened]:
         if not task.alone:
-            self._again.appendleft(replace(_excused(task), alone=True))
-            return []
+            return self._try_again(replace(_excused(task), alone=True))
         again = "alone on its GPU" if event.alone else "on a fresh worker (its GPU may be shared)"
         return [Failed(task.number, f"out of memory, also {again}: {event.reason}")]
+
+    def _try_again(self, task: Task) -> list[Happened]:
+        self._again.appendleft(task)
+        return [Again(task)]
 
 
 def _excused(task: Task) -> Task:

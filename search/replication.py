@@ -15,7 +15,7 @@ from pipeline.result import EpochMetrics
 from search.dimension import Choices
 from search.launchers.base import Epoch, Finished, Task
 from search.networks import Network
-from search.pool import Began, Happened, Pool
+from search.pool import Again, Began, Happened, Pool
 from search.server import Storage
 from search.space import Space
 from search.study import Entry, Study, StudyConfig, Suggestion, Trial
@@ -101,7 +101,7 @@ class Replication:
         Where the pool's stopper says so it returns earlier; what is `missing` is left to the next launch.
         Raises PlumblineError where no worker can train.
         """
-        with pool.leaving(self._leave):
+        with pool.leaving(self._count):
             for happened in pool.run(self._next):
                 for event in happened:
                     self._handle(event, pool, ended)
@@ -120,6 +120,9 @@ class Replication:
             run.worker, run.history = event.worker, []
             run.table.start(run.trial, run.config)
             return
+        if isinstance(event, Again):
+            self._count(event.task)
+            return
         run = self._runs[event.number]
         if isinstance(event, Epoch):
             run.history.append(event.metrics)
@@ -132,9 +135,10 @@ class Replication:
         del self._runs[event.number]
         ended(run.network, entry)
 
-    def _leave(self, task: Task) -> None:
+    def _count(self, task: Task) -> None:
         run = self._runs[task.number]
-        run.table.give_up(replace(run.row, attempts=task.attempts))
+        run.trial = replace(run.row, attempts=task.attempts)
+        run.table.count(run.trial)
 
 
 def _study(network: Network, dataset: DatasetInfo, environment: Mapping[str, str]) -> Study:

@@ -94,7 +94,7 @@ def _run(pool: Pool, task: Task, until: int | None) -> tuple[Finished, dict[str,
                 pool.reply(event.number, event.metrics.epoch == until)
             elif isinstance(event, Failed):
                 raise PlumblineError(event.reason)
-            else:
+            elif isinstance(event, Finished):
                 return event, worker
     raise PlumblineError("it was stopped")  # by nobody: its stopper hears no signals
 

@@ -263,8 +263,8 @@ class TrialTable:
         self._write_start(trial, now, run.parameters())
         return now
 
-    def give_up(self, trial: Trial) -> None:
-        """Record how the attempts at a trial went that is left to the next launch."""
+    def count(self, trial: Trial) -> None:
+        """Record how the attempts at a trial went that has not ended."""
         entry = self._entries[trial.number]
         if trial.attempts.made > 0:
             self._write_start(trial, entry.started_at, entry.run)

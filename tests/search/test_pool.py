@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import PlumblineError, StoppedError, UnavailableError
 from search.launchers.base import Broken, Epoch, Failed, Finished, Started, Task
-from search.pool import Began, Happened, Pool
+from search.pool import Again, Began, Happened, Pool
 from search.server import LostError
 from search.stopping import Stopper
 from search.study import Attempts
@@ -94,6 +94,9 @@ def test_a_task_whose_worker_dies_is_tried_again_before_any_other(losses: int) -
     assert [each.number for each in client.launcher.tasks] == [0] * (losses + 1) + [1]
     attempts = [event.task.attempts for event in client.of(Began) if event.task.number == 0]
     assert attempts == [Attempts(made=1 + count, losses=count) for count in range(losses + 1)]
+    assert [event.task.attempts for event in client.of(Again)] == [
+        Attempts(made=count, losses=count) for count in range(1, losses + 1)
+    ], "each loss is told at once, before it is tried again"
     assert not client.of(Failed)
 
 

@@ -157,7 +157,7 @@ def test_a_trial_that_is_given_up_keeps_how_its_attempts_went_and_all_else(url: 
     left = asked(table)
     (before,) = table.entries()
     given_up = dataclasses.replace(left, attempts=Attempts(made=1, excused=1))
-    table.give_up(given_up)
+    table.count(given_up)
     assert opened(url).interrupted() == table.interrupted() == [given_up]
     assert opened(url).entries() == [dataclasses.replace(before, excused=1)]
 
@@ -165,7 +165,7 @@ def test_a_trial_that_is_given_up_keeps_how_its_attempts_went_and_all_else(url: 
 def test_a_trial_that_was_never_taken_up_is_given_up_as_it_is(url: str) -> None:
     table = opened(url)
     trial = table.create(SUGGESTION, SPACE)
-    table.give_up(trial)
+    table.count(trial)
     assert opened(url).interrupted() == [trial]
 
 
