@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -31,6 +32,7 @@ from tests.search.launcher_contract import (
     config,
     last,
     run_of,
+    train,
     until,
 )
 
@@ -139,6 +141,28 @@ class TestRayLauncher(LauncherContract):
         launcher.submit(Task(0, run_of()))
         about = last(until(launcher, Started), Started).worker
         assert about["backend"] == "a backend of this launch"
+
+    def test_a_driver_that_stops_moving_is_a_cluster_that_is_lost(
+        self, launch: Launch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("search.launchers.ray._SILENT_SECONDS", 5.0)
+        launcher = launch("hanging_trainer")
+        launcher.submit(Task(0, run_of()))
+        until(launcher, Epoch)
+        for driver in multiprocessing.active_children():
+            os.kill(driver.pid or 0, signal.SIGSTOP)
+        monkeypatch.setattr("search.launchers.ray._CLOSE_SECONDS", 0.1)
+        with pytest.raises(UnavailableError, match="its driver has said nothing for a long time"):
+            until(launcher, Finished)
+
+    def test_an_idle_worker_that_is_stopped_costs_no_trial_an_attempt(self, launch: Launch) -> None:
+        launcher = launch("curve_trainer", start_seconds=15)
+        stopped = train(launcher, 0)
+        os.kill(int(stopped), signal.SIGSTOP)
+        launcher.submit(Task(1, run_of()))
+        events = until(launcher, Finished, Lost)
+        assert last(events, Finished).number == 1
+        assert last(events, Started).worker["pid"] != stopped
 
     def test_a_driver_that_ends_is_a_cluster_that_is_lost(self, launch: Launch) -> None:
         launcher = launch("hanging_trainer")
