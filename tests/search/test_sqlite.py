@@ -3,8 +3,6 @@
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from pipeline.errors import StorageError
 from search.lock import LockedError, study_lock
 from search.storage import errors_named, existing_storage, open_storage
 from search.trials import TrialTable
-from tests.search.conftest import DATASET, environment, study
-from tests.search.test_storage import HOLDER
+from tests.search.conftest import DATASET, study
+from tests.search.test_storage import held_until_killed
 
 
 def _file(url: str) -> Path:
@@ -67,21 +65,12 @@ def _without_the_files_beside_it(file: Path) -> Path:
 def test_a_study_has_one_writer_by_whatever_name_its_file_is_opened(
     url: str, other: Callable[[Path], Path]
 ) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, url],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
+    with held_until_killed(url):
         same = _url(other(_file(url)))
         with pytest.raises(LockedError), study_lock(same, "test", wait=False):
             pass
         with study_lock(same, "another", wait=False):
             pass
-        holder.kill()
     with study_lock(same, "test", wait=True):
         pass
 

@@ -1,9 +1,10 @@
 """The database file: what is opened, what is refused and left as it is, and one launch at a time."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,12 +105,9 @@ with study_lock(sys.argv[1], "test", wait=False):
 """
 
 
-@pytest.mark.parametrize("place", ["url", pytest.param("server_url", marks=pytest.mark.slow)])
-def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
-    request: pytest.FixtureRequest, place: str
-) -> None:
-    """However it ends: here it is killed."""
-    url = request.getfixturevalue(place)
+@contextlib.contextmanager
+def held_until_killed(url: str) -> Iterator[None]:
+    """Within the block another process holds the study; then it is killed."""
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, url],
         env=environment(),
@@ -119,10 +117,20 @@ def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
+        yield
+        holder.kill()
+
+
+@pytest.mark.parametrize("place", ["url", pytest.param("server_url", marks=pytest.mark.slow)])
+def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
+    request: pytest.FixtureRequest, place: str
+) -> None:
+    """However it ends: here it is killed."""
+    url = request.getfixturevalue(place)
+    with held_until_killed(url):
         with pytest.raises(LockedError), study_lock(url, "test", wait=False):
             pass
         with study_lock(url, "other", wait=False):
             pass
-        holder.kill()
     with study_lock(url, "test", wait=True):
         pass
