@@ -36,6 +36,24 @@ def limit_threads(threads: int) -> None:
 
 
 @contextmanager
+def tensorflow_on_the_cpu() -> Iterator[None]:
+    """Let Keras, imported in the block, compute with TensorFlow on the CPU; the environment is put back.
+
+    What this process starts later, workers for instance, sees the user's backend and GPUs again.
+    """
+    chosen = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
+    before = {variable: os.environ.get(variable) for variable in chosen}
+    os.environ.update(chosen)
+    try:
+        yield
+    finally:
+        for variable, value in before.items():
+            del os.environ[variable]
+            if value is not None:
+                os.environ[variable] = value
+
+
+@contextmanager
 def quietly() -> Iterator[None]:
     """Keep TensorFlow's start-up chatter from the terminal; it is shown if the block fails unexpectedly."""
     sys.stderr.flush()

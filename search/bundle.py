@@ -1,7 +1,6 @@
 """The files of an exported trial: every format, verified, with its card and its manifest."""
 
 import json
-import os
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from pipeline.artifact import PORTABLE, Format, write
 from pipeline.comparable import measure
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data import Dataset, grey_size, load
-from pipeline.device import limit_threads, quietly
+from pipeline.device import limit_threads, quietly, tensorflow_on_the_cpu
 from pipeline.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.manifest import Inputs, Manifest, Standing, sums
 from pipeline.record import environment_tags
@@ -91,11 +90,10 @@ def _write_models(
     entry: Entry,
 ) -> tuple[list[Check], Inputs]:
     assert entry.result is not None
-    # One network is written and scored once here: on the CPU, in the backend that all formats know.
-    os.environ["KERAS_BACKEND"], os.environ["CUDA_VISIBLE_DEVICES"] = "tensorflow", ""
     limit_threads(int(entry.worker.get("threads", 1)))
     verifier = Verifier(run, entry, dataset)
-    with quietly():
+    # One network is written and scored once here: in the backend that all formats know.
+    with quietly(), tensorflow_on_the_cpu():
         from pipeline.loops.plain import PlainLoop
         from pipeline.serving import input_dtype, network, with_scaling
 

@@ -10,6 +10,7 @@ from pipeline.device import (
     is_out_of_memory,
     limit_threads,
     peak_memory,
+    tensorflow_on_the_cpu,
 )
 from tests.conftest import RunPython
 
@@ -108,3 +109,16 @@ def test_on_a_cpu_there_is_no_peak_of_gpu_memory(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_device_without_memory_is_told_from_a_bug(error: Exception, out: bool) -> None:
     assert is_out_of_memory(error) is out
+
+
+def test_tensorflow_on_the_cpu_leaves_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers that a command starts after an export inherit it: they train on the user's GPUs."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    before = dict(os.environ)
+    with tensorflow_on_the_cpu():
+        assert os.environ["KERAS_BACKEND"] == "tensorflow"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert os.environ == before
