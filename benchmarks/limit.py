@@ -41,7 +41,7 @@ def operations(width: int, trained: int = TRAINED) -> float:
 
 def rate(_: int = 0) -> float:
     """Operations a second of one thread."""
-    from pipeline.device import limit_threads
+    from pipeline.network.backend import limit_threads
 
     limit_threads(1)
     import tensorflow as tf
@@ -57,13 +57,13 @@ def rate(_: int = 0) -> float:
 
 def steps(width: int) -> tuple[float, float]:
     """Seconds that one thread takes for all training steps of a trial: the products, and Adam's updates."""
-    from pipeline.device import limit_threads
+    from pipeline.network.backend import limit_threads
 
     limit_threads(1)
     import keras
     import tensorflow as tf
 
-    from pipeline.loops.tensorflow import FUSED_FROM
+    from pipeline.network.tensorflow import FUSED_FROM
 
     kernels = [keras.random.normal(shape) for shape in shapes(width)]
     images = tf.random.uniform((BATCH, shapes(width)[0][0]))

@@ -28,16 +28,16 @@ def main() -> None:
     parser.add_argument("--shapes", action="store_true", help="a new shape for each trial")
     arguments = parser.parse_args()
 
-    from pipeline.device import limit_threads
+    from pipeline.network.backend import limit_threads
 
     limit_threads(1)
-    from pipeline.collector import imports_only
+    from pipeline.command.collector import imports_only
 
     with imports_only():
-        from pipeline.run import execute
-    from pipeline.compose import compose
+        from pipeline.training.execute import execute
+    from pipeline.command.compose import compose
     from pipeline.data import load
-    from pipeline.train import run_config
+    from pipeline.run.config import run_config
 
     base = run_config(compose([f"data.path={arguments.data}", "train.epochs=1", "model.depth=2"]))
     dataset = load(base.data)

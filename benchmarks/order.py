@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import search.engines.order
-from pipeline.compose import compose
-from search.config import Setup, read
-from search.study import Suggestions, Told
+from pipeline.command.compose import compose
+from search.setup.read import Setup, read
+from search.study.vocabulary import Suggestions, Told
 
 ROWS = 48_000
 EPOCHS = 20

@@ -25,21 +25,22 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.compare import seconds_per_trial
-from pipeline.compose import compose
+from pipeline.command.compose import compose
 from pipeline.data import load
-from pipeline.result import EpochMetrics, Outcome, RunResult, State
-from pipeline.train import dataset_info, open_publisher
-from search.config import read
-from search.coordinator import Coordinator
-from search.launchers.base import Epoch, Event, Finished, Started, Task
-from search.progress import Progress
-from search.records import Records
-from search.stopping import Stopper
-from search.study import Study
-from search.summary import SummaryFile
-from search.trials import TrialTable
-from search.watcher import StudyWatcher
-from search.weights import WeightStore
+from pipeline.run.result import EpochMetrics, Outcome, RunResult, State
+from pipeline.tracking.config import open_publisher
+from pipeline.tracking.record import dataset_info
+from search.coordination.coordinator import Coordinator
+from search.setup.read import read
+from search.study.vocabulary import Study
+from search.table.trials import TrialTable
+from search.table.weights import WeightStore
+from search.telling.progress import Progress
+from search.telling.runs import Records
+from search.telling.summary import SummaryFile
+from search.telling.watcher import StudyWatcher
+from search.workers.messages import Epoch, Event, Finished, Started, Task
+from search.workers.stopping import Stopper
 
 Script = Generator[tuple[float, Event], None, None]
 

@@ -17,17 +17,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import typical
-from pipeline.artifact import NAMES, read
-from pipeline.cli import guarded
+from pipeline.artifact.formats import NAMES, read
+from pipeline.artifact.manifest import FILE, Manifest
+from pipeline.artifact.probe import pixel_range
+from pipeline.command.cli import guarded
+from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.data import grey_size
-from pipeline.device import limit_threads, quietly
-from pipeline.errors import ConfigError, PlumblineError, UnavailableError
-from pipeline.evaluate import Predict
-from pipeline.images import read_digit
-from pipeline.manifest import FILE, Manifest
-from pipeline.probe import pixel_range
-from pipeline.typical import Typical
+from pipeline.network.backend import limit_threads, quietly
+from pipeline.pictures import typical
+from pipeline.pictures.images import read_digit
+from pipeline.pictures.typical import Typical
+from pipeline.training.score import Predict
 
 _BARS = 10
 _HALF = 0.5

@@ -6,84 +6,37 @@ python -m pipeline.train model.dropout=0.3 train.epochs=5
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import command
-from pipeline.collector import imports_only
-from pipeline.config import PositiveInt, RunConfig, Section, TrackingConfig, as_override, validated
-from pipeline.data import Dataset, check_run, doubts, load
-from pipeline.device import device_name, limit_threads, quietly
-from pipeline.errors import StoppedError
-from pipeline.publisher import Publisher
-from pipeline.record import (
-    DatasetInfo,
+from pipeline.command.cli import command
+from pipeline.command.errors import StoppedError
+from pipeline.command.redact import redact
+from pipeline.command.section import PositiveInt, Section, as_override, validated
+from pipeline.command.signals import ignore_signals
+from pipeline.data import check_run, load
+from pipeline.network.backend import device_name, limit_threads, quietly
+from pipeline.run.config import RunConfig, run_config
+from pipeline.run.result import DivergedError, EpochMetrics
+from pipeline.tracking.config import TrackingConfig, open_publisher
+from pipeline.tracking.record import (
     RunRecord,
+    dataset_info,
     environment_tags,
     epoch_points,
     final_points,
     final_texts,
+    tell_doubts,
 )
-from pipeline.redact import redact
-from pipeline.result import DivergedError, EpochMetrics
-from pipeline.signals import ignore_signals
 
 EXPERIMENT = "runs"
-_INTERVAL_SECONDS = (
-    5.0  # how far what people see may lag: a request costs the same for one epoch as for ten
-)
 
 
 class _Threads(Section):
     """The part of the launcher that a run without a launcher keeps to."""
 
     threads_per_worker: PositiveInt
-
-
-def run_config(values: Mapping[str, Any]) -> RunConfig:
-    """The part of a composed configuration that decides the numbers of a run."""
-    return validated(RunConfig, {name: values[name] for name in RunConfig.model_fields})
-
-
-def dataset_info(dataset: Dataset, run: RunConfig | None = None) -> DatasetInfo:
-    """What a record says of `dataset`, and of a `run` on it."""
-    info = DatasetInfo(
-        dataset.name,
-        dataset.digest,
-        dataset.source,
-        dataset.train.features.shape,
-        dataset.test.features.shape,
-    )
-    if run is None:
-        return info
-    held_out = dataset.fitted(run.train.validation_split) is not dataset
-    scaling = "by the training rows without those for validation" if held_out else ""
-    return replace(info, doubts=doubts(dataset, run.train), scaling=scaling)
-
-
-def tell_doubts(info: DatasetInfo) -> None:
-    """Print what should be known of the data, apart from what a script reads."""
-    for doubt in info.doubts:
-        print(f"warning: {doubt}", file=sys.stderr)
-
-
-def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Publisher | None:
-    """A publisher to MLflow, or None where tracking is off. `note` is told of problems."""
-
-    def make_tracker() -> Any:
-        with imports_only():
-            from pipeline.tracking import MlflowTracker
-
-        return MlflowTracker(str(tracking.uri))
-
-    def warn(problem: str) -> None:
-        note(f"tracking: {problem} (trying again; nothing is lost)")
-
-    if tracking.name == "none":
-        return None
-    return Publisher(make_tracker, warn, _INTERVAL_SECONDS)
 
 
 def main(values: dict[str, Any]) -> int:
@@ -103,8 +56,8 @@ def main(values: dict[str, Any]) -> int:
     limit_threads(threads)
     publisher = open_publisher(tracking, print)
     with quietly():
-        from pipeline.model import build, summary
-        from pipeline.run import execute
+        from pipeline.network.model import build, summary
+        from pipeline.training.execute import execute
 
         device = device_name()
         model = build(run.model, dataset.shape, dataset.classes, run.train.precision)

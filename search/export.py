@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from pipeline.artifact import Format, check_writable
-from pipeline.cli import command
-from pipeline.config import DataConfig, RunConfig, Section, TrackingConfig, validated
+from pipeline.artifact.formats import Format, check_writable
+from pipeline.command.cli import command
+from pipeline.command.errors import ConfigError, PlumblineError, StoppedError
+from pipeline.command.section import Section, validated
 from pipeline.data import grey_size
-from pipeline.errors import ConfigError, PlumblineError, StoppedError
-from search import card
-from search.config import StorageConfig
+from pipeline.run.config import DataConfig, RunConfig
+from pipeline.tracking.config import TrackingConfig
+from search.artifacts import card
+from search.table.storage import StorageConfig
 
 if TYPE_CHECKING:
-    from pipeline.manifest import Manifest, Standing
-    from search.ranking import Ranking
-    from search.study import About, Entry
+    from pipeline.artifact.manifest import Manifest, Standing
+    from search.study.ranking import Ranking
+    from search.study.vocabulary import About, Entry
 
 _SHORT = ("trial", "force")  # may be typed without `export.` before them
 
@@ -52,8 +54,8 @@ class ExportConfig(Section):
 
 def main(values: dict[str, Any]) -> int:
     """Export a trial and register it; 0, also where there is nothing new or the present one is better."""
-    from search.bundle import standing_of
-    from search.ranking import Ranking
+    from search.artifacts.bundle import standing_of
+    from search.study.ranking import Ranking
 
     config = validated(ExportConfig, values["export"], "export")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
@@ -77,7 +79,7 @@ def main(values: dict[str, Any]) -> int:
         if manifest is None:
             return 0
         if config.register_ and tracking.name == "mlflow":
-            from search.registry import Registry
+            from search.artifacts.registry import Registry
 
             print(Registry(str(tracking.uri)).register(folder, manifest, config.force, standings))
     print(f"\nHow to use it: {folder}/{card.FILE}")
@@ -87,8 +89,8 @@ def main(values: dict[str, Any]) -> int:
 
 
 def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
-    from search.storage import errors_named
-    from search.trials import TrialTable
+    from search.table.storage import errors_named
+    from search.table.trials import TrialTable
 
     with errors_named(url):
         table = TrialTable.load(url, name)
@@ -98,7 +100,7 @@ def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
 def _choose(
     about: "About", entries: "Sequence[Entry]", ranking: "Ranking", number: int | None
 ) -> "Entry":
-    from pipeline.comparable import apart
+    from pipeline.run.comparable import apart
 
     if number is None:
         if not ranking:
@@ -133,8 +135,8 @@ def _export(
     storage: StorageConfig,
 ) -> "Manifest | None":
     """The manifest of `entry` in `folder`, exported now where it isn't yet; None: a better one stays."""
-    from pipeline.manifest import FILE, Manifest
-    from search.bundle import write_bundle
+    from pipeline.artifact.manifest import FILE, Manifest
+    from search.artifacts.bundle import write_bundle
 
     if (folder / FILE).exists():
         present = Manifest.read(folder)
@@ -182,7 +184,7 @@ def _export(
 
 def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataConfig]:
     """The run of `entry`, and its data: where they lie, the command line may say."""
-    from search.retrain import recorded_run
+    from search.coordination.retrain import recorded_run
 
     run = recorded_run(entry)
     if here["name"] != run.data.name or here["path"] is None:

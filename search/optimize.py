@@ -14,13 +14,13 @@ def main(values: dict[str, Any]) -> int:
     """Bring the study to its target. 0: met or used up; 75: stopped before, the same command goes on."""
     # Only here: --help and a typo answer at once, and the worker processes, which import this module
     # again, stay light.
-    from search.launch import launch
+    from search.setup.launch import launch
 
     return launch(values, shlex.join(["python", "-m", "search.optimize", *sys.argv[1:]]))
 
 
 def _help(config_dir: Path) -> str:
-    from pipeline.cli import listing
+    from pipeline.command.cli import listing
 
     return (
         f"studies (+study=NAME):\n{listing(config_dir, 'study')}\n\n"
@@ -32,7 +32,7 @@ def _help(config_dir: Path) -> str:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
 
-    from pipeline.cli import command
+    from pipeline.command.cli import command
 
     description = "Run a study, or go on with it, until it has its target number of trials."
     sys.exit(command(sys.argv[1:], main, "search.optimize", description, _help))

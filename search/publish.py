@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli import command
-from pipeline.config import Section
+from pipeline.command.cli import command
+from pipeline.command.section import Section
 
 if TYPE_CHECKING:
-    from pipeline.config import TrackingConfig
-    from search.facts import Source
-    from search.trials import TrialTable
+    from pipeline.tracking.config import TrackingConfig
+    from search.analysis.facts import Source
+    from search.table.trials import TrialTable
 
 
 class PublishConfig(Section):
@@ -29,11 +29,11 @@ _PATIENCE_SECONDS = 5.0  # how long a tracker that does not answer is tried agai
 
 def main(values: dict[str, Any]) -> int:
     """Publish every study in the storage, or the one that is named. 69: the tracker is still away."""
-    from pipeline.config import TrackingConfig, validated
-    from pipeline.errors import ConfigError
-    from search.config import StorageConfig
-    from search.storage import errors_named
-    from search.trials import TrialTable
+    from pipeline.command.errors import ConfigError
+    from pipeline.command.section import validated
+    from pipeline.tracking.config import TrackingConfig
+    from search.table.storage import StorageConfig, errors_named
+    from search.table.trials import TrialTable
 
     url = validated(StorageConfig, values["storage"], "storage").url
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
@@ -51,8 +51,8 @@ def main(values: dict[str, Any]) -> int:
 
 def _relocate(uri: str) -> None:
     """Have MLflow's database name the folders of this project, which was moved; say which."""
-    from pipeline.errors import ConfigError
-    from pipeline.relocation import database_of, relocate
+    from pipeline.command.errors import ConfigError
+    from pipeline.tracking.relocation import database_of, relocate
 
     database = database_of(uri)
     if database is None or not database.exists():
@@ -65,12 +65,12 @@ def _relocate(uri: str) -> None:
 
 def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
     """Publish a study that no launch has now, and its report."""
-    from pipeline.errors import UnavailableError
-    from pipeline.train import open_publisher
-    from search.facts import Source
-    from search.lock import LockedError, study_lock
-    from search.records import Records
-    from search.trials import TrialTable
+    from pipeline.command.errors import UnavailableError
+    from pipeline.tracking.config import open_publisher
+    from search.analysis.facts import Source
+    from search.table.lock import LockedError, study_lock
+    from search.table.trials import TrialTable
+    from search.telling.runs import Records
 
     try:
         with study_lock(url, study, wait=False) as storage:
@@ -101,16 +101,16 @@ def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
 
 def _publish_report(source: "Source", table: "TrialTable") -> None:
     """Publish the study's report, unless the tracker has one of these very trials."""
-    from pipeline.errors import UnavailableError
-    from pipeline.tracking import MlflowTracker, TrackingError
-    from search.facts import MADE_OF
-    from search.leaderboard import counts
+    from pipeline.command.errors import UnavailableError
+    from pipeline.tracking.mlflow import MlflowTracker, TrackingError
+    from search.analysis.facts import MADE_OF
+    from search.analysis.leaderboard import counts
 
     try:
         tags = MlflowTracker(str(source.tracking.uri)).tags(source.name, table.uid)
         if tags.get(MADE_OF) == counts(table.entries()):
             return
-        from search.rendering import render_and_publish  # it takes seconds to import
+        from search.rendering.report import render_and_publish  # it takes seconds to import
 
         problem = render_and_publish(source, last=True)
     except (TrackingError, OSError) as error:

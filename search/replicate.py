@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import command
+from pipeline.command.cli import command
 
 # What is slow to import is imported where it is used: --help and a typo answer at once, and the
 # worker processes, which import this module again, stay light.
@@ -17,13 +17,13 @@ from pipeline.cli import command
 
 def main(values: dict[str, Any]) -> int:
     """Measure the published networks; 0, or 1 where one failed, or 75: the same command goes on."""
-    from search.measure import measure
+    from search.replication.measure import measure
 
     return measure(values, shlex.join(["python", "-m", "search.replicate", *sys.argv[1:]]))
 
 
 def _help(_: Path) -> str:
-    from search.networks import FOREST, experiments
+    from search.replication.networks import FOREST, experiments
 
     names = "\n".join(f"  {name}" for name in [*experiments(), FOREST])
     return (

@@ -10,19 +10,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import command
+from pipeline.command.cli import command
 
 
 def main(values: dict[str, Any]) -> int:
     """Write `report.path` and publish the report. 69: it is written, but the tracker is away."""
-    from pipeline.config import TrackingConfig, validated
-    from pipeline.errors import UnavailableError
-    from pipeline.redact import redact
-    from search.config import ReportConfig, StorageConfig
-    from search.facts import Source
-    from search.rendering import publish, render
-    from search.storage import errors_named, sqlite_file
-    from search.trials import TrialTable
+    from pipeline.command.errors import UnavailableError
+    from pipeline.command.redact import redact
+    from pipeline.command.section import validated
+    from pipeline.tracking.config import TrackingConfig
+    from search.analysis.facts import Source
+    from search.rendering.report import ReportConfig, publish, render
+    from search.table.storage import StorageConfig, errors_named, sqlite_file
+    from search.table.trials import TrialTable
 
     storage = validated(StorageConfig, values["storage"], "storage")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import command, listing
-from pipeline.compose import CONF
-from pipeline.config import as_override, validated
-from pipeline.errors import ConfigError
+from pipeline.command.cli import command, listing
+from pipeline.command.compose import CONF
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import as_override, validated
 from search.scheduling.cron import check
-from search.scheduling.launch import ScheduleConfig, key, label, launch
+from search.scheduling.request import ScheduleConfig, key, label, launch
 from search.scheduling.targets import TEMPLATES, render
 
 
 def main(values: dict[str, Any]) -> int:
     """Check study and schedule, and print the text."""
-    from search.config import read
+    from search.setup.read import read
 
     setup = read(values, lambda: listing(CONF, "study"))
     setup.check_oracle()

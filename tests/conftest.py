@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose import compose
-from pipeline.config import RunConfig
+from pipeline.command.compose import compose
+from pipeline.command.signals import SIGNALS
 from pipeline.data import Dataset, load
-from pipeline.device import limit_threads
-from pipeline.signals import SIGNALS
-from pipeline.train import run_config as read_run_config
+from pipeline.network.backend import limit_threads
+from pipeline.run.config import RunConfig
+from pipeline.run.config import run_config as read_run_config
 from tests.postgres import Postgres, running
 
 limit_threads(1)  # before any test imports Keras: results repeat at one number of threads
@@ -98,7 +98,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def server_template(postgres: Postgres) -> str:
     """A database on the server with empty trial tables, to be copied."""
-    from search.storage import open_storage
+    from search.table.storage import open_storage
 
     url = postgres.database()
     open_storage(url).engine.dispose()

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
-from pipeline.config import TrackingConfig, validated
-from pipeline.forest import ForestConfig
-from pipeline.train import run_config
-from search.config import StorageConfig, read
+from pipeline.command.compose import compose
+from pipeline.command.section import validated
+from pipeline.run.config import run_config
+from pipeline.tracking.config import TrackingConfig
+from pipeline.training.forest import ForestConfig
 from search.export import ExportConfig, spelled_out
-from search.networks import chosen
+from search.replication.networks import chosen
 from search.scheduling.cron import check
-from search.scheduling.launch import ScheduleConfig
+from search.scheduling.request import ScheduleConfig
+from search.setup.read import read
+from search.table.storage import StorageConfig
 from tests.conftest import RunPython
 
 ROOT = Path(__file__).parents[1]

@@ -5,9 +5,9 @@ python -m pipeline.data
 
 import sys
 
-from pipeline.config import DataConfig
+from pipeline.command.errors import UnavailableError
 from pipeline.data.source import load
-from pipeline.errors import UnavailableError
+from pipeline.run.config import DataConfig
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.command.errors import UnavailableError
 from pipeline.data.files import shown
-from pipeline.errors import UnavailableError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _MOST_CLASSES = 1000

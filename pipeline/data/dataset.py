@@ -41,7 +41,7 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training rows, and a test set that only `pipeline.evaluate` scores.
+    """Training rows, and a test set that only `pipeline.training.score` scores.
 
     `low`, `high`: what scaling brings to 0 and 1, scalars for images, one number per column for
     feature rows; 0 and 1 when scaling is off. `scaled`: whether they follow the training rows.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import PlumblineError, UnavailableError
+from pipeline.command.errors import PlumblineError, UnavailableError
 
 BLOCK = 1 << 20
 """Bytes that are read at once: no header and no directory of four arrays is longer."""

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.command.errors import UnavailableError
 from pipeline.data.checks import check_layout
 from pipeline.data.files import Announced, BoundedFile, check_size, opened, shown, told
-from pipeline.errors import UnavailableError
 
 _FILES = {
     "x_train": "train-images-idx3-ubyte",

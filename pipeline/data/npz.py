@@ -9,9 +9,9 @@ from typing import Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from pipeline.command.errors import UnavailableError
 from pipeline.data.checks import ARRAYS, check_layout
 from pipeline.data.files import Announced, check_size, opened, shown, told
-from pipeline.errors import UnavailableError
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LONGEST_HEADER = 1024  # NumPy's of numbers are 118 bytes long

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import RunConfig, TrainConfig
+from pipeline.command.errors import ConfigError
 from pipeline.data.dataset import Dataset, Split, validation_start
-from pipeline.errors import ConfigError
+from pipeline.run.config import RunConfig, TrainConfig
 
 _CHANCE = 1e-4
 """How likely rows in a random order must be to have no validation row of a class, or they are none."""

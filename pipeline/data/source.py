@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import DataConfig
+from pipeline.command.errors import ConfigError, UnavailableError
 from pipeline.data.checks import ARRAYS, check_layout, check_values
 from pipeline.data.dataset import (
     Dataset,
@@ -22,7 +22,7 @@ from pipeline.data.dataset import (
 from pipeline.data.files import shown, told
 from pipeline.data.idx import read_idx_folder
 from pipeline.data.npz import read_npz
-from pipeline.errors import ConfigError, UnavailableError
+from pipeline.run.config import DataConfig
 
 MNIST_DIGEST = "52cd6c10ae77107af32269dd9d10ca19c1b749e83235a0c75e2f0729ebeaf141"
 """SHA-256 over dtype, shape and bytes of the four MNIST arrays, whatever file held them."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.space import Space
-from search.study import Curve, Exhausted, Suggestion, Told, Wait
-from search.untried import Runs
+from search.study.space import Space
+from search.study.untried import Runs
+from search.study.vocabulary import Curve, Exhausted, Suggestion, Told, Wait
 
 if TYPE_CHECKING:
-    from search.oracles.base import Oracle
+    from search.engines.oracles.base import Oracle
 
 
 class KerasTunerAlgorithm:

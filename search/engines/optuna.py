@@ -9,10 +9,10 @@ import optuna
 
 from search.engines.memory import Memory
 from search.engines.sampler import GridSampler, MakeSampler, NewSampler, mixed
-from search.space import Space
-from search.study import Curve, Exhausted, Suggestion, Told
-from search.trials import TO_OPTUNA, distributions
-from search.untried import Runs
+from search.study.space import Space
+from search.study.untried import Runs
+from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
+from search.table.trials import TO_OPTUNA, distributions
 
 __all__ = ["GridSampler", "MakeSampler", "OptunaAlgorithm"]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from search.study import Curve, Exhausted, Record, Suggestion, Suggestions, Told, Wait
+from search.study.vocabulary import Curve, Exhausted, Record, Suggestion, Suggestions, Told, Wait
 
 LAG = 3
 """How many trials for each worker may be on their way when the next one is suggested."""

@@ -10,8 +10,8 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search.space import Space
-from search.untried import Point, Runs
+from search.study.space import Space
+from search.study.untried import Point, Runs
 
 MakeSampler = Callable[..., BaseSampler]
 

@@ -4,8 +4,8 @@ import math
 import statistics
 from collections.abc import Callable
 
-from pipeline.result import RunResult
-from search.facts import Axis, Facts
+from pipeline.run.result import RunResult
+from search.analysis.facts import Axis, Facts
 from search.plots.marks import Dots, Line, Mark, Panel, Plot, Points, Side
 from search.plots.style import BLUE, GREEN, INK, NOTHING, ORANGE, parameter_side, tip
 

@@ -3,8 +3,8 @@
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 
-from search.facts import Facts, in_words
-from search.leaderboard import counts
+from search.analysis.facts import Facts, in_words
+from search.analysis.leaderboard import counts
 from search.plots.marks import Dash, Dots, Line, Mark, Panel, Plot, Side, Words
 from search.plots.style import (
     FAINT,
@@ -20,8 +20,8 @@ from search.plots.style import (
     tip,
     trials,
 )
-from search.ranking import Ranking
-from search.study import Entry
+from search.study.ranking import Ranking
+from search.study.vocabulary import Entry
 
 _DASHES: dict[str, Dash] = {"failed": "--"}
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
-from search.facts import Facts
+from search.analysis.facts import Facts
 from search.plots import png, trial
 from search.plots.chart import chart, parameter
 from search.plots.course import cost, history, learning_curves
 from search.plots.marks import Plot
 from search.plots.parameters import contour, importance, parallel, slices
 from search.plots.timeline import timeline
-from search.study import Entry
+from search.study.vocabulary import Entry
 
 FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "chart": chart,

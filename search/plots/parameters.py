@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 from matplotlib.tri import LinearTriInterpolator, Triangulation
 
-from search.facts import Axis, Facts
-from search.importance import importance as measured
+from search.analysis.facts import Axis, Facts
+from search.analysis.importance import importance as measured
 from search.plots.marks import (
     Bars,
     Colours,
@@ -31,7 +31,7 @@ from search.plots.style import (
     star,
     trials,
 )
-from search.study import Entry
+from search.study.vocabulary import Entry
 
 _COLUMNS = 4
 _SMOOTH_FROM = 10

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.facts import Axis, Facts
+from search.analysis.facts import Axis, Facts
 from search.plots.marks import Colours, Dots, Side, Symbol
-from search.records import shown
-from search.study import Entry, TrialState
+from search.study.shown import shown
+from search.study.vocabulary import Entry, TrialState
 
 INK, MUTED, FAINT = "#1b2733", "#5c6b7a", "#c3ccd5"
 # The colour-blind tell them apart (Okabe and Ito 2008).

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from search.facts import Facts
+from search.analysis.facts import Facts
 from search.plots.marks import Bars, Hatch, Line, Mark, Panel, Plot, Side, Words
 from search.plots.style import COLOURS, INK, MUTED, NOTHING, time_unit, tip
-from search.study import Entry
+from search.study.vocabulary import Entry
 
 _ARROWS = 40  # more would hide the trials
 _HATCHES: dict[str, Hatch] = {"complete": "", "pruned": "//", "failed": "xx"}

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset, grey_size
-from pipeline.diagnosis import per_class
-from pipeline.result import Example
+from pipeline.run.result import Example
+from pipeline.training.diagnosis import per_class
 from search.plots.png import blank, styled
 from search.plots.style import BLUE, INK, MUTED, RED
-from search.study import Entry
+from search.study.vocabulary import Entry
 
 _WRITTEN = 30  # classes up to which there is room for numbers
 _COLUMNS = 4

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.config import did_you_mean
-from pipeline.errors import ConfigError
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import did_you_mean
 from search.scheduling.cron import to_crontab, to_systemd
-from search.scheduling.launch import ScheduleConfig
+from search.scheduling.request import ScheduleConfig
 
 _FOLDER = Path(__file__).parent / "templates"
 TEMPLATES = {

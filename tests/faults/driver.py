@@ -31,19 +31,19 @@ PRELOADED = (
     "optuna.storages._rdb.models",
     "optuna.storages._rdb.storage",
     "pipeline.data",
-    "pipeline.tracking",
-    "search.config",
-    "search.coordinator",
+    "pipeline.tracking.mlflow",
+    "search.setup.read",
+    "search.coordination.coordinator",
     "search.engines.optuna",
-    "search.launchers.local",
-    "search.lock",
+    "search.workers.local",
+    "search.table.lock",
     "search.optimize",
-    "search.progress",
+    "search.telling.progress",
     "search.publish",
-    "search.records",
+    "search.telling.runs",
     "search.report",
-    "search.trials",
-    "search.weights",
+    "search.table.trials",
+    "search.table.weights",
     "sklearn.datasets",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
@@ -76,10 +76,10 @@ def serve() -> dict[str, Any]:
 
 def _warm_up() -> None:
     """What libraries load at their first use."""
-    from pipeline.compose import compose
+    from pipeline.command.compose import compose
     from pipeline.data import load
-    from pipeline.train import run_config
-    from search.storage import open_storage
+    from pipeline.run.config import run_config
+    from search.table.storage import open_storage
 
     load(run_config(compose(["data=digits"])).data)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +135,7 @@ def _wrap(point: str, when: str, nth: int, does: str) -> None:
             elif does == "full":
                 os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
             elif does == "lose":
-                from search.server import LostError
+                from search.table.postgres import LostError
 
                 raise LostError("storage.url: postgresql://127.0.0.1/db: no answer")
             else:
@@ -176,7 +176,7 @@ if __name__ == "__main__":
     _reply({"id": 0, "pid": os.getpid()})
     asked = serve()
     prepare(asked)
-    from pipeline.cli import command
+    from pipeline.command.cli import command
 
     module = importlib.import_module(asked["module"])
     sys.exit(command(sys.argv[1:], module.main, asked["module"], "", module._help))

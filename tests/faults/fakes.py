@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import RunConfig
-from pipeline.result import (
+from pipeline.run.config import RunConfig
+from pipeline.run.result import (
     DivergedError,
     EpochMetrics,
     OnEpoch,
@@ -28,7 +28,7 @@ from pipeline.result import (
     Stop,
     Weights,
 )
-from search.worker import Data, Trainer
+from search.workers.worker import Data, Trainer
 
 FAULTS = "PLUMBLINE_FAULTS"
 SECONDS = "PLUMBLINE_EPOCH_SECONDS"
@@ -65,7 +65,7 @@ def happened(folder: Path, name: str) -> int:
 
 
 def make_trainer(_: Data, threads: int) -> Trainer:
-    """Like `search.worker.keras_trainer`."""
+    """Like `search.workers.worker.keras_trainer`."""
     _meet_faults({"import", "die"}, {}, epoch=1)
     return Trainer(_train, {"device": "fake", "threads": str(threads)})
 

@@ -31,21 +31,25 @@ STORAGE = "optuna.storages:RDBStorage"
 CLIENT = "mlflow.tracking:MlflowClient"
 TABLE_POINTS = [
     # (method, moment, call): what is done and what is not yet
-    ("search.trials:TrialTable.describe", "before", 1),  # the study is there, not what it is about
+    (
+        "search.table.trials:TrialTable.describe",
+        "before",
+        1,
+    ),  # the study is there, not what it is about
     (f"{STORAGE}.create_new_trial", "before", 1),  # a trial was asked for
     (f"{STORAGE}.create_new_trial", "after", 1),  # and is in the table
-    ("search.trials:TrialTable.start", "after", 1),  # and started
-    ("search.launchers.local:LocalLauncher.submit", "before", 2),
-    ("search.launchers.local:LocalLauncher.submit", "after", 1),
-    ("search.launchers.local:LocalLauncher._spawn", "after", 1),
+    ("search.table.trials:TrialTable.start", "after", 1),  # and started
+    ("search.workers.local:LocalLauncher.submit", "before", 2),
+    ("search.workers.local:LocalLauncher.submit", "after", 1),
+    ("search.workers.local:LocalLauncher._spawn", "after", 1),
     (f"{STORAGE}.set_trial_user_attr", "before", 4),  # the facts of an ended trial
     (f"{STORAGE}.set_trial_state_values", "before", 1),  # its facts are there, its state is not
     (f"{STORAGE}.set_trial_state_values", "before", 3),
     (f"{STORAGE}.set_trial_state_values", "after", 1),  # it has ended, nobody was told
     ("search.engines.order:OrderedEngine.tell", "after", 2),
     ("search.engines.order:OrderedEngine.ask", "after", 2),
-    ("search.launchers.local:LocalLauncher.reply", "before", 2),  # in the middle of a trial
-    ("search.launchers.local:LocalLauncher.close", "before", 1),  # all done but the tidying up
+    ("search.workers.local:LocalLauncher.reply", "before", 2),  # in the middle of a trial
+    ("search.workers.local:LocalLauncher.close", "before", 1),  # all done but the tidying up
 ]
 PUBLISHING_POINTS = [
     (f"{CLIENT}.create_experiment", "before", 1),
@@ -62,7 +66,7 @@ PUBLISHING_POINTS = [
     (f"{CLIENT}.delete_run", "before", 1),  # the run of an attempt that was cut short
     (f"{CLIENT}.delete_run", "after", 1),
 ]
-STORE = "search.weights:WeightStore"
+STORE = "search.table.weights:WeightStore"
 WEIGHT_POINTS = [
     # The third and last trial takes the place of the second among the two best.
     (f"{STORE}.keep_only", "before", 1),  # at the start
@@ -71,7 +75,7 @@ WEIGHT_POINTS = [
     ("numpy:savez", "after", 3),  # half a file: the rest was still in memory
     ("os:fsync", "after", 3),  # a whole file, not yet in its place
     (f"{STORE}.save", "after", 3),  # in its place, but its trial is not recorded
-    ("search.trials:TrialTable.complete", "after", 3),  # recorded: one too many is kept
+    ("search.table.trials:TrialTable.complete", "after", 3),  # recorded: one too many is kept
     (f"{STORE}.kept", "after", 4),  # known which one, not yet deleted
     (f"{STORE}.keep_only", "after", 4),
 ]

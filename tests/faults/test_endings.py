@@ -17,7 +17,7 @@ pytestmark = pytest.mark.faults
 
 TARGET = 3
 CLOSED = "http://127.0.0.1:9"  # the port of a service that nobody runs any more
-HASTY = {"search.watcher._PUBLISH_SECONDS": 2.0}
+HASTY = {"search.telling.watcher._PUBLISH_SECONDS": 2.0}
 THREE_POINTS = (
     "~study.space.model.dropout",
     "~study.space.train",
@@ -28,7 +28,7 @@ THREE_POINTS = (
 
 def when_a_trial_ended(does: str) -> dict[str, Any]:
     """A fault that the first trial is recorded before."""
-    point = "search.trials:TrialTable.complete"
+    point = "search.table.trials:TrialTable.complete"
     return {"point": point, "when": "after", "nth": 1, "does": does}
 
 

@@ -43,7 +43,7 @@ def test_a_study_that_is_used_up_loads_no_data_and_starts_no_worker(
     assert world.run(*overrides).status == 0
     entries = world.entries()
     assert 3 <= len(entries) < 9
-    nothing = {"search.launch.load": None, "search.launch.LocalLauncher": None}
+    nothing = {"search.setup.launch.load": None, "search.setup.launch.LocalLauncher": None}
     again = world.run(*overrides, settings=nothing)
     assert again.status == 0, again.output
     assert "and there are no others to try" in again.stdout
@@ -135,9 +135,9 @@ def test_a_command_whose_output_is_lost_leaves_nothing_half_done(
     world = tracked_world
     assert world.run("study.trials=2").status == 0
     point = (
-        "search.trials:TrialTable.load"
+        "search.table.trials:TrialTable.load"
         if module == "search.report"
-        else "search.trials:TrialTable.names"
+        else "search.table.trials:TrialTable.names"
     )
     lost = {"point": point, "when": "after", "nth": 1, "does": does}
     quick = () if module == "search.report" else ("tracking.report=false",)

@@ -13,7 +13,7 @@ from tests.postgres import PASSWORD, Postgres
 pytestmark = pytest.mark.faults
 
 TARGET = 12
-HASTY = {"search.server.LOCKED_SECONDS": 0.5}
+HASTY = {"search.table.postgres.LOCKED_SECONDS": 0.5}
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def test_killed_at_every_step_of_a_trial_the_same_command_ends_as_if_nothing_had
     world: ServerWorld, undisturbed: Any
 ) -> None:
     own = [override for override in world.overrides if not override.startswith("storage.url")]
-    points = [point for point in TABLE_POINTS if point[0].startswith(("search.trials", "optuna"))]
+    points = [
+        point for point in TABLE_POINTS if point[0].startswith(("search.table.trials", "optuna"))
+    ]
     for point in points:
         launch = world.run(f"study.trials={TARGET}", faults=kill(*point))
         assert launch.status == KILLED, f"{point} was not reached:\n{launch.output}"
@@ -81,7 +83,7 @@ def test_a_study_whose_connection_was_lost_is_held_again_while_its_trials_train(
         )
 
     hang = world.fault("hang", epoch=2)
-    settings = {"search.server._KEEP_SECONDS": 0.05}
+    settings = {"search.table.postgres._KEEP_SECONDS": 0.05}
     launch = world.start(f"study.trials={TARGET}", settings=settings)
     eventually(lambda: world.happened() == 2)
     before = holders()

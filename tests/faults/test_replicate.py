@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.storage import open_storage
-from search.study import Entry
-from search.trials import TrialTable
+from search.study.vocabulary import Entry
+from search.table.storage import open_storage
+from search.table.trials import TrialTable
 from tests.faults.world import Launch, World, eventually, tracked
 
 pytestmark = pytest.mark.faults

@@ -26,7 +26,10 @@ def test_a_password_of_the_tracking_server_is_told_to_nobody(served: Served, up:
     uri = f"tracking.uri=http://ann:{SECRET}@127.0.0.1:{served.proxy.port}"
     if up:
         served.proxy.up()
-    hasty = {"search.watcher._PUBLISH_SECONDS": 0.3, "search.publish._PATIENCE_SECONDS": 0.3}
+    hasty = {
+        "search.telling.watcher._PUBLISH_SECONDS": 0.3,
+        "search.publish._PATIENCE_SECONDS": 0.3,
+    }
     launch = world.run("study.trials=2", uri, settings={} if up else hasty)
     assert launch.status == 0, launch.output
     publish = world.run(uri, module="search.publish", settings={} if up else hasty)
@@ -42,7 +45,7 @@ def test_a_password_of_the_tracking_server_is_told_to_nobody(served: Served, up:
 def test_the_command_that_goes_on_is_shown_without_the_password(served: Served) -> None:
     world = served.world
     uri = f"tracking.uri=http://ann:{SECRET}@127.0.0.1:{served.proxy.port}"
-    hasty = {"search.watcher._PUBLISH_SECONDS": 0.3}
+    hasty = {"search.telling.watcher._PUBLISH_SECONDS": 0.3}
     launch = world.run(uri, "study.max_seconds=0.001", settings=hasty)
     assert launch.status == 75, launch.output
     assert "http://ann:***@127.0.0.1" in launch.stdout
@@ -77,7 +80,12 @@ def test_a_password_of_a_database_server_is_told_to_nobody(
 
 
 def test_a_database_server_that_can_not_be_reached_is_an_error_of_its_own(world: World) -> None:
-    refuse = {"point": "search.server:check_server", "when": "before", "nth": 1, "does": "refuse"}
+    refuse = {
+        "point": "search.table.postgres:check_server",
+        "when": "before",
+        "nth": 1,
+        "does": "refuse",
+    }
     launch = world.run(
         f"storage.url=postgresql+psycopg://ann:{SECRET}@127.0.0.1/db", faults=[refuse]
     )

@@ -12,7 +12,7 @@ from tests.faults.world import World, assert_tracked, eventually, exclusively, h
 pytestmark = pytest.mark.slow  # locks that are waited for
 
 TARGET = 5
-SHORT = {"search.sqlite.LOCKED_SECONDS": 0.3}
+SHORT = {"search.table.sqlite.LOCKED_SECONDS": 0.3}
 
 
 def assert_resumable(world: World, target: int = TARGET) -> None:
@@ -57,7 +57,7 @@ def test_a_locked_mlflow_database_delays_what_is_published_only(tracked_world: W
     database = world.folder / "mlflow.db"
     with exclusively(database):
         launch = world.run(
-            f"study.trials={TARGET}", settings={"search.watcher._PUBLISH_SECONDS": 0.5}
+            f"study.trials={TARGET}", settings={"search.telling.watcher._PUBLISH_SECONDS": 0.5}
         )
         assert launch.status == 0, launch.output
         assert f"{TARGET + 1} runs are not published yet" in launch.stdout
@@ -70,7 +70,7 @@ def test_a_locked_mlflow_database_delays_what_is_published_only(tracked_world: W
 
 def test_a_disk_that_fills_up_stops_the_study_cleanly(world: World) -> None:
     full = {
-        "point": "search.trials:TrialTable.complete",
+        "point": "search.table.trials:TrialTable.complete",
         "when": "before",
         "nth": 2,
         "does": "fill",
@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_stops_the_study_cleanly(world: World) -> None:
 
 
 def test_a_disk_without_room_is_refused_before_the_start(world: World) -> None:
-    launch = world.run(settings={"search.storage._NEEDED_BYTES": 2**70})
+    launch = world.run(settings={"search.table.storage._NEEDED_BYTES": 2**70})
     assert launch.status == 74
     assert "a study needs" in launch.stderr
     assert not world.database.exists()

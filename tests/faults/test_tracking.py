@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow  # a real tracking server behind a faulty one
 TARGET = 4
 RUNS = TARGET + 1  # and the study's own
 HASTY = {
-    "search.watcher._PUBLISH_SECONDS": 0.3,
+    "search.telling.watcher._PUBLISH_SECONDS": 0.3,
     "search.publish._PATIENCE_SECONDS": 0.3,
 }
 

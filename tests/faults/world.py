@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from search.study import Entry
-from search.trials import TrialTable
+from search.study.vocabulary import Entry
+from search.table.trials import TrialTable
 from tests.faults import fakes
 from tests.faults.fakes import Fault
 from tests.postgres import Postgres
@@ -189,8 +189,8 @@ class World:
             env=env,
             faults=faults or [],
             settings={
-                "search.watcher._PUBLISH_SECONDS": 5.0,
-                "pipeline.train._INTERVAL_SECONDS": 0.5,
+                "search.telling.watcher._PUBLISH_SECONDS": 5.0,
+                "pipeline.tracking.config._INTERVAL_SECONDS": 0.5,
                 **self.settings,
                 **(settings or {}),
             },
@@ -308,7 +308,9 @@ class ServerWorld(World):
         super().__init__(driver, base)
         self.server = server
         self._url = url
-        self.settings["search.server.LOCKED_SECONDS"] = LONG  # a busy machine restarts it slowly
+        self.settings["search.table.postgres.LOCKED_SECONDS"] = (
+            LONG  # a busy machine restarts it slowly
+        )
         self.overrides += [f"storage.url='{url}'"]
 
     @property

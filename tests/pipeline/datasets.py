@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.config import DataConfig
+from pipeline.command.errors import UnavailableError
 from pipeline.data import load
-from pipeline.errors import UnavailableError
+from pipeline.run.config import DataConfig
 
 Arrays = dict[str, NDArray[Any]]
 

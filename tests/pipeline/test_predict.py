@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.artifact import read
-from pipeline.config import DataConfig
+from pipeline.artifact.formats import read
+from pipeline.artifact.manifest import Inputs, Manifest, Standing, sums
+from pipeline.artifact.serving import network, with_scaling
+from pipeline.command.errors import UnavailableError
 from pipeline.data import Dataset, load
-from pipeline.errors import UnavailableError
-from pipeline.images import read_digit
-from pipeline.manifest import Inputs, Manifest, Standing, sums
+from pipeline.pictures.images import read_digit
 from pipeline.predict import main
-from pipeline.run import execute
-from pipeline.serving import network, with_scaling
+from pipeline.run.config import DataConfig
+from pipeline.training.execute import execute
 from tests.conftest import MakeRunConfig
 
 Draw = Callable[[NDArray[np.uint8]], Image.Image]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from pipeline.artifact.manifest import FILE, Inputs, Manifest, Standing, sums
+from pipeline.command.errors import StorageError
 from pipeline.data import Dataset
-from pipeline.errors import StorageError
-from pipeline.manifest import FILE, Inputs, Manifest, Standing, sums
+from pipeline.pictures.typical import Typical
 from pipeline.predict import main
-from pipeline.typical import Typical
 
 LABELS = tuple("0123456789")
 

@@ -10,11 +10,11 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from pipeline.cli import command
-from pipeline.compose import compose
-from pipeline.record import environment_tags
+from pipeline.command.cli import command
+from pipeline.command.compose import compose
+from pipeline.run.config import run_config as read_run_config
+from pipeline.tracking.record import environment_tags
 from pipeline.train import EXPERIMENT, main
-from pipeline.train import run_config as read_run_config
 from tests.conftest import RunPython
 
 SMALL = (
@@ -191,7 +191,7 @@ def test_a_run_that_is_stopped_is_tracked_as_killed_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("pipeline.run.execute", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr("pipeline.training.execute.execute", lambda *_: signal.raise_signal(number))
     assert run_command([*SMALL, f"model.l2={number / 1000}", tracked_in(folder)]) == 75
     assert f"stopped by {number.name}: the run is given up" in capfd.readouterr().err
     run = tracked(folder, "KILLED", f"params.`model.l2` = '{number / 1000}'")

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
-from pipeline.record import DatasetInfo
-from search.config import Setup, read
-from search.coordinator import Running
-from search.storage import open_storage
-from search.study import Engine, Entry, Study
+from pipeline.command.compose import compose
+from pipeline.tracking.record import DatasetInfo
+from search.coordination.coordinator import Running
+from search.setup.read import Setup, read
+from search.study.vocabulary import Engine, Entry, Study
+from search.table.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """Stand-ins that make studies run in milliseconds: trainers without TensorFlow, a launcher without processes.
 
-The trainers take the place of `search.worker.keras_trainer` in real worker processes
+The trainers take the place of `search.workers.worker.keras_trainer` in real worker processes
 (`launcher.trainer=tests.search.fakes.curve_trainer`), so this module imports nothing that is slow.
 """
 
@@ -14,9 +14,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipeline.config import RunConfig
-from pipeline.result import DivergedError, EpochMetrics, OnEpoch, Outcome, RunResult, State, Stop
-from search.launchers.base import (
+from pipeline.run.config import RunConfig
+from pipeline.run.result import (
+    DivergedError,
+    EpochMetrics,
+    OnEpoch,
+    Outcome,
+    RunResult,
+    State,
+    Stop,
+)
+from search.workers.channel import Channel
+from search.workers.messages import (
     Broken,
     Epoch,
     Event,
@@ -27,8 +36,7 @@ from search.launchers.base import (
     Started,
     Task,
 )
-from search.launchers.channel import Channel
-from search.worker import Data, Train, Trainer
+from search.workers.worker import Data, Train, Trainer
 
 HOLD = "FAKE_TRAINER_HOLD"
 """Environment variable: a folder; `hungry_trainer` waits while a trial's dropout is a file there."""

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from pipeline.compose import compose, to_yaml
-from pipeline.record import DatasetInfo
-from pipeline.result import EpochMetrics, Example, RunResult
-from pipeline.train import run_config
-from search.facts import Facts
-from search.space import Choices, Range, Space, Stored
-from search.study import About, Entry
+from pipeline.command.compose import compose, to_yaml
+from pipeline.run.config import run_config
+from pipeline.run.result import EpochMetrics, Example, RunResult
+from pipeline.tracking.record import DatasetInfo
+from search.analysis.facts import Facts
+from search.study.space import Choices, Range, Space, Stored
+from search.study.vocabulary import About, Entry
 
 BASE = run_config(compose(["data=digits"]))
 DATA = DatasetInfo("digits", "d1" * 32, "scikit-learn", (1437, 8, 8), (360, 8, 8))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from search.config import Setup
-from search.study import Exhausted, Record, Suggestion, Suggestions, Told
+from search.setup.read import Setup
+from search.study.vocabulary import Exhausted, Record, Suggestion, Suggestions, Told
 
 Trials = list[tuple[Suggestion, Told | None]]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from search.facts import Facts
-from search.space import Choices, Condition, Range, Space
+from search.analysis.facts import Facts
+from search.study.space import Choices, Condition, Range, Space
 from tests.search import made
 
 CONDITIONAL = Space(

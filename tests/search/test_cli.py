@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import command
-from pipeline.compose import CONF
+from pipeline.command.cli import command
+from pipeline.command.compose import CONF
 from search.optimize import main
 from tests.search.conftest import Run
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.command.errors import ConfigError
 from pipeline.data import Dataset, Split
-from pipeline.errors import ConfigError
-from search.page import page
 from search.plots import trial
-from search.trials import TrialTable
+from search.rendering.page import page
+from search.table.trials import TrialTable
 from tests.pipeline.datasets import save
 from tests.search import made
 from tests.search.conftest import Run, study

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.compose import compose
-from pipeline.config import DataConfig
+from pipeline.command.compose import compose
 from pipeline.data import load
-from pipeline.train import run_config
-from search.study import Entry
-from search.trials import TrialTable
+from pipeline.run.config import DataConfig, run_config
+from search.study.vocabulary import Entry
+from search.table.trials import TrialTable
 from tests.search.conftest import environment, run_python
 
 
@@ -85,7 +84,7 @@ COMMAND = ("-m", "search.optimize", *SMOKE)
 
 MAIN = """
 import json, sys
-from pipeline.cli import command
+from pipeline.command.cli import command
 from search.optimize import main
 
 code = command(sys.argv[1:], main, "search.optimize", "", lambda _: "")

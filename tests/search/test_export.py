@@ -24,29 +24,29 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-import search.bundle
+import search.artifacts.bundle
+import search.artifacts.verify
 import search.export
-import search.verify
 from pipeline import predict
-from pipeline.artifact import NAMES, read, write
-from pipeline.cli import command
-from pipeline.comparable import measure
-from pipeline.compose import compose
+from pipeline.artifact.formats import NAMES, read, write
+from pipeline.artifact.manifest import Manifest, Standing
+from pipeline.command.cli import command
+from pipeline.command.compose import compose
+from pipeline.command.errors import PlumblineError
 from pipeline.data import Dataset
-from pipeline.errors import PlumblineError
-from pipeline.evaluate import judge
-from pipeline.manifest import Manifest, Standing
-from pipeline.run import execute
-from pipeline.tracking import MlflowTracker
-from pipeline.train import dataset_info
-from pipeline.typical import Typical
-from search.config import read as read_setup
-from search.endings import MET
+from pipeline.pictures.typical import Typical
+from pipeline.run.comparable import measure
+from pipeline.tracking.mlflow import MlflowTracker
+from pipeline.tracking.record import dataset_info
+from pipeline.training.execute import execute
+from pipeline.training.score import judge
+from search.coordination.retrain import retrain
 from search.export import main, spelled_out
-from search.records import Records
-from search.retrain import retrain
-from search.study import Attempts, Entry, Study, Suggestion
-from search.trials import TrialTable
+from search.setup.read import read as read_setup
+from search.study.endings import MET
+from search.study.vocabulary import Attempts, Entry, Study, Suggestion
+from search.table.trials import TrialTable
+from search.telling.runs import Records
 from tests.conftest import RunPython
 
 pytestmark = pytest.mark.slow  # every format loaded again in processes of its own
@@ -146,7 +146,9 @@ def exported(place: Place) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are checked in this process: a fresh one takes seconds to start."""
-    monkeypatch.setattr(search.verify, "predict_apart", lambda path, inputs: read(path)(inputs))
+    monkeypatch.setattr(
+        search.artifacts.verify, "predict_apart", lambda path, inputs: read(path)(inputs)
+    )
 
 
 @pytest.fixture
@@ -361,7 +363,7 @@ def test_a_file_that_differs_from_the_trial_is_refused_with_the_numbers(
         model.set_weights([*others, bias + np.linspace(0, 0.01, len(bias), dtype=np.float32)])
         return write(model, kind, folder)
 
-    monkeypatch.setattr(search.bundle, "write", write_damaged)
+    monkeypatch.setattr(search.artifacts.bundle, "write", write_damaged)
     assert place.export(*keras_only) == 1
     assert re.search(
         r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|log loss|test_accuracy)",
@@ -426,7 +428,7 @@ def test_a_crash_leaves_the_old_export_whole(
     if moment == "the swap":
         monkeypatch.setattr(search.export, "_swap", crash)
     else:
-        monkeypatch.setattr(search.bundle.card, "model_card", crash)
+        monkeypatch.setattr(search.artifacts.bundle.card, "model_card", crash)
     assert place.export(*keras_only) == 75
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["mine"]
@@ -502,7 +504,7 @@ def test_other_numbers_are_refused_with_both_of_them_and_with_what_changed(
     wrong = replace(entry, value=0.5, worker=worker)
     data = compose(["data=digits"])["data"]
     with pytest.raises(PlumblineError) as error:
-        retrain(wrong, place.entries, search.bundle.DataConfig(**data))
+        retrain(wrong, place.entries, search.artifacts.bundle.DataConfig(**data))
     assert repr(entry.value) in str(error.value)
     assert "0.5 is recorded" in str(error.value)
     assert reason in str(error.value)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from pipeline.compose import compose
-from pipeline.config import validated
+from pipeline.command.compose import compose
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import validated
 from pipeline.data import Dataset, load
-from pipeline.errors import ConfigError
-from pipeline.forest import ForestConfig, fit
-from pipeline.result import EpochMetrics
-from pipeline.run import execute
-from search.comparison import Compared, as_json, as_markdown, as_text
-from search.networks import FOREST, chosen, experiments, network
+from pipeline.run.result import EpochMetrics
+from pipeline.training.execute import execute
+from pipeline.training.forest import ForestConfig, fit
+from search.replication.comparison import Compared, as_json, as_markdown, as_text
+from search.replication.networks import FOREST, chosen, experiments, network
 from tests.conftest import RunPython
 
 LONG = {"softmax_sgd", "two_hidden128_dropout_adam_200", "two_hidden128_dropout_sgd_250"}

@@ -10,19 +10,19 @@ import pytest
 import search.export
 import search.publish
 import search.report
-import search.reporter
-from pipeline.compose import compose
-from pipeline.config import TrackingConfig
-from pipeline.errors import ConfigError, UnavailableError
-from pipeline.tracking import MlflowTracker
-from search import rendering
-from search.endings import MET
-from search.facts import Source
-from search.records import Records
+import search.telling.reporter
+from pipeline.command.compose import compose
+from pipeline.command.errors import ConfigError, UnavailableError
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.mlflow import MlflowTracker
+from search.analysis.facts import Source
+from search.rendering import report as rendering
 from search.report import main
-from search.reporter import Reporter
-from search.study import Study, StudyConfig, Suggestion
-from search.trials import TrialTable
+from search.study.endings import MET
+from search.study.vocabulary import Study, StudyConfig, Suggestion
+from search.table.trials import TrialTable
+from search.telling.reporter import Reporter
+from search.telling.runs import Records
 from tests.search import made
 
 
@@ -204,7 +204,7 @@ def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
     MlflowTracker("sqlite:///mlflow.db").publish(
         Records(table.about(), table.uid).of_study(table.entries(), MET)
     )
-    monkeypatch.setattr(search.reporter, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(search.telling.reporter, "_IDLE_SECONDS", 0.0)
     notes: list[str] = []
     reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
     reporter.trial_ended()

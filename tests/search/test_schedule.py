@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import command
-from pipeline.compose import CONF, compose
-from search.config import Setup, read
+from pipeline.command.cli import command
+from pipeline.command.compose import CONF, compose
 from search.schedule import as_one_value, main
-from search.scheduling.launch import label, launch
+from search.scheduling.request import label, launch
+from search.setup.read import Setup, read
 from tests.conftest import RunPython
 from tests.search.scheduling.printed import CONFIG, STUDY
 

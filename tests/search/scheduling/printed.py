@@ -1,9 +1,9 @@
 """What the tests of schedules print."""
 
 from search.scheduling.cron import check
-from search.scheduling.launch import ScheduleConfig, launch
+from search.scheduling.request import ScheduleConfig, launch
 from search.scheduling.targets import render
-from search.study import StudyConfig
+from search.study.vocabulary import StudyConfig
 
 CONFIG = ScheduleConfig(hours=6.0, grace_seconds=60, gpus=2, image="plumbline:1")
 STUDY = StudyConfig(name="full", question=None, trials=40, lock="fail", space={})

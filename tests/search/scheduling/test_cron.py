@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.command.errors import ConfigError
 from search.scheduling.cron import check, to_crontab, to_systemd
 
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from pipeline.errors import ConfigError
+from pipeline.command.errors import ConfigError
 from search.scheduling.targets import TEMPLATES
 from tests.search.scheduling.printed import CONFIG, rendered
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.errors import ConfigError
+from pipeline.command.errors import ConfigError
 from search.scheduling.cron import check
-from search.scheduling.launch import launch
+from search.scheduling.request import launch
 from search.scheduling.targets import TEMPLATES, render
 from tests.faults.world import ROOT, eventually
 from tests.search.scheduling.printed import CONFIG, STUDY, rendered

@@ -1,0 +1,1 @@
+"""What every command shares: composing the configuration, one clear error, signals, exit codes."""

@@ -1,0 +1,128 @@
+"""Hydra at the door: command-line overrides in, plain mappings out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import did_you_mean, flatten
+
+CONF = Path(__file__).parents[2] / "conf"
+
+_DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra wants a `+`
+
+
+def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]:
+    """The configuration as nested plain values, with interpolations resolved.
+
+    Raises ConfigError on an override that Hydra refuses, with the nearest key or option, and on a
+    file that is no YAML or has a section that nothing reads.
+    """
+    overrides = [
+        f"+{override}" if override.split("=")[0] in _DELTAS else override for override in overrides
+    ]
+    with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
+        try:
+            composed = hydra_compose("config", overrides)
+            values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            # `+` and @package _global_ files may add keys: a typo there would go unnoticed.
+            known = _sections(config_dir) if any(text[:1] == "+" for text in overrides) else []
+        except MissingConfigException as error:
+            raise ConfigError(_missing_option(error)) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            known = [path for path, _ in flatten(_defaults())]
+            raise ConfigError(_refused_override(error, known, overrides)) from None
+        except ValueError as error:  # `group=null`
+            raise ConfigError(f"{' '.join(overrides)}: {error}") from None
+        except YAMLError as error:
+            raise ConfigError(str(error)) from None
+    assert isinstance(values, dict)
+    if known and (unknown := [str(key) for key in values if key not in known]):
+        raise ConfigError(
+            "\n".join(f"{key}: no such setting" + did_you_mean(key, known) for key in unknown)
+        )
+    return {str(key): value for key, value in values.items()}
+
+
+def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
+    """The object that `spec` names by its `_target_`, made with its other keys and `arguments`.
+
+    Raises ConfigError with the constructor's own words where it refuses them.
+    """
+    try:
+        return instantiate(dict(spec), **arguments)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{place}: {spec.get('_target_', 'no _target_')}: {cause}") from None
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """`values` as YAML, keys in their order."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(values)))
+
+
+def from_yaml(text: str) -> dict[str, Any]:
+    """What `to_yaml` made `text` of."""
+    values = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _sections(config_dir: Path) -> list[str]:
+    """What the configuration has at its top: composing it once more would take a tenth of a second."""
+    top: Any = OmegaConf.to_container(OmegaConf.load(config_dir / "config.yaml"))
+    groups = [group for item in top["defaults"] if item != "_self_" for group in item]
+    return [*top, *groups]
+
+
+def _defaults() -> dict[str, Any]:
+    return OmegaConf.to_container(hydra_compose("config"), resolve=False)  # type: ignore[return-value]
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return str(error)
+    return f"{group}: there is no {option!r}, expected one of {', '.join(options)}" + did_you_mean(
+        option, options
+    )
+
+
+def _refused_override(error: Exception, known: list[str], overrides: Sequence[str]) -> str:
+    first_line = str(error).splitlines()[0]
+    if match := re.match(r"Could not override '(.+)'", first_line):
+        if match[1] in known:  # a setting of the usual option, which is not the chosen one
+            options = [text for text in overrides if "." not in text.partition("=")[0]]
+            return f"{match[1]}: no such setting with {' '.join(options)}"
+        return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
+    if isinstance(error, OverrideParseException) and "://" in error.override:
+        # Hydra shows what it can't read, which may be a password or a part of one.
+        return (
+            f"{error.override.partition('=')[0]}: Hydra can't read this URL; percent-encode what is "
+            "special in it (a quote as %27, # as %23, { as %7B)"
+        )
+    if isinstance(error, OverrideParseException) and not error.override.isprintable():
+        name, _, value = error.override.partition("=")
+        return f"{name}: expected a line break or another control character in quotes only, got {value!r}"
+    if isinstance(error, OverrideParseException) and "=~" in error.override:
+        path, _, value = error.override.partition("=")
+        return f"{path}: Hydra can't read a ~ at the beginning, write {path}=$HOME{value[1:]}"
+    if isinstance(error, OverrideParseException):
+        path, equals, value = error.override.partition("=")
+        if not path or not equals:
+            return f"expected KEY=VALUE, got {error.override!r}"
+        return (
+            f"{path}: Hydra can't read the value {value!r}; text with special characters is quoted twice, "
+            f"as in '{path}=\"...\"', and a bracket or a quote that opens is closed"
+        )
+    return " ".join(str(error).splitlines()[:2])

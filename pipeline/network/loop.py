@@ -1,0 +1,170 @@
+"""What a training loop is: a network with its optimizer, moved on by whole epochs."""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data import Arrays
+from pipeline.network.model import Knobs, build
+from pipeline.run.config import RunConfig
+from pipeline.run.result import Weights
+
+EVALUATION_ROWS = 8192
+"""Rows scored at once: large, as there is nothing to update between them."""
+
+_OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
+    name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)
+}
+
+_LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "mse": keras.losses.MeanSquaredError,
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over rows: the loss with its penalties, and the fraction of right classes."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network makes of N rows: their scores, and N x classes probabilities."""
+
+    scores: Scores
+    probabilities: NDArray[np.float32]
+
+
+class Loop(ABC):
+    """Trains one network at a time; `begin` starts the next one.
+
+    `name` says which way it goes, for the record: the backend's, or `keras` for `model.fit`.
+    """
+
+    name: str
+    _model: keras.Model
+    _optimizer: keras.optimizers.Optimizer
+
+    @abstractmethod
+    def begin(self, run: RunConfig, model: keras.Model) -> None:
+        """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer."""
+
+    @abstractmethod
+    def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
+        """Train on `rows` in batches along `order`, a permutation; mean scores on the way."""
+
+    @abstractmethod
+    def evaluate(self, rows: Arrays) -> Scores:
+        """Scores of the present weights on `rows`."""
+
+    @abstractmethod
+    def predict(self, rows: Arrays) -> Predictions:
+        """The same scores, with the probabilities that they are of."""
+
+    def weights(self) -> Weights:
+        """A copy of the trainable weights."""
+        return copies(self._model.trainable_variables)
+
+    def load_weights(self, weights: Weights) -> None:
+        """Put `weights` in place."""
+        assign(self._model.trainable_variables, weights)
+
+    def state(self) -> Weights:
+        """A copy of all that the next epoch depends on: weights, dropout seeds, optimizer."""
+        return copies(self._state_variables())
+
+    def load_state(self, state: Weights) -> None:
+        """Go on from `state`."""
+        assign(self._state_variables(), state)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [
+            *self._model.trainable_variables,
+            *self._seeds(self._model),
+            *self._optimizer.variables,
+        ]
+
+    @staticmethod
+    def _seeds(model: keras.Model) -> list[keras.Variable]:
+        return list(model.non_trainable_variables)  # an MLP has no others
+
+
+def make_loss(run: RunConfig) -> keras.losses.Loss:
+    """The loss that `run` names, as a mean over a batch."""
+    return _LOSSES[run.train.loss]()
+
+
+def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
+    """The optimizer that `run` names, at its learning rate or Keras's default."""
+    optimizer = _OPTIMIZERS[run.train.optimizer]
+    settings: dict[str, float] = {}
+    if run.train.learning_rate is not None:
+        settings["learning_rate"] = run.train.learning_rate
+    if run.train.momentum:
+        settings["momentum"] = run.train.momentum
+    return optimizer(**settings)
+
+
+class CompiledLoop(Loop):
+    """What the compiled loops share: one network whose settings can be turned between runs."""
+
+    def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
+        self._knobs = Knobs.new()
+        self._model = build(run.model, shape, classes, run.train.precision, self._knobs)
+        self._loss = make_loss(run)
+        self._batch_size = run.train.batch_size
+        self._optimizer = make_optimizer(run)
+        self._optimizer.build(self._model.trainable_variables)
+
+    def begin(self, run: RunConfig, model: keras.Model) -> None:
+        self._knobs.turn(run.model)
+        assign(self._model.trainable_variables, model.trainable_variables)
+        assign(self._seeds(self._model), self._seeds(model))
+        # One of the run's own: its learning rate is another, and some begin at the weights.
+        fresh = make_optimizer(run)
+        fresh.build(model.trainable_variables)
+        assign(self._optimizer.variables, fresh.variables)
+
+
+_KEPT = 4
+"""The training, validation and test rows of a run, and one more while the next run takes others."""
+
+_on_device: OrderedDict[tuple[int, int, int], tuple[Arrays, Any, Any]] = OrderedDict()
+
+
+def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, Any]:
+    """`rows` as the backend's tensors, copied by `put` once for all loops of this process.
+
+    The last few are kept: runs that split the rows each in their own way don't fill the memory.
+    """
+    inputs, targets = (array.__array_interface__["data"][0] for array in rows)
+    key = (inputs, targets, len(rows.inputs))
+    if key not in _on_device:
+        _on_device[key] = (
+            rows,
+            put(rows.inputs),
+            put(rows.targets),
+        )  # rows: keeps the address taken
+        if len(_on_device) > _KEPT:
+            _on_device.popitem(last=False)
+    _on_device.move_to_end(key)
+    return _on_device[key][1:]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def copies(variables: Sequence[keras.Variable]) -> Weights:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]

@@ -1,0 +1,34 @@
+"""Which configurations are one and the same run: they train the same network to the same numbers."""
+
+import json
+
+from pipeline.run.config import OptimizerName, RunConfig
+
+_RATE = 0.001
+_RATES: dict[OptimizerName, float] = {"sgd": 0.01, "schedulefreeadamw": 0.0025}
+
+
+def default_rate(optimizer: OptimizerName) -> float:
+    """Keras's learning rate for `optimizer` where none is given (`train.learning_rate=null`)."""
+    return _RATES.get(optimizer, _RATE)  # listed, as the coordinator never imports Keras
+
+
+def fingerprint(run: RunConfig) -> str:
+    """Text that is equal for two configurations exactly where their numbers must be.
+
+    Left out is what has no say: where the data lies; how a width was written, 64 or [64, 64];
+    activation and dropout without a hidden layer; a patience that the epochs can't outlast, and
+    `min_delta` without one. A learning rate of null is Keras's own.
+    """
+    tree = run.model_dump(exclude={"data": {"path"}})
+    model, train = tree["model"], tree["train"]
+    model["hidden_units"] = run.model.layers
+    del model["depth"]
+    if not run.model.layers:
+        del model["activation"], model["dropout"]
+    if run.train.learning_rate is None:
+        train["learning_rate"] = default_rate(run.train.optimizer)
+    # The first epoch is an improvement, so that patience is out after it at the earliest.
+    if run.train.patience is None or run.train.patience >= run.train.epochs - 1:
+        del train["patience"], train["min_delta"]
+    return json.dumps(tree, sort_keys=True)

@@ -1,0 +1,61 @@
+"""Where runs are told of: the configuration, and the publisher that it opens."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from pipeline.command.collector import imports_only
+from pipeline.command.section import PositiveInt, Section, unambiguous
+from pipeline.tracking.publisher import Publisher
+from pipeline.tracking.uri import fault
+
+
+class TrackingConfig(Section):
+    """Where runs are published. `uri`: an MLflow tracking URI.
+
+    `report`: whether a study's figures are made and published. `report_seconds`: how often while it
+    runs; None: at its end only.
+    `keep_models`: of how many of the best trials the weights are kept. `system_metrics`: whether a
+    trial shows how busy its GPU was.
+    """
+
+    name: Literal["mlflow", "none"]
+    uri: Annotated[Annotated[str, Field(min_length=1)] | None, unambiguous("tracking.uri")]
+    report_seconds: Annotated[float, Field(gt=0)] | None
+    keep_models: PositiveInt
+    report: bool = True
+    system_metrics: bool = True
+
+    @model_validator(mode="after")
+    def _mlflow_has_a_uri(self) -> "TrackingConfig":
+        if self.name == "mlflow" and self.uri is None:
+            raise ValueError("tracking.uri: is missing (for example sqlite:///mlflow.db)")
+        if self.name == "mlflow" and self.uri is not None and (wrong := fault(self.uri)):
+            raise ValueError(wrong)
+        return self
+
+
+_INTERVAL_SECONDS = (
+    5.0  # how far what people see may lag: a request costs the same for one epoch as for ten
+)
+
+
+def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Publisher | None:
+    """A publisher to MLflow, or None where tracking is off. `note` is told of problems."""
+
+    def make_tracker() -> Any:
+        with imports_only():
+            from pipeline.tracking.mlflow import MlflowTracker
+
+        return MlflowTracker(str(tracking.uri))
+
+    def warn(problem: str) -> None:
+        note(f"tracking: {problem} (trying again; nothing is lost)")
+
+    if tracking.name == "none":
+        return None
+    return Publisher(make_tracker, warn, _INTERVAL_SECONDS)

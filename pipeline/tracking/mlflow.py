@@ -1,0 +1,300 @@
+"""MLflow's only door: brings a run in MLflow to the state of a record, as often as it is asked to."""
+
+import glob
+import json
+import logging
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.command.deadline import bounded
+from pipeline.tracking.publisher import Change
+from pipeline.tracking.record import DatasetInfo, RunRecord
+from pipeline.tracking.relocation import check_place, database_of, location
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Links to runs on the screen would show the password of the server.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# The publisher above has its own patience, and looks before it tries again: a request repeated blindly
+# after an answer of 500 makes a run twice.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+import mlflow.entities as entities
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+for _name in ("alembic", "mlflow"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # errors are raised as well
+
+TrackingError = MlflowException
+"""What this module raises where MLflow can't be reached or refuses."""
+
+UID = "uid"
+ATTEMPT = "attempt"
+_ANSWER_SECONDS = 120.0  # in all, for what is done while somebody waits
+_METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
+_PARAMS_PER_BATCH = 100
+_TAGS_PER_BATCH = 100
+
+
+@dataclass
+class _Run:
+    run_id: str
+    attempt: int
+    status: str
+    ended_at: int | None  # milliseconds
+    deleted: bool
+    tags: Mapping[str, str]  # known to be there
+    points: int = 0  # how many points of the record are known to be there
+    described: bool = False  # whether its parameters and its data set are known to be there
+
+    @property
+    def ended(self) -> bool:
+        return self.status != "RUNNING"
+
+    def shows(self, record: RunRecord) -> bool:
+        """Whether it ended as `record` did: its end is written last, so it is a whole one."""
+        ended_at = self.ended_at if record.ended_at is None else _milliseconds(record.ended_at)
+        return record.ended and (self.status, self.ended_at) == (record.status, ended_at)
+
+
+class MlflowTracker:
+    """Publishes records. `publish` is idempotent: runs are found again by their uid tag.
+
+    Used from one thread. After an error nothing is assumed: the next call looks again.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._database = database_of(uri)
+        if self._database is not None:
+            _create_database(self._database)
+        self._client = MlflowClient(tracking_uri=uri)
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, dict[str, _Run]] = {}
+
+    def publish(self, record: RunRecord) -> Change:
+        """Bring the run of `record.uid` to the state of `record`.
+
+        Times and values are the record's, so publishing it again makes no duplicates. A run that was
+        put into MLflow's trash comes back; one of an earlier attempt that was cut short goes there.
+        """
+        try:
+            return self._publish(record)
+        except Exception:
+            self._experiments.clear()
+            self._runs.clear()
+            raise
+
+    @bounded(_ANSWER_SECONDS)
+    def log_files(self, experiment: str, uid: str, folder: Path, under: str | None) -> bool:
+        """Make the files in `folder` artifacts of the run of `uid`, `under` that path, over older ones.
+
+        False where the run is not published. Nothing else of it changes.
+        """
+        run = self._run(experiment, uid)
+        if run is None:
+            return False
+        self._client.log_artifacts(run.info.run_id, str(folder), under)
+        return True
+
+    @bounded(_ANSWER_SECONDS)
+    def tag(self, experiment: str, uid: str, tags: Mapping[str, str]) -> bool:
+        """Set `tags` on the run of `uid`; False where it is not published."""
+        run = self._run(experiment, uid)
+        if run is None:
+            return False
+        named = [entities.RunTag(key, value) for key, value in tags.items()]
+        self._client.log_batch(run.info.run_id, tags=named)
+        return True
+
+    @bounded(_ANSWER_SECONDS)
+    def tags(self, experiment: str, uid: str) -> Mapping[str, str]:
+        """The tags of the run of `uid`; none where it is not published."""
+        run = self._run(experiment, uid)
+        return {} if run is None else run.data.tags
+
+    def _run(self, experiment: str, uid: str) -> entities.Run | None:
+        """The run of `uid` in MLflow, if it is published."""
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            return None
+        check_place(self._database, found.name, found.artifact_location)
+        query = f"tags.{UID} = '{uid}'"
+        return next(
+            iter(self._client.search_runs([found.experiment_id], query, max_results=1)), None
+        )
+
+    def _publish(self, record: RunRecord) -> Change:
+        runs = self._known_runs(record.experiment)
+        run = runs.get(record.uid)
+        if run is not None and run.attempt != record.attempt:
+            if not run.deleted:
+                self._client.delete_run(run.run_id)
+            run = None
+        change = Change.PUBLISHED
+        if run is not None and run.deleted:
+            self._client.restore_run(run.run_id)
+            run.deleted = False
+            change = Change.RESTORED
+        if run is None:
+            run = runs[record.uid] = self._create(record)
+        elif run.shows(record):
+            return change if change == Change.RESTORED else Change.NOTHING
+        elif run.ended and not record.ended:
+            self._client.update_run(run.run_id, status="RUNNING")
+            run.status = "RUNNING"
+        self._log(run, record)
+        if record.ended:
+            self._end(run, record)
+        return change
+
+    def _known_runs(self, experiment: str) -> dict[str, _Run]:
+        if experiment not in self._runs:
+            experiment_id = self._experiment_id(experiment)
+            found: dict[str, _Run] = {}
+            self._runs[experiment] = found
+            token = None
+            while True:
+                page = self._client.search_runs(
+                    [experiment_id],
+                    run_view_type=entities.ViewType.ALL,
+                    max_results=1000,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                for run in page:
+                    if (uid := run.data.tags.get(UID)) is None:
+                        continue
+                    this = _Run(
+                        run.info.run_id,
+                        attempt=int(run.data.tags.get(ATTEMPT, 1)),
+                        status=run.info.status,
+                        ended_at=run.info.end_time,
+                        deleted=run.info.lifecycle_stage == "deleted",
+                        tags=run.data.tags,
+                    )
+                    found[uid] = self._only(found[uid], this) if uid in found else this
+                token = page.token
+                if not token:
+                    break
+        return self._runs[experiment]
+
+    def _only(self, first: _Run, second: _Run) -> _Run:
+        """The one of two runs of one uid that counts; the other goes to MLflow's trash.
+
+        A slow server may have made a run long after it was given up, and so after another was made.
+        """
+        other, kept = sorted(
+            (second, first), key=lambda run: (run.attempt, not run.deleted, run.ended)
+        )
+        if not other.deleted:
+            self._client.delete_run(other.run_id)
+        return kept
+
+    def _experiment_id(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                place = None if self._database is None else location(Path("mlruns") / name)
+                self._experiments[name] = self._client.create_experiment(name, place)
+            else:
+                check_place(self._database, found.name, found.artifact_location)
+                if found.lifecycle_stage == "deleted":
+                    self._client.restore_experiment(found.experiment_id)
+                self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _create(self, record: RunRecord) -> _Run:
+        tags = {**record.tags, UID: record.uid, ATTEMPT: str(record.attempt)}
+        if record.parent is not None:
+            tags["mlflow.parentRunId"] = self._known_runs(record.experiment)[record.parent].run_id
+        run_id = self._client.create_run(
+            self._experiment_id(record.experiment),
+            start_time=_milliseconds(record.started_at),
+            tags=tags,
+            run_name=record.name,
+        ).info.run_id
+        return _Run(
+            run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False, tags=tags
+        )
+
+    def _log(self, run: _Run, record: RunRecord) -> None:
+        """Log what is not known to be there, in few requests; the same again would change nothing."""
+        params: list[entities.Param] = []
+        tags: list[entities.RunTag] = []
+        if not run.described:
+            params = [entities.Param(key, value) for key, value in record.params.items()]
+        if record.ended:
+            changed = record.tags.items() - run.tags.items()
+            tags = [entities.RunTag(key, value) for key, value in sorted(changed)]
+        metrics = [
+            entities.Metric(point.metric, point.value, _milliseconds(point.at), point.step)
+            for point in record.points[run.points :]
+        ]
+        logged = 0
+        while metrics[logged:] or params or tags:
+            batch = metrics[logged : logged + _METRICS_PER_BATCH]
+            self._client.log_batch(
+                run.run_id, batch, params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
+            )
+            logged += len(batch)
+            del params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
+        if not run.described and record.dataset is not None:
+            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
+        run.described = True
+        run.points = len(record.points)
+
+    def _end(self, run: _Run, record: RunRecord) -> None:
+        if record.texts:
+            # All at once: MLflow looks the run up for each call.
+            with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
+                for path, text in record.texts.items():
+                    file = Path(folder) / path
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(text, encoding="utf-8")
+                self._client.log_artifacts(run.run_id, folder)
+        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
+        self._client.set_terminated(run.run_id, record.status, ended_at)
+        run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
+
+
+def _create_database(file: Path) -> None:
+    """Make MLflow's database where there is none. It appears whole, whoever asks or is killed.
+
+    MLflow takes seconds to make one, and can't open what a killed process or two at once left of it.
+    """
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f"{file.name}.lock")
+    with FileLock(lock):
+        for leftover in file.parent.glob(f"{glob.escape(file.name)}.*.partial*"):
+            leftover.unlink(missing_ok=True)
+        # MLflow keeps connections by name: each attempt gets one of its own.
+        partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+        if not file.exists():
+            MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+            partial.replace(file)
+        lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
+
+
+def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
+    shapes = {"train": list(info.train_shape), "test": list(info.test_shape)}
+    dataset = entities.Dataset(
+        name=info.name,
+        digest=info.digest[:32],
+        source_type="local",
+        source=json.dumps({"uri": info.source}),
+        profile=json.dumps({"shapes": shapes, "sha256": info.digest}),
+    )
+    context = entities.InputTag("mlflow.data.context", "training")
+    return entities.DatasetInput(dataset=dataset, tags=[context])
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

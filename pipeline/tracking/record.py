@@ -1,0 +1,148 @@
+"""What is told to the world of a run: a frozen record that grows from snapshot to snapshot."""
+
+import getpass
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipeline.data import Dataset, doubts
+from pipeline.run.config import RunConfig
+from pipeline.run.result import EpochMetrics, RunResult
+from pipeline.training.diagnosis import as_json
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+
+class Point(NamedTuple):
+    """One value of a metric. `at`: Unix time in seconds, when it was measured."""
+
+    metric: str
+    value: float
+    step: int
+    at: float
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The data set of a run, as MLflow shows it.
+
+    `doubts`: what should be known before its numbers are believed. `scaling`: what feature rows are
+    scaled by where that is not all training rows.
+    """
+
+    name: str
+    digest: str
+    source: str
+    train_shape: tuple[int, ...]
+    test_shape: tuple[int, ...]
+    doubts: tuple[str, ...] = ()
+    scaling: str = ""
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "DatasetInfo":
+        """From what `dataclasses.asdict` and JSON made of one."""
+        shapes = {key: tuple(tree[key]) for key in ("train_shape", "test_shape")}
+        return cls(**{**tree, **shapes, "doubts": tuple(tree.get("doubts", ()))})
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that is known of a run at one moment.
+
+    A later record of the same `uid` and `attempt` only adds: its `points` begin with the earlier ones.
+    `texts`: artifacts by path. `parent`: uid of the run that this one is nested in.
+    """
+
+    uid: str
+    experiment: str
+    name: str
+    status: Status
+    started_at: float
+    ended_at: float | None = None
+    attempt: int = 1
+    parent: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    dataset: DatasetInfo | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status != "RUNNING"
+
+
+def epoch_points(history: tuple[EpochMetrics, ...]) -> tuple[Point, ...]:
+    """The curves: one point per metric and epoch, and the epoch's seconds."""
+    return tuple(
+        Point(name, value, epoch.epoch, epoch.finished_at)
+        for epoch in history
+        for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+    )
+
+
+def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
+    """What is measured once, at the end of a run."""
+    return tuple(Point(name, value, 0, at) for name, value in result.final_metrics().items())
+
+
+def final_texts(result: RunResult) -> dict[str, str]:
+    """What a run leaves to read, by artifact path."""
+    texts = {"model_summary.txt": result.model_summary}
+    if result.confusion:
+        texts["confusion.json"] = as_json(result.confusion, "validation")
+    if result.test_confusion:
+        texts["confusion_test.json"] = as_json(result.test_confusion, "test")
+    return texts
+
+
+@cache
+def environment_tags() -> dict[str, str]:
+    """Versions of what computes the numbers, the git commit and the user."""
+    packages = ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny")
+    tags = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
+    with suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if commit := _git_commit():
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def _git_commit() -> str | None:
+    """The commit of this checkout, or None where it is no git checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def dataset_info(dataset: Dataset, run: RunConfig | None = None) -> DatasetInfo:
+    """What a record says of `dataset`, and of a `run` on it."""
+    info = DatasetInfo(
+        dataset.name,
+        dataset.digest,
+        dataset.source,
+        dataset.train.features.shape,
+        dataset.test.features.shape,
+    )
+    if run is None:
+        return info
+    held_out = dataset.fitted(run.train.validation_split) is not dataset
+    scaling = "by the training rows without those for validation" if held_out else ""
+    return replace(info, doubts=doubts(dataset, run.train), scaling=scaling)
+
+
+def tell_doubts(info: DatasetInfo) -> None:
+    """Print what should be known of the data, apart from what a script reads."""
+    for doubt in info.doubts:
+        print(f"warning: {doubt}", file=sys.stderr)

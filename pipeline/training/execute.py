@@ -1,0 +1,71 @@
+"""One run from its configuration to its result."""
+
+import statistics
+import time
+
+from pipeline.data import Dataset
+from pipeline.network.backend import device_name, forget_peak_memory, peak_memory
+from pipeline.run.config import RunConfig
+from pipeline.run.result import Confusion, Example, OnEpoch, Outcome, RunResult, State
+from pipeline.training.diagnosis import MOST_CLASSES, confusion, hardest
+from pipeline.training.fit import Trained, train
+from pipeline.training.score import evaluate
+
+
+def execute(
+    run: RunConfig, dataset: Dataset, on_epoch: OnEpoch, start: State | None = None
+) -> Outcome:
+    """Train the network of `run` on the training rows, fix its objective, then score the test set.
+
+    With `start` it goes on from there. Raises DivergedError where training did.
+    """
+    dataset = dataset.fitted(run.train.validation_split)
+    forget_peak_memory()
+    started = time.perf_counter()
+    trained = train(run, dataset.train_arrays, on_epoch, start)
+    best = next(epoch for epoch in trained.history if epoch.epoch == trained.best_epoch)
+    value = best.metrics[run.objective.metric]
+    scoring = time.perf_counter()
+    test = evaluate(trained.loop, dataset.test_arrays)
+    ended = time.perf_counter()
+    readable = dataset.classes <= MOST_CLASSES
+    matrix, examples = _diagnose(trained, dataset) if readable else ((), ())
+    seconds = [epoch.seconds for epoch in trained.history]
+    result = RunResult(
+        history=trained.history,
+        stop=trained.stop,
+        value=value,
+        best_epoch=trained.best_epoch,
+        test=test.metrics,
+        timings={
+            "build_seconds": trained.build_seconds,
+            # Tracing and compiling happen inside the first epoch: what it took beyond a usual one.
+            "compile_seconds": max(0.0, seconds[0] - statistics.median(seconds[1:] or seconds)),
+            "train_seconds": trained.train_seconds,
+            "test_seconds": ended - scoring,
+            "seconds_total": time.perf_counter() - started - trained.wait_seconds,
+        },
+        examples_per_second=trained.examples * len(seconds) / trained.train_seconds,
+        parameters=trained.parameters,
+        model_summary=trained.model_summary,
+        device=device_name(),
+        loop=trained.loop.name,
+        confusion=matrix,
+        hardest=examples,
+        test_confusion=test.confusion if readable else (),
+        system=peak_memory(),
+    )
+    return Outcome(result, trained.loop.weights(), trained.state)
+
+
+def _diagnose(trained: Trained, dataset: Dataset) -> tuple[Confusion, tuple[Example, ...]]:
+    """What the best epoch's weights get wrong on the validation rows."""
+    rows = dataset.train_arrays
+    validation = rows.part(trained.examples, len(rows.inputs))
+    if not len(validation.inputs):
+        return (), ()
+    probabilities = trained.loop.predict(validation).probabilities
+    return (
+        confusion(probabilities, validation.targets),
+        hardest(probabilities, validation.targets, trained.examples),
+    )

@@ -1,0 +1,1 @@
+"""What a study's trials mean: facts, ranks, importance, and how sure that is."""

@@ -1,0 +1,169 @@
+"""What reports and plots are made of: the trial table's words on a study, its space and its entries."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.command.compose import from_yaml
+from pipeline.command.section import as_override
+from pipeline.run.comparable import apart
+from pipeline.run.config import ObjectiveConfig, run_config
+from pipeline.run.result import EpochMetrics
+from pipeline.tracking.config import TrackingConfig
+from search.study.parse import parse
+from search.study.ranking import Ranking
+from search.study.space import Choices, Range, Space, Stored, encode, same
+from search.study.vocabulary import About, Entry, TrialState
+from search.table.lineage import lineage
+
+REPORT = "report"
+"""Where the files of a report stand among the artifacts of the study's run."""
+
+MADE_OF = "report.trials"
+"""Tag of the study's run: how the trials ended that its report is made of."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study is read from its trial table, and published to a tracker."""
+
+    url: str
+    name: str
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter on an axis from `low` to `high`.
+
+    `labels`: one per choice, which then stand at 0, 1, 2 ...; empty for numbers. `integer`: numbers
+    between which there are none.
+    """
+
+    path: str
+    low: float
+    high: float
+    log: bool = False
+    labels: tuple[str, ...] = ()
+    stored: tuple[Stored, ...] = ()
+    integer: bool = False
+
+    @property
+    def countable(self) -> bool:
+        """Whether it has so few numbers that each can have a tick."""
+        return self.integer and self.high - self.low < 10
+
+    def at(self, value: Stored) -> float:
+        """Where `value` stands; NaN where it is none of the choices."""
+        if not self.labels:
+            return float(value) if isinstance(value, int | float) else math.nan
+        return next(
+            (float(i) for i, choice in enumerate(self.stored) if same(choice, value)), math.nan
+        )
+
+    def share(self, value: Stored) -> float:
+        """Where `value` stands between `low` (0) and `high` (1)."""
+        place = self.at(value)
+        if self.low == self.high or math.isnan(place):
+            return 0.5 if self.low == self.high else math.nan
+        if self.log:
+            return math.log(place / self.low) / math.log(self.high / self.low)
+        return (place - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A study as it stands in the trial table. `used_up`: there are no trials to try but these."""
+
+    about: About
+    space: Space
+    entries: tuple[Entry, ...]
+    used_up: bool = False
+
+    @classmethod
+    def of(cls, about: About, entries: Sequence[Entry], used_up: bool = False) -> "Facts":
+        """With the space read from the configuration that `about` keeps."""
+        values = from_yaml(about.config)
+        space = parse(values["study"]["space"], run_config(values), on_record=True)
+        return cls(about, space, tuple(entries), used_up)
+
+    @property
+    def objective(self) -> ObjectiveConfig:
+        return self.about.objective
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration as it was composed."""
+        return from_yaml(self.about.config)
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The configurations, best first: complete trials that differ in their seed alone are one."""
+        return Ranking(self.objective, self.entries)
+
+    @cached_property
+    def ranked(self) -> list[Entry]:
+        """The trials that stand for them."""
+        return [each.entry for each in self.ranking]
+
+    @cached_property
+    def apart(self) -> Mapping[str, str]:
+        """Why the complete trials can't be compared, by the setting in which they differ; none: they can."""
+        return apart([entry.run for entry in self.state("complete")], self.objective.metric)
+
+    def state(self, state: TrialState) -> list[Entry]:
+        """The trials that ended so, by number."""
+        return [entry for entry in self.entries if entry.state == state]
+
+    @cached_property
+    def valued(self) -> list[Entry]:
+        """Complete and pruned trials: those with a value, by number."""
+        return [
+            e for e in self.entries if e.value is not None and e.state in ("complete", "pruned")
+        ]
+
+    def curve(self, entry: Entry) -> tuple[EpochMetrics, ...]:
+        """All epochs of the network of `entry`, those of the trials that it went on from too."""
+        return tuple(epoch for each in lineage(entry, self.entries) for epoch in each.history)
+
+    def train_seconds(self, entry: Entry) -> float:
+        """Seconds that the network of `entry` was trained, in all trials that it went through."""
+        results = (each.result for each in lineage(entry, self.entries))
+        return sum(result.timings["train_seconds"] for result in results if result is not None)
+
+    @property
+    def promoted(self) -> list[Entry]:
+        """The trials that went on from another."""
+        return [entry for entry in self.entries if entry.continues is not None]
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """What varies, in the order of the configuration."""
+        axes = []
+        for path, dimension in self.space.dimensions.items():
+            if isinstance(dimension, Range):
+                low, high, log = dimension.low, dimension.high, dimension.log
+                axes.append(Axis(path, low, high, log, integer=dimension.integer))
+            elif isinstance(dimension, Choices):
+                stored = tuple(encode(option) for option in dimension.options)
+                labels = tuple(as_override(option) for option in dimension.options)
+                axes.append(Axis(path, -0.5, len(labels) - 0.5, False, labels, stored))
+        return axes
+
+    @property
+    def steady(self) -> list[Axis]:
+        """The axes on which every trial has a value: those without a condition."""
+        return [axis for axis in self.axes if axis.path not in self.space.conditions]
+
+    @property
+    def metric(self) -> str:
+        """The objective's metric in words: `validation accuracy`."""
+        return in_words(self.objective.metric)
+
+
+def in_words(metric: str) -> str:
+    """`val_accuracy` as `validation accuracy`."""
+    name = metric.removeprefix("val_")
+    return f"validation {name}" if name != metric else f"training {name}"

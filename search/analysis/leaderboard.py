@@ -1,0 +1,134 @@
+"""Who leads: the complete trials, best first, for the terminal, for tables and as Markdown.
+
+Where the seed varies a row is a configuration, with means over its seeds.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.run.config import ObjectiveConfig
+from search.study.ranking import SEED, Configuration, Ranking
+from search.study.shown import pasted, shown
+from search.study.vocabulary import Entry
+
+_COLUMNS = 4  # parameters beside each other in 80 columns
+_COLUMNS_REPEATED = 2  # the same beside a spread and a number of seeds
+
+
+def counts(entries: Sequence[Entry]) -> str:
+    """How the trials ended: `28 complete, 2 failed`."""
+    states = [entry.state for entry in entries]
+    known = ("complete", "pruned", "failed", "running")
+    return ", ".join(f"{states.count(state)} {state}" for state in known if state in states)
+
+
+def cause(entry: Entry) -> str:
+    """Why a trial failed, in one line."""
+    return next(iter((entry.reason or "").strip().splitlines()), "no reason was recorded")
+
+
+def columns(best: Sequence[Configuration], objective: ObjectiveConfig) -> list[str]:
+    """The heads of a leaderboard: the parameters that vary stand after the trial's number."""
+    repeats = ["spread", "seeds"] if any(each.repeats for each in best) else []
+    rest = [objective.metric, *repeats, "test_accuracy", "best_epoch", "seconds"]
+    return ["trial", *_params(best), *rest]
+
+
+def _params(best: Sequence[Configuration]) -> list[str]:
+    return list(dict.fromkeys(path for each in best for path in each.params))
+
+
+def row(
+    configuration: Configuration, heads: Sequence[str], objective: ObjectiveConfig
+) -> list[str]:
+    """The cells of `configuration` under `heads`."""
+    entry, spread = configuration.entry, configuration.spread
+    facts = {path: shown(value) for path, value in configuration.params.items()}
+    facts["trial"] = str(entry.number)
+    if entry.result is not None:
+        seconds = [e.result.timings["seconds_total"] for e in configuration.trials if e.result]
+        facts[objective.metric] = f"{configuration.value:.4f}"
+        facts["spread"] = "not measured" if spread is None else f"{spread:.4f}"
+        facts["seeds"] = str(configuration.seeds)
+        facts["test_accuracy"] = f"{configuration.tests['test_accuracy']:.4f}"
+        facts["best_epoch"] = str(entry.result.best_epoch)
+        facts["seconds"] = f"{statistics.fmean(seconds):.1f}"
+    return [facts.get(head, "") for head in heads]
+
+
+def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int = 10) -> Table:
+    """The best `rows` trials with their parameters, objective, test metrics and seconds."""
+    table = Table(box=None, pad_edge=False)
+    best = Ranking(objective, entries)[:rows]
+    heads, params = columns(best, objective), _params(best)
+    many = len(params) > (_COLUMNS_REPEATED if "seeds" in heads else _COLUMNS)
+    shown_heads = [head for head in heads if not (many and head in params)]
+    for head in shown_heads:  # in words, so that a narrow table can break them
+        table.add_column(head.rpartition(".")[2].replace("_", " "), justify="right")
+    if many:  # then they share one, the last
+        table.add_column("parameters")
+    for each in best:
+        cells = dict(zip(heads, row(each, heads, objective), strict=True))
+        together = " ".join(
+            f"{path.rpartition('.')[2]}={shown(value)}" for path, value in each.params.items()
+        )
+        table.add_row(*(cells[head] for head in shown_heads), *([together] if many else []))
+    return table
+
+
+def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
+    """All complete trials, the best configuration first, with all digits of what was measured.
+
+    Where the seed varies, `mean`, `spread` and `seeds` are of the configuration, all else of the trial.
+    """
+    ranking = Ranking(objective, entries)
+    trials = [(each, entry) for each in ranking for entry in each.trials]
+    params = list(dict.fromkeys(path for _, entry in trials for path in entry.params))
+    repeats = ["mean", "spread", "seeds"] if SEED in params else []
+    heads = ["trial", *params, objective.metric, *repeats, "test_accuracy", "best_epoch", "seconds"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, heads, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for each, entry in trials:
+        cells: dict[str, object] = {"trial": entry.number, **entry.params}
+        cells |= {"mean": each.value, "seeds": each.seeds}
+        cells["spread"] = "" if each.spread is None else each.spread
+        if entry.result is not None:
+            cells[objective.metric] = entry.result.value
+            cells["test_accuracy"] = entry.result.test["test_accuracy"]
+            cells["best_epoch"] = entry.result.best_epoch
+            cells["seconds"] = f"{entry.result.timings['seconds_total']:.1f}"
+        writer.writerow({head: str(value) for head, value in cells.items()})
+    return text.getvalue()
+
+
+def as_markdown(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int = 20) -> str:
+    """The best `rows` trials as a Markdown table."""
+    best = Ranking(objective, entries)[:rows]
+    heads = columns(best, objective)
+    lines = [heads, ["---:"] * len(heads), *(row(each, heads, objective) for each in best)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{len(entries)} trials: {counts(entries)}\n\n{table}\n"
+
+
+def summary(entries: Sequence[Entry], objective: ObjectiveConfig) -> RenderableType:
+    """The leaderboard, how the trials ended, and the best parameters to paste back."""
+    ranking = Ranking(objective, entries)
+    parts: list[RenderableType] = [Text(f"{len(entries)} trials: {counts(entries)}")]
+    for entry in entries:
+        if entry.state == "failed":
+            parts.append(Text(f"  trial {entry.number} failed: {cause(entry)}", style="red"))
+    if ranking:
+        parts += [
+            Text(),
+            leaderboard(entries, objective),
+            Text(f"\nBest parameters ({ranking[0]}):", no_wrap=True, overflow="ignore"),
+            Text(f"  {pasted(ranking[0].params)}", style="bold", no_wrap=True, overflow="ignore"),
+        ]
+    return Group(*parts)

@@ -1,8 +1,0 @@
-"""Random search (Bergstra & Bengio 2012)."""
-
-from search.oracles.base import Oracle
-from search.oracles.library import keras_tuner
-
-
-class RandomOracle(Oracle, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
-    """Uniform random points, none of them twice."""

@@ -1,0 +1,216 @@
+"""The report as one HTML page that fetches nothing: for people who never saw the project."""
+
+import base64
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import starmap
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from pipeline.command.compose import compose
+from pipeline.command.errors import ConfigError
+from pipeline.run.config import run_config
+from search.analysis.confidence import sentences as said
+from search.analysis.facts import Facts
+from search.analysis.leaderboard import cause, columns, counts, row
+from search.plots import interactive
+from search.plots.gallery import of_study
+from search.plots.marks import Plot
+from search.plots.style import sentences
+from search.study.shown import pasted
+from search.study.space import fixed
+from search.study.vocabulary import Entry
+from search.table.lineage import whole_run
+
+_ROWS = 20
+_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
+
+
+def page(facts: Facts, pictures: Path) -> str:
+    """The whole report. `pictures`: folder of the PNGs of the best trial, if there are any."""
+    figures = of_study(facts)
+    drawn = any(figure.panels for figure in figures.values())
+    script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
+    title = escape(facts.about.question or facts.about.name)
+    body = "\n".join(
+        [
+            f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{title}</h1>",
+            f"<p>{_when(facts)}</p></header>",
+            _answer(facts),
+            _sure(facts),
+            _doubted(facts),
+            _asked(facts),
+            _leaders(facts),
+            *starmap(_figure, figures.items()),
+            _mistakes(pictures),
+            _failed(facts),
+            _origin(facts),
+        ]
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style>{script}</head>\n<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def command_for(entry: Entry) -> str:
+    """The command that trains the network of a trial again: every setting that is not the default."""
+    try:
+        usual = run_config(compose([])).parameters()
+    except ConfigError:  # the folder of defaults is not here: name every setting
+        usual = {}
+    settings = whole_run(entry).items()
+    differing = [f"{path}={text}" for path, text in settings if usual.get(path) != text]
+    return shlex.join(["python", "-m", "pipeline.train", *differing])
+
+
+def _answer(facts: Facts) -> str:
+    if not facts.ranked:
+        return _section("The answer", "<p>No trial is complete yet: there is no answer.</p>")
+    if facts.apart:
+        return _section("The answer", "<p>Its trials can't be compared: there is no answer.</p>")
+    leader = facts.ranking[0]
+    best = leader.entry
+    settings = " ".join(f"<code>{escape(part)}</code>" for part in pasted(leader.params).split())
+    tiles = [_tile(f"{leader.value:.4f}", f"{facts.metric}, {leader}")]
+    if best.result is not None:
+        tiles.append(_tile(f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
+        tiles.append(_tile(f"{facts.train_seconds(best):.1f} s", "of training"))
+    tiles.append(_tile(str(len(facts.state("complete"))), "complete trials"))
+    return _section(
+        "The answer",
+        f"<div class=tiles>{''.join(tiles)}</div>"
+        f"<p>The best of what was tried: {settings}</p>"
+        f"<p>To train this network again:</p><pre>{escape(command_for(best))}</pre>",
+    )
+
+
+def _sure(facts: Facts) -> str:
+    return _section("How sure is it?", _list(map(escape, said(facts))))
+
+
+def _doubted(facts: Facts) -> str:
+    return _section("What to know of the data", _list(map(escape, facts.about.dataset.doubts)))
+
+
+def _asked(facts: Facts) -> str:
+    about = facts.about
+    space = [[f"<code>{escape(path)}</code>", escape(text)] for path, text in about.space.items()]
+    same = fixed(run_config(facts.config), facts.space)
+    held = " ".join(f"<code>{escape(path)}={escape(text)}</code>" for path, text in same.items())
+    ended = [entry for entry in facts.entries if entry.state != "running"]
+    goal = "highest" if facts.objective.maximizes else "lowest"
+    how = ", ".join(f"{escape(kind)} {escape(name)}" for kind, name in about.search.items())
+    return _section(
+        "What was asked",
+        f"<p>Which values give the {goal} {escape(facts.metric)}? "
+        f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. "
+        f"{'There are no others to try. ' if facts.used_up else ''}({how})</p>"
+        f"{_table(['varied', 'over'], space)}"
+        f"<details><summary>Held fixed</summary><p>{held}</p></details>",
+    )
+
+
+def _leaders(facts: Facts) -> str:
+    best = facts.ranking[:_ROWS]
+    if not best:
+        return ""
+    heads = columns(best, facts.objective)
+    rows = [[escape(cell) for cell in row(each, heads, facts.objective)] for each in best]
+    names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
+    return _section("The best trials", _table(names, rows, numbers=True))
+
+
+def _figure(name: str, plot: Plot) -> str:
+    if not plot.panels:
+        return _section(plot.title, f"<p>{escape(plot.empty)}</p>")
+    drawn = interactive.draw(plot).to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
+    )
+    return _section(plot.title, f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}")
+
+
+def _mistakes(pictures: Path) -> str:
+    shown = [pictures / f"best_{name}.png" for name in ("confusion", "hardest")]
+    inside = "".join(
+        _picture(file, "what the best network gets wrong") for file in shown if file.exists()
+    )
+    return _section("What the best network still gets wrong", inside)
+
+
+def _failed(facts: Facts) -> str:
+    failed = facts.state("failed")
+    pruned = facts.state("pruned")
+    parts = []
+    if pruned:
+        parts.append(
+            f"<p>{len(pruned)} trials were stopped early (pruned) because they fell behind: "
+            f"{', '.join(str(entry.number) for entry in pruned)}.</p>"
+        )
+    if failed:
+        rows = [
+            [str(e.number), f"<code>{escape(pasted(e.params))}</code>", escape(cause(e))]
+            for e in failed
+        ]
+        parts.append(_table(["trial", "tried", "why it failed"], rows))
+    else:
+        parts.append("<p>No trial failed.</p>")
+    return _section("What failed, and why", "".join(parts))
+
+
+def _origin(facts: Facts) -> str:
+    about = facts.about
+    data = about.dataset
+    rows = [
+        ["data", f"{escape(data.name)}: {data.train_shape[0]:,} training rows, "
+                 f"{data.test_shape[0]:,} test rows, each {' x '.join(map(str, data.train_shape[1:]))}"],
+        ["SHA-256 of the data", f"<code>{escape(data.digest)}</code>"],
+        *([escape(_ORIGINS.get(name, name.removeprefix("version."))), escape(text)]
+          for name, text in about.versions.items()),
+        ["to go on, or top up", f"<code>{escape(about.command)}</code>"],
+    ]  # fmt: skip
+    config = f"<details><summary>The whole configuration</summary><pre>{escape(about.config)}</pre></details>"
+    return _section("Where it comes from", _table(["", ""], rows) + config)
+
+
+def _when(facts: Facts) -> str:
+    times = [entry.ended_at for entry in facts.entries if entry.ended_at is not None]
+    if not times:
+        return "No trial has ended yet."
+    day = "%d %B %Y, %H:%M"
+    begun = min(entry.started_at for entry in facts.entries)
+    return f"{time.strftime(day, time.localtime(begun))} to {time.strftime(day, time.localtime(max(times)))}"
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
+
+
+def _tile(value: str, name: str) -> str:
+    return f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>"
+
+
+def _list(items: Iterable[str]) -> str:
+    inside = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{inside}</ul>" if inside else ""
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+    head = "".join(f"<th>{head}</th>" for head in heads)
+    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
+    kind = " class=numbers" if numbers else ""
+    return f"<div class=wide><table{kind}>{top}<tbody>{body}</tbody></table></div>"
+
+
+def _picture(file: Path, name: str) -> str:
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{data}">'

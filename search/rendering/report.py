@@ -1,0 +1,109 @@
+"""A study's report as files: made from the trial table, and put beside its runs in MLflow."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.command.errors import PlumblineError
+from pipeline.command.section import Section, validated
+from pipeline.data import load
+from pipeline.run.config import DataConfig
+from search.analysis.facts import MADE_OF, REPORT, Facts, Source
+from search.analysis.leaderboard import as_csv, as_markdown, counts
+from search.plots.gallery import save_study, save_trial
+from search.rendering.page import page
+from search.table.trials import TrialTable
+
+
+class ReportConfig(Section):
+    """`path`: the file that `python -m search.report` writes."""
+
+    path: Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A report as files. `problem`: what of it could not be drawn; `folders`: by the uid of their run.
+
+    `study`: the uid of the study's own run. `trials`: how those that it is made of ended.
+    """
+
+    problem: str
+    folders: Mapping[str, Path]
+    study: str
+    trials: str
+
+
+def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
+    """Make the report of a study in `folder`, its own files in `folder/study`.
+
+    `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too.
+    """
+    table = TrialTable.load(source.url, source.name)
+    about, entries = table.about(), table.entries()
+    used_up = len(entries) < about.trials and table.is_finished(about.trials)
+    facts = Facts.of(about, entries, used_up)
+    of_study = folder / "study"
+    of_study.mkdir()
+    folders = {table.uid: of_study}
+    problem = ""
+    if pictures_of_trials:
+        try:
+            folders |= _trials(facts, folder, source.tracking.keep_models)
+        except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
+            problem = f"no validation images: {error}"
+    save_study(facts, of_study)
+    for name, text in {
+        "leaderboard.csv": as_csv(facts.entries, facts.objective),
+        "leaderboard.md": as_markdown(facts.entries, facts.objective),
+        "report.html": page(facts, of_study),
+    }.items():
+        (of_study / name).write_text(text, encoding="utf-8")
+    return Rendered(problem, folders, table.uid, counts(facts.entries))
+
+
+def _trials(facts: Facts, folder: Path, best: int) -> dict[str, Path]:
+    """The pictures of the best trials, those of the very best for the study's page too."""
+    chosen = [e for e in facts.ranked[:best] if e.result is not None and e.result.hardest]
+    if not chosen:
+        return {}
+    dataset = load(validated(DataConfig, facts.config["data"], "data"))
+    if dataset.digest != facts.about.dataset.digest:
+        raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
+    folders = {}
+    for entry in chosen:
+        folders[entry.uid] = folder / str(entry.number)
+        folders[entry.uid].mkdir()
+        save_trial(entry, dataset, folders[entry.uid])
+    for picture in folders[chosen[0].uid].glob("*.png"):
+        shutil.copy(picture, folder / "study" / f"best_{picture.name}")
+    return folders
+
+
+def publish(source: Source, rendered: Rendered) -> bool:
+    """Log the files as artifacts of their runs; False where a run is not published yet.
+
+    Last of all a tag on the study's run says of which trials its report is.
+    """
+    from pipeline.tracking.mlflow import MlflowTracker
+
+    tracker = MlflowTracker(str(source.tracking.uri))
+    logged = [
+        tracker.log_files(source.name, uid, folder, REPORT if uid == rendered.study else None)
+        for uid, folder in rendered.folders.items()
+    ]
+    return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.trials})
+
+
+def render_and_publish(source: Source, last: bool) -> str:
+    """The report, made anew and published; what is missing of it, or nothing."""
+    with tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
+        rendered = render(source, Path(name), pictures_of_trials=last)
+        if not publish(source, rendered) and last:
+            return "its runs are not published yet"
+    return rendered.problem

@@ -1,0 +1,1 @@
+"""The published networks: trained, tracked and set beside what their sources report."""

@@ -1,0 +1,102 @@
+"""What the tracker is told of the published networks, of the forest, and of their table."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.command.redact import redact
+from pipeline.tracking.record import (
+    DatasetInfo,
+    Point,
+    RunRecord,
+    Status,
+    environment_tags,
+    epoch_points,
+    final_points,
+    final_texts,
+)
+from pipeline.training.diagnosis import as_json as matrix_as_json
+from pipeline.training.forest import Forest, ForestConfig
+from search.replication.comparison import Compared, as_json, as_markdown
+from search.replication.networks import FOREST, Network
+from search.study.vocabulary import Entry
+
+EXPERIMENT = "replicate"
+
+
+def _record(
+    name: str,
+    started_at: float,
+    dataset: DatasetInfo | None,
+    tags: Mapping[str, str],
+    uid: str | None = None,
+    status: Status = "FINISHED",
+    **rest: Any,
+) -> RunRecord:
+    return RunRecord(
+        uid=uid or uuid.uuid4().hex,
+        experiment=EXPERIMENT,
+        name=name,
+        status=status,
+        started_at=started_at,
+        dataset=dataset,
+        tags={**environment_tags(), **tags, **({"data.digest": dataset.digest} if dataset else {})},
+        **rest,
+    )
+
+
+def of_run(network: Network, entry: Entry, dataset: DatasetInfo) -> RunRecord:
+    """The record of a run on record: however often it is told, there is one in the tracker."""
+    published = {f"published.{name}": str(value) for name, value in network.published.items()}
+    tags = {"experiment": network.name, **published, **entry.worker}
+    points = epoch_points(entry.history)
+    texts = {}
+    if entry.result is not None and entry.ended_at is not None:
+        points += final_points(entry.result, entry.ended_at)
+        texts = final_texts(entry.result)
+    if entry.reason is not None:
+        tags["reason"] = redact(entry.reason)
+    return _record(
+        f"{network.name} seed={entry.params['train.seed']}",
+        entry.started_at,
+        dataset,
+        tags,
+        uid=entry.uid,
+        status="FAILED" if entry.result is None else "FINISHED",
+        ended_at=entry.ended_at,
+        attempt=entry.attempt,
+        params=entry.run,
+        points=points,
+        texts=texts,
+    )
+
+
+def of_forest(
+    config: ForestConfig, forest: Forest, started_at: float, dataset: DatasetInfo
+) -> RunRecord:
+    """The record of a forest that was fitted now."""
+    now = time.time()
+    return _record(
+        FOREST,
+        started_at,
+        dataset,
+        {"experiment": FOREST},
+        ended_at=now,
+        params=config.parameters(),
+        points=tuple(Point(name, v, 0, now) for name, v in forest.final_metrics().items()),
+        texts={"confusion_test.json": matrix_as_json(forest.test.confusion, "test")},
+    )
+
+
+def of_table(compared: Sequence[Compared], started_at: float) -> RunRecord:
+    """The record of the whole table."""
+    table = as_markdown(compared)
+    return _record(
+        "comparison",
+        started_at,
+        None,
+        {"mlflow.note.content": table},
+        ended_at=time.time(),
+        texts={"comparison.md": table, "comparison.json": as_json(compared)},
+    )

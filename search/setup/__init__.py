@@ -1,0 +1,1 @@
+"""From a composed configuration to checked objects, and to one launch of a study."""

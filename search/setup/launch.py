@@ -1,0 +1,282 @@
+"""One launch of a study, from its configuration to its exit code."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.command.cli import listing
+from pipeline.command.compose import CONF, to_yaml
+from pipeline.command.errors import PlumblineError, StoppedError, StorageError
+from pipeline.command.redact import redact
+from pipeline.data import check_run, load, locate
+from pipeline.run.config import DataConfig
+from pipeline.tracking.config import open_publisher
+from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
+from search.analysis.facts import Source
+from search.analysis.leaderboard import counts, summary
+from search.coordination.coordinator import Coordinator
+from search.machine.gpu_meter import GpuMeter
+from search.machine.gpus import Gpu, visible_gpus
+from search.setup.read import Setup, read
+from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
+from search.study.ranking import Ranking
+from search.study.space import replaced
+from search.study.vocabulary import Entry, Study
+from search.table.lock import LockedError, study_lock
+from search.table.postgres import LostError, Storage
+from search.table.storage import check_writable, errors_named
+from search.table.trials import TrialTable
+from search.table.weights import WeightStore
+from search.telling.progress import Progress
+from search.telling.reporter import Reporter
+from search.telling.runs import Records
+from search.telling.summary import SummaryFile
+from search.telling.watcher import StudyWatcher
+from search.workers.local import LocalLauncher, default_workers
+from search.workers.messages import Launcher, RayConfig
+from search.workers.ray import RayLauncher, check
+from search.workers.stopping import Stopper
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What the trials of a launch stand on, looked at before anything is created."""
+
+    data: DataConfig
+    dataset: DatasetInfo
+    gpus: Sequence[Gpu] = ()
+
+
+def launch(values: dict[str, Any], command: str) -> int:
+    """Bring the study of `values` to its target; the exit code. `command`: what to type to go on."""
+    began = time.monotonic()
+    setup = read(values, lambda: listing(CONF, "study"))
+    ground = _look_at_the_ground(setup)
+    study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
+    with errors_named(setup.storage.url), ExitStack() as stack:
+        if (storage := _wait_for_our_turn(setup, stack)) is None:
+            return 0
+        table = TrialTable.open(storage, study)
+        table.describe(study.about(to_yaml(values), command, environment_tags()))
+        _try_again(setup, table)
+        weights = _best_weights(setup, table)
+        wanted = _workers(setup, ground)
+        workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
+        screen = Console(highlight=False)
+        progress = _progress(setup, table, workers, screen)
+        stopper = _stopper(setup, progress, began)
+        with _watcher(setup, table, progress, stopper) as watcher, _kept_on_record(setup, table):
+            if _is_finished(setup, table):
+                weights.remove_states()
+                progress.note(f"Nothing left to do: {_what_there_is(setup, table)}.")
+                watcher.ending = table.ending()
+            else:
+                watcher.begin()
+                progress.note(_what_is_to_come(setup, ground, table, workers, wanted))
+                with (
+                    progress,
+                    stopper.listening(),
+                    closing(_launcher(setup, ground, workers, progress.note)) as launcher,
+                ):
+                    engine = setup.make_engine(table.entries(), wanted)
+                    attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
+                    coordinator = Coordinator(
+                        study, table, engine, launcher, weights, attempts, watcher, stopper, keep
+                    )
+                    coordinator.run(setup.study.trials)
+                    progress.note(coordinator.usage())
+                    watcher.ending = _ending(setup, table, coordinator, stopper)
+        return _farewell(setup, table, watcher, screen, command)
+
+
+def _look_at_the_ground(setup: Setup) -> _Ground:
+    """Data, GPUs and folders, which a study needs that isn't finished; of one that is, what is on record."""
+    table = TrialTable.find(setup.storage.url, setup.study.name)
+    if table is not None and _is_finished(setup, table):
+        return _Ground(setup.run.data, table.about().dataset)
+    setup.check_oracle()
+    gpus: Sequence[Gpu] = ()
+    if isinstance(setup.launcher, RayConfig):
+        check(setup.launcher)
+    else:
+        gpus = visible_gpus(setup.launcher.require_gpu)
+    data = locate(setup.run.data)
+    dataset = load(data)  # to be checked: workers load their own
+    check_run(dataset, setup.run)
+    sizes = setup.space.dimensions.get("train.batch_size")
+    largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
+    info = dataset_info(dataset, replaced(setup.run, largest))
+    tell_doubts(info)
+    for folder in (Path(setup.storage.weights), Path(setup.study.summary).parent):
+        check_writable(folder)  # the first things that are created
+    return _Ground(data, info, gpus)
+
+
+def _is_finished(setup: Setup, table: TrialTable) -> bool:
+    again = setup.study.retry == "failed"
+    return table.is_finished(setup.study.trials, setup.suggests, again)
+
+
+def _wait_for_our_turn(setup: Setup, stack: ExitStack) -> Storage | None:
+    """The storage, in which the study is ours while `stack` is open; None: this launch is skipped.
+
+    What happens where another launch has it, `study.lock` says. Raises StoppedError.
+    """
+    name, url = setup.study.name, setup.storage.url
+    try:
+        return stack.enter_context(study_lock(url, name, wait=False))
+    except LockedError:
+        if setup.study.lock == "skip":
+            print(f"{name}: another launch is running; skipped (study.lock=skip).")
+            return None
+        if setup.study.lock == "fail":
+            raise StoppedError(
+                f"{name}: another launch of this study is running "
+                "(wait for it, or choose study.lock=wait or study.lock=skip)"
+            ) from None
+    print(f"{name}: another launch is running; waiting for its end.", flush=True)
+    return stack.enter_context(study_lock(url, name, wait=True))
+
+
+def _try_again(setup: Setup, table: TrialTable) -> None:
+    if setup.study.retry is None:
+        return
+    numbers = table.retry_failed()
+    again = f"trial {', '.join(map(str, numbers))} is tried again" if numbers else "no trial failed"
+    print(f"study.retry=failed: {again}.", flush=True)
+
+
+def _best_weights(setup: Setup, table: TrialTable) -> WeightStore:
+    """The arrays of the study, those of its best trials and no others."""
+    weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
+    ranking = Ranking(setup.run.objective, table.entries())
+    weights.keep_only(ranking.numbers(setup.tracking.keep_models))
+    return weights
+
+
+def _ended(table: TrialTable) -> list[Entry]:
+    return [entry for entry in table.entries() if entry.state != "running"]
+
+
+def _workers(setup: Setup, ground: _Ground) -> int:
+    """As many as were asked for, or as the machine has room for."""
+    config = setup.launcher
+    per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
+    return config.workers or default_workers(ground.gpus, per_gpu)
+
+
+def _progress(setup: Setup, table: TrialTable, workers: int, screen: Console) -> Progress:
+    objective = setup.run.objective
+    ended = _ended(table)
+    return Progress(screen, setup.study.name, setup.study.trials, workers, objective, ended)
+
+
+def _stopper(setup: Setup, progress: Progress, began: float) -> Stopper:
+    deadline = began + (setup.study.max_seconds or float("inf"))
+    return Stopper(setup.launcher.grace_seconds, progress.note, deadline)
+
+
+def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopper) -> StudyWatcher:
+    """Who tells of the launch. One that has nothing to do makes no report and calls no `study.on_end`."""
+    study, tracking = setup.study, setup.tracking
+    idle = _is_finished(setup, table)
+    publisher = None  # it takes seconds to import MLflow and to look what is there
+    if not (idle and table.is_published(str(tracking.uri), table.ending().status)):
+        publisher = open_publisher(tracking, progress.note)
+    reporter = None
+    if not idle and tracking.name != "none" and tracking.report:
+        source = Source(setup.storage.url, study.name, tracking)
+        reporter = Reporter(source, tracking.report_seconds, _to_stderr)
+    return StudyWatcher(
+        progress,
+        Records(table.about(), table.uid, table.retried),
+        publisher,
+        reporter,
+        SummaryFile(Path(study.summary), study.name, study.trials, setup.run.objective),
+        _ended(table),
+        None if idle else study.on_end,
+        lambda: stopper.seconds_left,
+    )
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def _kept_on_record(setup: Setup, table: TrialTable) -> Iterator[None]:
+    """Have the table keep the error that ends the block, unless it is the table's own."""
+    try:
+        with errors_named(setup.storage.url):
+            yield
+    except (StorageError, LostError):
+        raise
+    except Exception as error:
+        table.end(of_error(error))
+        raise
+
+
+def _what_there_is(setup: Setup, table: TrialTable) -> str:
+    there = len(table.entries())
+    trials = f"{setup.study.name} has its {there} trials"
+    return trials if there >= setup.study.trials else f"{trials}, and there are no others to try"
+
+
+def _what_is_to_come(
+    setup: Setup, ground: _Ground, table: TrialTable, workers: int, wanted: int
+) -> str:
+    """What a launch says before its first trial. `wanted`: workers, were there trials for all."""
+    study, done = setup.study, len(_ended(table))
+    there = f"{done} of {study.trials} trials done, {workers} workers."
+    lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
+    words = setup.words_on_order(table.entries(), wanted)
+    return "\n".join(lines if words is None else [*lines, words])
+
+
+def _launcher(setup: Setup, ground: _Ground, workers: int, note: Callable[[str], None]) -> Launcher:
+    if isinstance(setup.launcher, RayConfig):
+        return RayLauncher(setup.launcher, ground.data, workers)
+    meter = GpuMeter(note) if ground.gpus and setup.tracking.system_metrics else None
+    return LocalLauncher(setup.launcher, ground.data, workers, ground.gpus, meter)
+
+
+def _ending(setup: Setup, table: TrialTable, coordinator: Coordinator, stopper: Stopper) -> Ending:
+    """How a launch ended that no error ended; the table knows it from here on."""
+    if coordinator.used_up:
+        table.use_up(setup.suggests)
+    if not table.is_finished(setup.study.trials):
+        table.end(STOPPED if stopper.told else BUDGET)
+    return table.ending()
+
+
+def _farewell(
+    setup: Setup, table: TrialTable, watcher: StudyWatcher, screen: Console, command: str
+) -> int:
+    """Print what came of the study, and what can be done now; the exit code."""
+    name, tracking, ending = setup.study.name, setup.tracking, watcher.ending
+    entries = table.entries()
+    screen.print(summary(entries, setup.run.objective), crop=False)  # to be pasted whole
+    said = []
+    if watcher.unpublished:
+        said.append(
+            f"{watcher.unpublished} runs are not published yet: python -m search.publish does it later."
+        )
+    elif tracking.name != "none":
+        table.mark_published(str(tracking.uri), ending.status)
+        said.append(f"Compare the trials: make ui, then experiment {name!r}.")
+    if ending.exit_code == STOPPED.exit_code:
+        said.append(f"Stopped; the same command goes on:\n  {redact(command)}")
+    for text in said:
+        screen.print(f"\n{text}", markup=False, soft_wrap=True)
+    if ending == NOTHING:
+        raise PlumblineError(
+            f"{name}: no trial is complete: {counts(entries)} (mend what the reasons above say, and try "
+            "the failed ones again with study.retry=failed)"
+        )
+    return ending.exit_code

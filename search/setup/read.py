@@ -1,0 +1,171 @@
+"""From a composed configuration to frozen objects, once, at the door."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from pipeline.command.compose import build
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import Section, validated
+from pipeline.run.config import RunConfig, run_config
+from pipeline.tracking.config import TrackingConfig
+from search.engines.optuna import OptunaAlgorithm
+from search.engines.order import Algorithm, OrderedEngine, drawn_seed, workers_of
+from search.study.parse import parse
+from search.study.space import Space
+from search.study.untried import Runs
+from search.study.vocabulary import Engine, Entry, Record, StudyConfig, record
+from search.table.storage import StorageConfig
+from search.workers.messages import LocalConfig, RayConfig, launcher_config
+
+_GRID = "search.engines.optuna.GridSampler"
+_DEFAULT_ORACLE = "search.engines.oracles.random.RandomOracle"
+
+
+class EngineConfig(Section):
+    """Which library suggests trials."""
+
+    name: Literal["optuna", "keras_tuner"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a study needs, checked. `values`: the configuration as it was composed.
+
+    `algorithm`: what suggests, made from a seed; `seed`: that one, or None where it is drawn once for
+    the study.
+    """
+
+    run: RunConfig
+    study: StudyConfig
+    space: Space
+    engine: EngineConfig
+    algorithm: Callable[[int], Algorithm]
+    seed: int | None
+    launcher: LocalConfig | RayConfig
+    tracking: TrackingConfig
+    storage: StorageConfig
+    values: Mapping[str, Any]
+
+    def check_oracle(self) -> None:
+        """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
+        if self.engine.name == "keras_tuner":
+            self.algorithm(0)
+
+    def make_engine(self, entries: Sequence[Entry], workers: int) -> Engine:
+        """The engine that goes on from the trials in the table, for a launch with `workers`."""
+        metric = self.run.objective.metric
+        return self.engine_from([record(entry, metric) for entry in entries], workers)
+
+    def engine_from(self, records: Sequence[Record], workers: int) -> Engine:
+        """The engine that goes on from `records`, for a launch with `workers`."""
+        seed = drawn_seed(records) if self.seed is None else self.seed
+        return OrderedEngine(
+            self.algorithm(seed),
+            records,
+            workers if self.study.order == "fixed" else None,
+            remember={"seed": seed} if self.seed is None else {},
+        )
+
+    def words_on_order(self, entries: Sequence[Entry], workers: int) -> str | None:
+        """What a launch with `workers` must say of the study's order; None where there is nothing."""
+        if self.study.order == "free" or not entries:
+            return None
+        before = workers_of(entries[-1].notes)
+        if before == workers:
+            return None
+        had = "no order" if before is None else f"the order of {before} workers"
+        return (
+            f"study.order=fixed: its trials so far were suggested in {had}, those to come are in that "
+            f"of {workers}; both together are no study that the seed gives again."
+        )
+
+    @property
+    def suggests(self) -> dict[str, Any]:
+        """What suggests trials, with all its settings: another one may have more to suggest."""
+        part = "sampler" if self.engine.name == "optuna" else "oracle"
+        return {"engine": self.engine.name, part: self.values[part]}
+
+    @property
+    def search(self) -> dict[str, str]:
+        """The engine and what of it suggests and prunes, by name."""
+        parts = ("sampler", "pruner") if self.engine.name == "optuna" else ("oracle",)
+        names = {part: _class_name(self.values[part]) for part in parts}
+        return {"engine": self.engine.name, **names}
+
+
+def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
+    """Check the configuration, all but the oracle. Raises ConfigError; nothing is created.
+
+    `studies`: text that lists what can be chosen, for the error when no study was.
+    """
+    if values["study"]["name"] is None:
+        raise ConfigError(f"study.name: is missing; choose a study with +study=NAME:\n{studies()}")
+    run = run_config(values)
+    study = validated(StudyConfig, values["study"], "study")
+    space = parse(study.space, run)
+    engine = validated(EngineConfig, values["engine"], "engine")
+    seed: int | None
+    if engine.name == "keras_tuner":  # sampler and pruner, a study's own too, have no say
+        algorithm = _keras_tuner(values["oracle"], run, space)
+        seed = values["oracle"].get("seed", 0)  # the grid takes none
+    else:
+        if values["oracle"]["_target_"] != _DEFAULT_ORACLE:
+            raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
+        algorithm = _optuna(values, run, study, space)
+        seed = values["sampler"].get("seed")
+        algorithm(seed or 0)  # its own checks, before anything is created
+    return Setup(
+        run=run,
+        study=study,
+        space=space,
+        engine=engine,
+        algorithm=algorithm,
+        seed=seed,
+        launcher=launcher_config(values["launcher"]),
+        tracking=validated(TrackingConfig, values["tracking"], "tracking"),
+        storage=validated(StorageConfig, values["storage"], "storage"),
+        values=values,
+    )
+
+
+def _optuna(
+    values: Mapping[str, Any], run: RunConfig, study: StudyConfig, space: Space
+) -> Callable[[int], Algorithm]:
+    sampler, pruner = values["sampler"], values["pruner"]
+    if sampler.get("_target_") == _GRID:
+        space.grid()  # there is one
+    make_sampler = partial(build, sampler, "sampler")
+    make_sampler(seed=sampler.get("seed"))  # its own checks
+
+    def make(seed: int) -> Algorithm:
+        return OptunaAlgorithm(
+            study.name,
+            run.objective.direction,
+            space,
+            Runs(run, space),
+            make_sampler,
+            seed,
+            build(pruner, "pruner"),
+            grouped=bool(sampler.get("group")),
+        )
+
+    return make
+
+
+def _keras_tuner(
+    spec: Mapping[str, Any], run: RunConfig, space: Space
+) -> Callable[[int], Algorithm]:
+    def make(seed: int) -> Algorithm:
+        # Only here, because KerasTuner takes two seconds to import.
+        from search.engines.keras_tuner import KerasTunerAlgorithm
+
+        oracle = build(spec, "oracle")
+        return KerasTunerAlgorithm(run.objective.direction, space, Runs(run, space), oracle, seed)
+
+    return make
+
+
+def _class_name(spec: Mapping[str, Any]) -> str:
+    return str(spec["_target_"]).rpartition(".")[2]

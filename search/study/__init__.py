@@ -1,0 +1,1 @@
+"""What is asked: the space, the study's words, the order of its trials and how it ends."""

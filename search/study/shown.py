@@ -1,0 +1,29 @@
+"""How values are written for people: in tables, and as they are typed on the command line."""
+
+import json
+from collections.abc import Mapping
+
+from pipeline.command.section import as_override
+from search.study.space import LAYER
+
+
+def shown(value: object) -> str:
+    """A value short enough for a table: four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else as_override(_decoded(value))
+
+
+def pasted(params: Mapping[str, object]) -> str:
+    """`params` as they are typed on the command line; widths of single layers as one list."""
+    values = {path: _decoded(value) for path, value in params.items() if not LAYER.fullmatch(path)}
+    layers = {int(m[1]): params[path] for path in params if (m := LAYER.fullmatch(path))}
+    if layers:
+        values["model.hidden_units"] = [layers[number] for number in sorted(layers)]
+    return " ".join(
+        f"'{path}={text}'" if "[" in (text := as_override(value)) else f"{path}={text}"
+        for path, value in values.items()
+    )
+
+
+def _decoded(value: object) -> object:
+    """A stored value as it was chosen: no choice but a list begins with a bracket."""
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

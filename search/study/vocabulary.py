@@ -1,0 +1,275 @@
+"""The vocabulary of a study: what is asked, tried and told."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field, field_validator
+
+from pipeline.command.redact import redact
+from pipeline.command.section import Section, validated
+from pipeline.run.config import ObjectiveConfig, RunConfig
+from pipeline.run.result import EpochMetrics, RunResult
+from pipeline.tracking.record import DatasetInfo
+from search.study.space import Space, Stored
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+Curve = Mapping[int, float]
+"""The objective's metric by epoch, counted from 1."""
+
+RECENT_TRIALS = 100  # how many of the last ones say how long one takes
+
+
+class StudyConfig(Section):
+    """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
+
+    `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
+    `order`: whether results count in the order of the trials' numbers, so that the same seed and number
+    of workers give the same study, or as they come. `max_seconds`: budget of one launch. `retry`: what of
+    it is tried again. `summary`: JSON file. `on_end`: command that gets its path.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    question: str | None
+    trials: Annotated[int, Field(ge=1)]
+    lock: Literal["fail", "wait", "skip"]
+    space: Mapping[str, Any]
+    order: Literal["fixed", "free"] = "free"
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    retry: Literal["failed"] | None = None
+    summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
+    on_end: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+            raise ValueError(
+                f"study.name: expected letters, digits, '.', '_' and '-', got {name!r}"
+            )
+        return name
+
+    @field_validator("on_end")
+    @classmethod
+    def _a_command(cls, command: str | None) -> str | None:
+        try:
+            words = None if command is None else shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"study.on_end: expected a shell's words: {error}") from None
+        if words == []:
+            raise ValueError("study.on_end: expected a command, got spaces (null calls none)")
+        return command
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study past the door: everything checked, nothing created yet.
+
+    `search` names engine, sampler and pruner, for people to read.
+    """
+
+    config: StudyConfig
+    base: RunConfig
+    space: Space
+    dataset: DatasetInfo
+    search: Mapping[str, str]
+
+    def about(
+        self, config: str, command: str, versions: Mapping[str, str] = MappingProxyType({})
+    ) -> "About":
+        """What people read of it, for the trial table."""
+        return About(
+            name=self.config.name,
+            question=self.config.question,
+            trials=self.config.trials,
+            space=self.space.describe(),
+            objective=self.base.objective,
+            search=self.search,
+            dataset=self.dataset,
+            config=redact(config),
+            command=redact(command),
+            versions=dict(versions),
+        )
+
+
+@dataclass(frozen=True)
+class About:
+    """What people read of a study. It stands in the trial table, so that reports need nothing else.
+
+    `config`: the composed configuration as YAML; `command`: what to type to go on. Both without
+    passwords. `versions`: of what computed the numbers.
+    """
+
+    name: str
+    question: str | None
+    trials: int
+    space: Mapping[str, str]
+    objective: ObjectiveConfig
+    search: Mapping[str, str]
+    dataset: DatasetInfo
+    config: str
+    command: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the trial table stores it."""
+        return {**asdict(self), "objective": self.objective.model_dump()}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "About":
+        """From what `to_json` gave."""
+        return cls(
+            **{
+                **tree,
+                "objective": validated(ObjectiveConfig, tree["objective"], "objective"),
+                "dataset": DatasetInfo.from_json(tree["dataset"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What an engine wants tried. `params`: stored values by override path.
+
+    `epochs`: how far to train it, cumulative, where the engine decides that; None: `train.epochs`.
+    `continues`: number of the trial that it goes on from, with its weights and optimizer.
+    `notes`: what the algorithm must remember of this trial, as JSON; the trial table keeps it.
+    """
+
+    params: Mapping[str, Stored]
+    epochs: int | None = None
+    continues: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """How often workers took a trial up (`made`), and how that went.
+
+    `losses`: its worker died. `excused`: it was ended for a reason that is not its own. Of the others
+    nothing was heard: the launch ended without a word.
+    """
+
+    made: int = 0
+    losses: int = 0
+    excused: int = 0
+
+    @property
+    def unheard(self) -> int:
+        return self.made - self.losses - self.excused
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that was asked for. `params`, `epochs`, `continues`: as suggested."""
+
+    number: int
+    uid: str
+    params: Mapping[str, Stored]
+    epochs: int | None = None
+    continues: int | None = None
+    attempts: Attempts = Attempts()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial as the table remembers it. `history` is there for failed trials too, where `result` isn't.
+
+    `run`: every field of its RunConfig by override path. `attempt`, `losses`, `excused`: see Attempts.
+    Times are Unix seconds.
+    """
+
+    number: int
+    uid: str
+    state: TrialState
+    params: Mapping[str, Stored]
+    run: Mapping[str, str]
+    attempt: int
+    losses: int
+    started_at: float
+    epochs: int | None = None
+    continues: int | None = None
+    ended_at: float | None = None
+    value: float | None = None
+    result: RunResult | None = None
+    reason: str | None = None
+    history: tuple[EpochMetrics, ...] = ()
+    worker: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    excused: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a trial ended, and all that an engine may know of that: it holds no test metric.
+
+    `value`: the objective of a complete trial, else None. `curve`: the objective's metric by epoch
+    (from 1), in the attempt that ended.
+    """
+
+    number: int
+    state: Literal["complete", "pruned", "failed"]
+    value: float | None
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Record:
+    """A trial as an engine is made anew from it. `told`: None while it runs, or is to run again."""
+
+    suggestion: Suggestion
+    told: Told | None
+
+
+def record(entry: Entry, metric: str) -> Record:
+    """What an engine may know of a trial in the table. `metric`: that of the objective."""
+    suggestion = Suggestion(entry.params, entry.epochs, entry.continues, entry.notes)
+    if entry.state == "running":
+        return Record(suggestion, None)
+    value = entry.value if entry.state == "complete" else None
+    return Record(suggestion, Told(entry.number, entry.state, value, curve(entry.history, metric)))
+
+
+def curve(history: Iterable[EpochMetrics], metric: str) -> dict[int, float]:
+    """The `metric` of every epoch."""
+    return {epoch.epoch: epoch.metrics[metric] for epoch in history}
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """An engine's answer: the next trials, at least one, in the order of their numbers."""
+
+    trials: tuple[Suggestion, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An engine's answer: what comes next depends on trials that are running."""
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """An engine's answer: nothing is left that would be new."""
+
+
+class Engine(Protocol):
+    """Suggests trials and prunes them. It sees parameters and the objective, never test metrics.
+
+    It is made anew at every launch from the records of the trial table, which remembers for it. Its
+    trials are numbered from 0, in the order in which they are asked for, as in the table.
+    `continues`: whether a trial may go on from another.
+    """
+
+    continues: bool
+
+    def ask(self, count: int) -> Suggestions | Wait | Exhausted:
+        """The next trials, `count` of them at most. They are in the study from now on."""
+
+    def report(self, number: int, curve: Curve) -> bool:
+        """Hear the epochs of an attempt that has more to come, after each; True prunes the trial."""
+
+    def tell(self, told: Told) -> Mapping[str, Any]:
+        """Hear how a trial ended; what is to be remembered of it, beside the notes of its suggestion."""

@@ -1,0 +1,100 @@
+"""One launch of a study at a time."""
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.command.errors import StoppedError
+from search.table.postgres import LOCKED_SECONDS, LostError, ServerStorage, Storage
+from search.table.storage import errors_named, open_file, sqlite_file
+
+
+class LockedError(Exception):
+    """Another launch of the study is running."""
+
+
+@contextlib.contextmanager
+def study_lock(url: str, name: str, wait: bool) -> Iterator[Storage]:
+    """Hold the study `name` in the storage at `url`, so that its table has one writer: what is given.
+
+    The lock ends with the process, however it ends: in an SQLite file a lock on a byte of the file, in
+    PostgreSQL an advisory lock of the very session that writes. Raises LockedError where another
+    process holds it and `wait` is false.
+    """
+    with contextlib.ExitStack() as stack:
+        file = sqlite_file(url)
+        if file is None:
+            with errors_named(url):
+                storage: Storage = ServerStorage(url, AdvisoryLock(name, wait))
+        else:
+            storage = in_file = open_file(url, file)
+            if not stack.enter_context(in_file.held(name, wait)):
+                raise LockedError
+            in_file.keep()  # the file that is locked is still the one of this name
+        stack.callback(storage.engine.dispose)
+        yield storage
+
+
+class TakenError(LostError):
+    """The lock went with the connection, and somebody else has it. Exit code 75."""
+
+    exit_code = StoppedError.exit_code
+
+
+class AdvisoryLock:
+    """Takes the lock of a study in every session that is to write: no lock, no connection.
+
+    A session that ends loses it. The next one of this launch takes it again, if no other launch held it
+    in between; if it did, StoppedError. TakenError where another session holds it now, which may be this
+    launch's last one, whose end the server has not noticed yet.
+    """
+
+    def __init__(self, name: str, wait: bool) -> None:
+        self._name = name
+        self._wait = wait
+        self._launch = ""
+        digest = hashlib.sha256(f"plumbline study {name}".encode()).digest()
+        self.key = int.from_bytes(digest[:8], "big", signed=True)
+
+    def __call__(self, connection: Any, _: object) -> None:
+        """Take the lock in this session of the driver."""
+        try:
+            connection.autocommit = True
+            self._take(connection)
+            connection.autocommit = False
+        except BaseException:
+            connection.close()
+            raise
+
+    def _take(self, connection: Any) -> None:
+        connection.execute(_NOTICE_DEAD_CLIENTS)
+        first = not self._launch
+        function = "pg_advisory_lock" if first and self._wait else "pg_try_advisory_lock"
+        (got,) = connection.execute(f"SELECT {function}(%s)", [self.key]).fetchone()
+        if got is False:  # waiting for it gives nothing, which is no False
+            if first:
+                raise LockedError
+            raise TakenError(f"{self._name}: {_TAKEN}")
+        connection.execute(f"SET lock_timeout = {round(LOCKED_SECONDS * 1000)}")
+        if first:
+            self._launch = uuid.uuid4().hex
+            connection.execute(_WRITE, [self._name, self._launch])
+        elif connection.execute(_READ, [self._name]).fetchone() != (self._launch,):
+            raise StoppedError(f"{self._name}: {_TAKEN}")
+
+
+_TAKEN = (
+    "the connection to the database server was lost, and another launch has taken the study over "
+    "(nothing is lost: the same command goes on when that one has ended)"
+)
+# A client's machine that lost its power must not hold the lock for two hours, which is TCP's default.
+_NOTICE_DEAD_CLIENTS = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
+_READ = "SELECT launch FROM plumbline_launches WHERE study = %s"
+_WRITE = (
+    "INSERT INTO plumbline_launches VALUES (%s, %s) "
+    "ON CONFLICT (study) DO UPDATE SET launch = EXCLUDED.launch"
+)

@@ -1,0 +1,167 @@
+"""The database that holds the trial table: opened, checked, never overwritten."""
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from pydantic import Field
+from sqlalchemy.engine import make_url
+
+from pipeline.command.errors import ConfigError, StorageError, UnavailableError
+from pipeline.command.redact import redact
+from pipeline.command.section import Section, unambiguous
+from search.table.postgres import (
+    LOCKED_SECONDS,
+    ServerStorage,
+    Storage,
+    schema_errors_named,
+    was_launched_in,
+)
+from search.table.sqlite import FileStorage, check, create, reader, writer
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+_NEEDED_BYTES = 50 * 2**20
+
+
+class StorageConfig(Section):
+    """Where the trial table is. `url`: an SQLAlchemy URL. `weights`: folder for trials' weights."""
+
+    url: Annotated[str, Field(pattern=r"^\w[\w+]*://"), unambiguous("storage.url")]
+    weights: Annotated[str, Field(min_length=1)]
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL, or None for a server."""
+    try:
+        parsed = make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise ConfigError(f"storage.url: expected a database URL, got {redact(url)}") from None
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:":
+        raise ConfigError(f"storage.url: a study in memory would be lost, got {url} (name a file)")
+    return Path(parsed.database)
+
+
+def open_storage(url: str) -> Storage:
+    """Optuna's storage at `url`; an SQLite file is created where there is none.
+
+    Raises StorageError where the file can't be written or is damaged, or the database is something
+    else's or another version's, which is left as it is; UnavailableError where a server can't be reached.
+    """
+    file = sqlite_file(url)
+    if file is not None:
+        return open_file(url, file)
+    with errors_named(url):
+        return ServerStorage(url)
+
+
+def open_file(url: str, file: Path) -> FileStorage:
+    """Optuna's storage in the SQLite `file` of `url`, as `open_storage`."""
+    with errors_named(url):
+        real = file.resolve()  # a link stays a link
+        check_writable(real.parent)
+        # Several processes that create the tables at once would break each other.
+        with FileLock(f"{real}.lock", timeout=LOCKED_SECONDS):
+            if not real.exists() or not check(file, writer(file)):
+                create(make_url(url), real)
+            return FileStorage(url, file)
+
+
+def find_storage(url: str) -> Storage | None:
+    """Optuna's storage at `url`, to be read; None where no study was ever launched there.
+
+    Nothing is created or written, so that a disk that is full or can't be written does no harm.
+    """
+    file = sqlite_file(url)
+    with errors_named(url):
+        if file is None:
+            return ServerStorage(url) if was_launched_in(url) else None
+        if not file.exists():
+            return None
+        connect = reader(file)
+        if not check(file, connect):
+            return None
+        with schema_errors_named(str(file.absolute())):
+            return Storage(url, {"creator": connect}, skip_table_creation=True)
+
+
+def existing_storage(url: str) -> Storage:
+    """Optuna's storage at `url`, to be read, as `find_storage`.
+
+    Raises ConfigError where no study was ever launched there; for the rest as `open_storage`.
+    """
+    storage = find_storage(url)
+    if storage is None:
+        file = sqlite_file(url)
+        raise ConfigError(
+            f"storage.url: there is no study database {file.absolute() if file else redact(url)} "
+            "(run a study first, or name the database of one)"
+        )
+    return storage
+
+
+def reopen(storage: Storage, trials: Sequence[int], attribute: str) -> None:
+    """Bring trials that failed back to running, with no trace of their end, in one transaction.
+
+    Optuna has no way back from an end. `trials`: their ids; `attribute`: what was recorded at their end.
+    """
+    with storage.engine.begin() as connection:
+        for trial in trials:
+            for statement in _REOPEN:
+                given = {"trial": trial, "attribute": attribute}
+                connection.execute(sqlalchemy.text(statement), given)
+
+
+_REOPEN = (
+    "DELETE FROM trial_values WHERE trial_id = :trial",
+    "DELETE FROM trial_intermediate_values WHERE trial_id = :trial",
+    "DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :attribute",
+    "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL "
+    "WHERE trial_id = :trial AND state = 'FAIL'",
+)
+
+
+def check_writable(folder: Path) -> None:
+    """Create `folder` if need be, and raise StorageError where it can't take what a study writes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".plumbline-") as probe:
+            probe.write(b"x")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StorageError(f"{folder.absolute()}: can't be written: {error.strerror}") from None
+    if free < _NEEDED_BYTES:
+        raise StorageError(
+            f"{folder.absolute()}: the disk has {free // 2**20} MiB left, a study needs "
+            f"{_NEEDED_BYTES // 2**20} MiB"
+        )
+
+
+@contextlib.contextmanager
+def errors_named(url: str) -> Iterator[None]:
+    """Turn the database's own errors into a StorageError that names it, without its password."""
+    try:
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        cause = getattr(cause, "orig", None) or cause
+        lines = redact(str(cause)).strip().splitlines() or [type(cause).__name__]
+        file = sqlite_file(url)
+        if file is None:
+            raise UnavailableError(f"storage.url: {redact(url)}: {lines[0]}") from error
+        raise StorageError(f"study database {file.absolute()}: {lines[0]}") from error

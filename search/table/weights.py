@@ -1,0 +1,74 @@
+"""Arrays of trials on disk: the weights of the best ones, and states that others go on from."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.command.errors import StorageError
+from pipeline.run.result import State, Weights
+
+
+class WeightStore:
+    """A folder with the arrays of one study. Files appear whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save_state(self, number: int, state: State) -> None:
+        """Keep where trial `number` ended, for another to go on from."""
+        self._save(self._folder / f"{number}-state.npz", [np.array(state.epoch), *state.arrays])
+
+    def state(self, number: int) -> State | None:
+        """Where trial `number` ended, or None where that was not kept."""
+        file = self._folder / f"{number}-state.npz"
+        if not file.exists():
+            return None
+        epoch, *arrays = self._load(file)
+        return State(int(epoch), arrays)
+
+    def save(self, number: int, weights: Weights) -> None:
+        """Keep the weights that trial `number` ended with."""
+        self._save(self._folder / f"{number}.npz", weights)
+
+    def kept(self) -> set[int]:
+        """The trials whose weights are here."""
+        return {int(file.stem) for file in self._folder.glob("*.npz") if file.stem.isdecimal()}
+
+    def keep_only(self, numbers: Collection[int]) -> None:
+        """Delete the weights of all trials but `numbers`, and files that were never finished.
+
+        States are left alone.
+        """
+        for number in self.kept().difference(numbers):
+            (self._folder / f"{number}.npz").unlink(missing_ok=True)
+        for half in self._folder.glob("*.partial"):  # its writer, the only one, was killed
+            half.unlink(missing_ok=True)
+
+    def remove_states(self) -> None:
+        """Remove all states; a trial that goes on from another all the same trains longer."""
+        for file in self._folder.glob("*-state.*"):
+            file.unlink()
+
+    def weights(self, number: int) -> Weights | None:
+        """Trained weights of trial `number` at its best epoch; None where they were not kept."""
+        file = self._folder / f"{number}.npz"
+        return self._load(file) if file.exists() else None
+
+    def _save(self, file: Path, arrays: Weights) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        with partial.open("wb") as opened:
+            np.savez(opened, *arrays)
+            opened.flush()
+            os.fsync(opened.fileno())
+        partial.replace(file)
+
+    def _load(self, file: Path) -> Weights:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise StorageError(f"{file}: the weights can't be read: {error}") from None

@@ -1,0 +1,158 @@
+"""Live progress: a view that redraws itself on a terminal, one plain line per trial elsewhere."""
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.run.config import ObjectiveConfig
+from search.study.ranking import Ranking
+from search.study.shown import shown
+from search.study.vocabulary import RECENT_TRIALS, Entry
+
+
+class RunningTrial(Protocol):
+    """What is shown of a trial that a worker has."""
+
+    @property
+    def entry(self) -> Entry: ...
+
+    @property
+    def started_at(self) -> float: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+
+class Progress:
+    """Follows a study of `target` trials. `ended` is what the table held at the start."""
+
+    def __init__(
+        self,
+        console: Console,
+        name: str,
+        target: int,
+        workers: int,
+        objective: ObjectiveConfig,
+        ended: list[Entry],
+    ) -> None:
+        self._console = console
+        self._name = name
+        self._target = target
+        self._workers = workers
+        self._objective = objective
+        self._ended = len(ended)
+        self._seconds: deque[float] = deque(maxlen=RECENT_TRIALS)
+        self._ranking = Ranking(objective, ended)
+        self._running: list[RunningTrial] = []
+        self._live = (
+            Live(self._view(), console=console, refresh_per_second=2, transient=True)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, running: Mapping[int, RunningTrial]) -> None:
+        """Show the trials that run now."""
+        self._running = list(running.values())
+        if self._live:
+            self._live.update(self._view())
+
+    def ended(self, entry: Entry) -> None:
+        """Show a trial that ended: on a terminal only failures stay on the screen."""
+        self._ended += 1
+        self._ranking.add(entry)
+        if entry.ended_at is not None:
+            self._seconds.append(entry.ended_at - entry.started_at)
+        if self._live is None or entry.state == "failed":
+            self._console.print(self._line(entry), highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _line(self, entry: Entry) -> Text:
+        params = " ".join(f"{path}={shown(value)}" for path, value in entry.params.items())
+        outcome = f"{self._objective.metric} {entry.value:.4f}" if entry.value is not None else ""
+        reason = (entry.reason or "").splitlines()[:1]
+        parts = [
+            f"trial {entry.number}: {entry.state}",
+            *([outcome] if outcome else reason),
+            params,
+            *([f"{self._seconds[-1]:.1f} s"] if self._seconds else []),
+            f"{self._ended}/{self._target}",
+            self._best_text(),
+            f"left {self._left()}",
+        ]
+        return Text("  ".join(parts), style="red" if entry.state == "failed" else "")
+
+    def _best_text(self) -> str:
+        if not self._ranking:
+            return "best -"
+        best = self._ranking[0]
+        what = f"mean of {best.seeds} seeds" if best.seeds > 1 else f"trial {best.entry.number}"
+        return f"best {best.value:.4f} ({what})"
+
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if trials go on as they did; None before the first one ended."""
+        if not self._seconds:
+            return None
+        now = time.time()
+        usual = statistics.fmean(self._seconds)
+        begun = sum(min(now - trial.started_at, usual) for trial in self._running)
+        left = max(0, self._target - self._ended) * usual - begun
+        return max(0.0, left / self._workers)
+
+    def _left(self) -> str:
+        left = self.seconds_left()
+        if left is None:
+            return "?"
+        minutes, seconds = divmod(round(left), 60)
+        return f"{minutes}:{seconds:02d}"
+
+    def _view(self) -> RenderableType:
+        head = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=self._target, completed=self._ended, width=20)
+        count = f"{self._ended}/{self._target}"
+        head.add_row(
+            Text(self._name, style="bold"), bar, count, self._best_text(), f"left {self._left()}"
+        )
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("trial", "epoch", self._objective.metric, "seconds", "parameters"):
+            table.add_column(column, justify="left" if column == "parameters" else "right")
+        now = time.time()
+        for trial in self._running:
+            entry = trial.entry
+            last = entry.history[-1].metrics.get(self._objective.metric) if entry.history else None
+            params = " ".join(
+                f"{path.rpartition('.')[2]}={shown(value)}" for path, value in entry.params.items()
+            )
+            table.add_row(
+                str(entry.number),
+                f"{entry.history[-1].epoch if entry.history else 0}/{trial.epochs}",
+                f"{last:.4f}" if last is not None else "-",
+                f"{now - entry.started_at:.0f}",
+                Text(params, overflow="ellipsis", no_wrap=True),
+            )
+        return Group(head, table)

@@ -1,0 +1,172 @@
+"""From the trial table to records: what the tracker is told of a study and its trials."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.command.redact import redact
+from pipeline.command.section import as_override
+from pipeline.tracking.record import (
+    Point,
+    RunRecord,
+    Status,
+    environment_tags,
+    epoch_points,
+    final_points,
+    final_texts,
+)
+from search.study.endings import Ending
+from search.study.ranking import Configuration, Ranking
+from search.study.shown import pasted, shown
+from search.study.vocabulary import About, Entry, TrialState
+
+_STATUS: dict[TrialState, Status] = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "FINISHED",  # it has results; the tag trial.state tells it from a complete one
+    "failed": "FAILED",
+}
+_NAME_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Records:
+    """Makes the records of one study, from what its trial table says.
+
+    `retried`: when trials failed that were tried again since, in Unix seconds.
+    """
+
+    about: About
+    uid: str
+    retried: Sequence[float] = ()
+
+    def of_trial(self, entry: Entry) -> RunRecord:
+        """The record of one trial, running or ended."""
+        points = epoch_points(entry.history)
+        texts = {}
+        if entry.result is not None and entry.ended_at is not None:
+            points += final_points(entry.result, entry.ended_at)
+            texts = final_texts(entry.result)
+        tags = {
+            **environment_tags(),
+            **self.about.search,
+            **entry.worker,
+            "trial.number": str(entry.number),
+            "trial.state": entry.state,
+            "data.digest": self.about.dataset.digest,
+        }
+        if entry.result is not None:
+            tags["loop"] = entry.result.loop
+        if entry.continues is not None:
+            tags["trial.continues"] = str(entry.continues)
+        if entry.reason is not None:
+            tags["trial.reason"] = redact(entry.reason)
+        return RunRecord(
+            uid=entry.uid,
+            experiment=self.about.name,
+            name=trial_name(entry),
+            status=_STATUS[entry.state],
+            started_at=entry.started_at,
+            ended_at=entry.ended_at,
+            attempt=entry.attempt,
+            parent=self.uid,
+            params=entry.run,
+            tags=tags,
+            points=points,
+            texts=texts,
+            dataset=self.about.dataset,
+        )
+
+    def given_up(self, entry: Entry) -> RunRecord:
+        """The record of a trial that was stopped in the middle; its next attempt takes its place."""
+        now = time.time()
+        record = self.of_trial(entry)
+        return replace(
+            record,
+            status="KILLED",
+            ended_at=now,
+            tags={**record.tags, "trial.state": "interrupted"},
+        )
+
+    def of_study(self, entries: Sequence[Entry], ending: Ending | None) -> RunRecord:
+        """The record of the study itself, the parent of its trials': the best value so far, as a curve.
+
+        `ending`: None while it runs.
+        """
+        ended = sorted(
+            (entry for entry in entries if entry.ended_at is not None),
+            key=lambda entry: (entry.ended_at, entry.number),
+        )
+        objective = self.about.objective
+        points: list[Point] = []
+        ranking = Ranking(objective)
+        for index, (at, entry) in enumerate(self._ends(ended), start=1):
+            if entry is not None:
+                ranking.add(entry)
+            if ranking:
+                points.append(Point(f"best_{objective.metric}", ranking[0].value, index, at))
+        best = ranking[0] if ranking else None
+        tags = {
+            **environment_tags(),
+            **self.about.search,
+            "study.trials": str(self.about.trials),
+            "study.ending": "Running" if ending is None else ending.words,
+            "mlflow.note.content": self._note(ended, best, ending),
+        }
+        if best is not None:
+            tags["study.best_trial"] = str(best.entry.number)
+        started = min((entry.started_at for entry in entries), default=None)
+        return RunRecord(
+            uid=self.uid,
+            experiment=self.about.name,
+            name=self.about.name,
+            status="RUNNING" if ending is None else ending.status,
+            started_at=started if started is not None else 0.0,
+            ended_at=ended[-1].ended_at if ended and ending is not None else None,
+            params={**self.about.space, **objective_params(self.about)},
+            tags=tags,
+            points=tuple(points),
+            texts={"config.yaml": self.about.config},
+            dataset=self.about.dataset,
+        )
+
+    def _ends(self, ended: Sequence[Entry]) -> list[tuple[float, Entry | None]]:
+        """When trials ended, and which; None for what was tried again since: a curve keeps its points."""
+        ends = [(entry.ended_at or 0.0, entry) for entry in ended]
+        return sorted([*ends, *((at, None) for at in self.retried)], key=lambda end: end[0])
+
+    def _note(
+        self, ended: Sequence[Entry], best: Configuration | None, ending: Ending | None
+    ) -> str:
+        about = self.about
+        states = [entry.state for entry in ended]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
+        lines = [
+            f"**{about.question or about.name}**"
+        ]  # MLflow shows three lines, and the rest on a click
+        if best is not None and (test := best.tests.get("test_accuracy")) is not None:
+            metric = about.objective.metric
+            lines += ["", f"Best: {best}, {metric} **{best.value:.4f}**, with", ""]
+            lines += ["```", pasted(best.params), "```", ""]
+            lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
+        lines += ["", "Space:", ""]
+        lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
+        lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
+        how = "Running" if ending is None else f"{ending.words} (exit code {ending.exit_code})"
+        lines += [f"{how}. {len(ended)} of {about.trials} trials: {counts}."]
+        return "\n".join(lines)
+
+
+def objective_params(about: About) -> dict[str, str]:
+    """The objective's settings by override path."""
+    return {
+        f"objective.{name}": as_override(value)
+        for name, value in about.objective.model_dump().items()
+    }
+
+
+def trial_name(entry: Entry) -> str:
+    """A name that can be read in a list: the number and what was tried."""
+    params = " ".join(f"{path.rpartition('.')[2]}={shown(v)}" for path, v in entry.params.items())
+    name = f"{entry.number:03d} {params}"
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 3] + "..."

@@ -1,0 +1,181 @@
+"""What the coordinator and a launcher say to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
+
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import Section, validated
+from pipeline.run.config import RunConfig
+from pipeline.run.result import EpochMetrics, RunResult, State, Weights
+from search.study.vocabulary import Attempts
+
+
+class LauncherConfig(Section):
+    """How trials run, wherever their workers are.
+
+    `threads_per_worker`: CPU threads. `require_gpu`: refuse to train on a CPU. `trials_per_worker`:
+    after them a fresh process takes over. `start_seconds`: what a worker may take until it can train.
+    `trial_seconds`: deadline of a trial from its start. `attempts`: workers that may die of one trial;
+    twice as many launches may end without a word while it runs. `grace_seconds`: what running trials get
+    after SIGTERM. `trainer`: dotted path of a function like `search.workers.worker.keras_trainer`.
+    """
+
+    require_gpu: bool
+    threads_per_worker: Annotated[int, Field(ge=1)]
+    trials_per_worker: Annotated[int, Field(ge=1)]
+    start_seconds: Annotated[float, Field(gt=0)]
+    trial_seconds: Annotated[float, Field(gt=0)] | None
+    attempts: Annotated[int, Field(ge=1)]
+    grace_seconds: Annotated[float, Field(ge=0)]
+    trainer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+
+
+class LocalConfig(LauncherConfig):
+    """Workers on this machine.
+
+    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
+    """
+
+    name: Literal["local"]
+    workers: Annotated[int, Field(ge=1)] | None
+    workers_per_gpu: Annotated[int, Field(ge=1)]
+
+
+class RayConfig(LauncherConfig):
+    """Workers on a Ray cluster.
+
+    `workers`: None is one per CPU core of this machine, and only for a cluster of the launch's own.
+    `address`: `host:port` on a node of the cluster, `ray://host:port` from elsewhere; None is the one
+    that RAY_ADDRESS names, or else a cluster on this machine that ends with the launch. `num_cpus`,
+    `num_gpus`: what a worker takes of a node. `start_seconds` is also how long the cluster may be
+    without any worker before the launch ends.
+    """
+
+    name: Literal["ray"]
+    workers: Annotated[int, Field(ge=1)] | None
+    address: Annotated[str, Field(pattern=r"^(ray://)?[^\s:/]+:\d+$")] | None
+    num_cpus: Annotated[float, Field(ge=0)]
+    num_gpus: Annotated[float, Field(ge=0)]
+
+
+def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
+    """The settings of the launcher that `values` names. Raises ConfigError."""
+    if values["name"] == "local":
+        return validated(LocalConfig, values, "launcher")
+    if values["name"] == "ray":
+        return validated(RayConfig, values, "launcher")
+    raise ConfigError(f"launcher.name: expected 'local' or 'ray', got {values['name']}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to run, by its number.
+
+    `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
+    `alone`: no other trial may run on its GPU, as far as the launcher can see to that. `attempts`: those
+    that were made at it.
+    """
+
+    number: int
+    run: RunConfig
+    start: State | None = None
+    keep_state: bool = False
+    alone: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker took the trial up; `worker` describes it. It goes on when the launcher is next polled."""
+
+    number: int
+    worker: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The trial finished an epoch; its worker waits for `Launcher.reply`."""
+
+    number: int
+    metrics: EpochMetrics
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial ran to its end, or was pruned. `state` is there if the task asked for it."""
+
+    number: int
+    result: RunResult
+    weights: Weights
+    state: State | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial failed for a reason of its own: running it again would not help."""
+
+    number: int
+    reason: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """The GPU had no memory left for the trial. Its worker is not used again.
+
+    `alone`: the launcher kept other trials off that GPU.
+    """
+
+    number: int
+    reason: str
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The trial's worker died under it."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A worker can't train at all: its data or its libraries fail. No worker would fare better.
+
+    `unavailable`: nothing is wrong with it, but there is no GPU, or no machine for it.
+    """
+
+    reason: str
+    unavailable: bool = False
+
+
+Event = Started | Epoch | Finished | Failed | OutOfMemory | Lost | Broken
+
+
+class Launcher(Protocol):
+    """Runs tasks on workers. Not thread-safe: one coordinator calls it."""
+
+    def free(self) -> int:
+        """How many tasks can be submitted now."""
+
+    def submit(self, task: Task) -> None:
+        """Start `task` on a free worker; one that must be alone as soon as its GPU has no other trial.
+
+        If the worker dies before it takes the task up, another one gets it, and nothing is Lost.
+        """
+
+    def poll(self, timeout: float) -> list[Event]:
+        """What happened, waiting at most `timeout` seconds for something to happen.
+
+        No worker, whatever it does or leaves undone, makes it wait longer.
+        """
+
+    def reply(self, number: int, prune: bool) -> None:
+        """Answer an Epoch event: the trial goes on, or is pruned."""
+
+    def close(self) -> None:
+        """Stop all workers; running trials are given up. Nothing is left running."""

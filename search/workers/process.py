@@ -1,0 +1,108 @@
+"""A worker process of this machine, as the launcher that started it sees it."""
+
+import contextlib
+import multiprocessing
+import shutil
+import signal
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import IO
+
+from pipeline.run.config import DataConfig
+from search.workers import worker
+from search.workers.channel import Channel
+from search.workers.messages import LocalConfig, Task
+from search.workers.stopping import signals_held
+
+_SPAWN = multiprocessing.get_context("spawn")
+_LOG_TAIL = 2000  # bytes of a dead worker's output that go into the reason
+_END_SECONDS = 5.0  # for a process that closed its line to end by itself, and so have an exit code
+_KILL_SECONDS = 10.0  # for a killed process to be gone
+
+
+@dataclass
+class WorkerProcess:
+    """A process in the launcher's place `slot`, which decides its GPU.
+
+    `taken`: it has taken `task` up, and `held`: it waits to be told that this is on record. `able`: it
+    has taken a trial up, so it can train. `unread`: bytes of a message that is not whole, and `since`
+    when there are no more. Times are the launcher's clock's.
+    """
+
+    slot: int
+    process: BaseProcess
+    line: Channel
+    folder: Path
+    log: IO[bytes]  # held open: a cleaner of temporary files may take its name away
+    task: Task | None = None
+    taken: bool = False
+    held: bool = False
+    able: bool = False
+    trials: int = 0
+    deadline: float = float("inf")
+    unread: int = 0
+    since: float = 0.0
+
+    @classmethod
+    def start(
+        cls,
+        slot: int,
+        number: int,
+        folder: Path,
+        config: LocalConfig,
+        data: DataConfig,
+        gpu: str | None,
+    ) -> "WorkerProcess":
+        """The `number`th worker of a launch, in a `folder` of its own. `gpu`: the only one it sees."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a cleaner may have been here
+        ours, theirs = Channel.pair()
+        process = _SPAWN.Process(
+            target=worker.main,
+            args=(
+                theirs,
+                config.trainer,
+                worker.Data(data),
+                config.threads_per_worker,
+                folder,
+                gpu,
+                config.require_gpu,
+            ),
+            name=f"plumbline-worker-{number}",
+            daemon=True,
+        )
+        log = (folder / worker.LOG).open("w+b")
+        with signals_held():
+            process.start()
+        theirs.close()  # so that the line ends when the worker does
+        return cls(slot, process, ours, folder, log)
+
+    def cause(self) -> str:
+        """What its death is called, once its line has ended."""
+        self.process.join(_END_SECONDS)
+        self.process.kill()
+        self.process.join(_KILL_SECONDS)
+        exitcode = self.process.exitcode
+        if exitcode is not None and exitcode < 0:
+            name = signal.Signals(-exitcode).name
+            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            return f"was ended by {name}{hint}"
+        return f"ended with exit code {exitcode}"
+
+    def say(self, message: object) -> None:
+        """Send it, sooner or later; poll notices if the worker is dead."""
+        with contextlib.suppress(OSError):
+            self.line.send(message)
+
+    def last_words(self) -> str:
+        """The end of what it printed."""
+        self.log.seek(max(0, self.log.seek(0, 2) - _LOG_TAIL))
+        return self.log.read().decode(errors="replace").strip()
+
+    def end(self) -> None:
+        """Kill it, and remove what it made."""
+        self.process.kill()
+        self.process.join(_KILL_SECONDS)
+        self.line.close()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""What signals ask of a study: to drain, then to stop."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from types import FrameType
+
+from pipeline.command.errors import PlumblineError
+from pipeline.command.signals import SIGNALS, heard, ignore_signals
+
+
+class Stopper:
+    """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
+
+    `told`: a signal asked for it. `deadline`: when the time of the launch is up, by `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        grace_seconds: float,
+        note: Callable[[str], None],
+        deadline: float = float("inf"),
+    ) -> None:
+        self._grace_seconds = grace_seconds
+        self._note = note
+        self._deadline = deadline
+        self.draining = False
+        self.told = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Until running trials are given up; infinite while nothing says so, never negative."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def allow(self, usual_seconds: float) -> None:
+        """Start no more trials where the time that is left is less than a trial usually takes."""
+        left = self.seconds_left
+        if not self.draining and usual_seconds >= left:
+            self._note(
+                f"study.max_seconds: {left:.0f} s are left, a trial takes {usual_seconds:.0f} s: "
+                "no more trials."
+            )
+            self.drain(float("inf"))
+
+    @property
+    def expired(self) -> bool:
+        """Running trials are not waited for any longer."""
+        return self.seconds_left == 0
+
+    def drain(self, seconds: float) -> None:
+        """Start no more trials, and wait for the running ones at most `seconds`."""
+        self.draining = True
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle Ctrl-C, SIGTERM and SIGHUP within the block.
+
+        Ctrl-C once drains, twice stops. SIGTERM, a scheduler's, and SIGHUP, a closed terminal's, drain
+        for the grace period. After a block that was stopped they are ignored.
+        """
+        before = {number: signal.getsignal(number) for number in heard()}
+        for number in before:
+            ours = self._interrupted if number == signal.SIGINT else self._terminated
+            signal.signal(number, ours)
+        try:
+            yield
+        finally:
+            if self.expired:
+                ignore_signals()
+            else:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _interrupted(self, _: int, __: FrameType | None) -> None:
+        if self.expired:
+            return  # it stops already
+        self.told = True
+        if self.draining:
+            self.drain(0)
+            self._say("Stopping at once.")
+        else:
+            self.drain(float("inf"))
+            self._say("Finishing the running trials; Ctrl-C again stops at once.")
+
+    def _terminated(self, _: int, __: FrameType | None) -> None:
+        if self.expired:
+            return
+        self.told = True
+        self.drain(self._grace_seconds)
+        self._say(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
+
+    def _say(self, text: str) -> None:
+        # The signal came in the middle of a write to the same stream, or nobody reads it any more.
+        with suppress(RuntimeError, PlumblineError):
+            self._note(text)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
+
+    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
+    handle: its workers, which may still be starting, have trials to finish.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it lets them through again while it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

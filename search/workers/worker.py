@@ -1,0 +1,206 @@
+"""What runs inside a worker process: trials, one after the other, until it is told to leave."""
+
+import ctypes
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Protocol
+
+from pipeline.command.collector import imports_only
+from pipeline.command.streams import replace_what_cannot_be_encoded
+from pipeline.data import Dataset, load
+from pipeline.network.backend import is_out_of_memory
+from pipeline.run.config import DataConfig, RunConfig
+from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
+from search.workers.channel import Channel
+from search.workers.messages import (
+    Broken,
+    Epoch,
+    Event,
+    Failed,
+    Finished,
+    OutOfMemory,
+    Started,
+    Task,
+)
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What trains: `train` runs one configuration, `about` describes where (device, threads).
+
+    `device`: its name, or `cpu`.
+    """
+
+    train: Train
+    about: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data of a worker: where the coordinator found it, and itself where it was sent along."""
+
+    config: DataConfig
+    dataset: Dataset | None = None
+
+    def get(self, config: DataConfig) -> Dataset:
+        """The data as a run's `config` wants it: its scaling and split count, its path does not."""
+        found = config.model_copy(update={"path": self.config.path})
+        if self.dataset is not None and found == self.config:
+            return self.dataset
+        return _load(found)
+
+
+_load = cache(load)
+
+
+MakeTrainer = Callable[[Data, int], Trainer]
+
+
+def keras_trainer(data: Data, threads: int) -> Trainer:
+    """The real thing: Keras imported, and the data loaded once for all trials of a worker."""
+    from pipeline.network.backend import backend_versions, device_name, limit_threads
+
+    limit_threads(threads)
+    with imports_only():
+        from pipeline.training.execute import execute
+
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+        return execute(run, data.get(run.data), on_epoch, start)
+
+    data.get(data.config)  # before the first trial, so that its time is no trial's
+    about = {"device": device_name(), "threads": str(threads), **backend_versions()}
+    return Trainer(train, about)
+
+
+LOG = "output.log"
+"""What a worker's libraries print, in its folder."""
+
+
+def main(
+    line: Channel,
+    trainer: str,
+    data: Data,
+    threads: int,
+    folder: Path,
+    gpu: str | None,
+    require_gpu: bool = False,
+) -> None:
+    """Run tasks from `line` until a None or the end of the coordinator.
+
+    `folder`: takes what the libraries print, whose end explains a death, and all temporary files; who
+    started this worker removes it. `gpu`: the only one to be seen. `require_gpu`: refuse to train on a
+    CPU.
+    """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    leave_with_the_coordinator()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
+        signal.signal(number, signal.SIG_IGN)
+    use_folder(folder)
+    output = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    replace_what_cannot_be_encoded()
+    try:
+        make_trainer: MakeTrainer = resolve_name(trainer)
+        worker = make_trainer(data, threads)
+    except Exception:  # noqa: BLE001  # a trainer may be anybody's; the coordinator reports it
+        line.send(Broken(traceback.format_exc()))
+        return
+    if require_gpu and (refusal := lacks_gpu(worker)) is not None:
+        line.send(refusal)
+        return
+    while (task := line.recv()) is not None:
+        line.send(Started(task.number, worker.about))
+        line.recv()  # it is on record
+        use_folder(folder)
+        line.send(run_task(task, worker, line))
+
+
+def use_folder(folder: Path) -> None:
+    """Have temporary files made in `folder`: AutoGraph leaves one for each function that it reads.
+
+    A cleaner of old temporary files may have taken the folder away meanwhile.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def sees_no_gpu(about: Mapping[str, str]) -> str:
+    """That the backend of a worker sees no GPU, and what can be done about it."""
+    backend = about.get("backend", "the trainer")
+    version = about.get(f"version.{backend}", "")
+    return (
+        f"{f'{backend} {version}'.strip()} sees none and computes on the CPU (install its CUDA build: "
+        "plumbline[gpu], or with KERAS_BACKEND=jax jax[cuda12])"
+    )
+
+
+def lacks_gpu(worker: Trainer) -> Broken | None:
+    """What a worker says that is to train on a GPU and has none."""
+    if worker.about["device"] != "cpu":
+        return None
+    reason = f"launcher.require_gpu: expected a GPU, but {sees_no_gpu(worker.about)}"
+    return Broken(reason, unavailable=True)
+
+
+class Line(Protocol):
+    """What a trial and its coordinator talk through."""
+
+    def send(self, obj: Any, /) -> None:
+        """Say something."""
+
+    def recv(self) -> Any:
+        """Hear something, as soon as it is said."""
+
+
+def run_task(task: Task, worker: Trainer, line: Line) -> Event:
+    """Train, telling of each epoch; the event that ends the trial."""
+
+    def on_epoch(epoch: EpochMetrics) -> bool:
+        line.send(Epoch(task.number, epoch))
+        prune: bool = line.recv()
+        return prune
+
+    try:
+        outcome = worker.train(task.run, on_epoch, task.start)
+        state = outcome.state if task.keep_state else None
+        return Finished(task.number, outcome.result, outcome.weights, state)
+    except DivergedError as error:
+        return Failed(task.number, str(error))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise  # the coordinator is gone
+    except Exception as error:  # noqa: BLE001  # any failure is the trial's result
+        reason = f"{type(error).__name__}: {error}"
+        if worker.about["device"] != "cpu" and is_out_of_memory(error):
+            return OutOfMemory(task.number, reason, task.alone)
+        return Failed(task.number, reason, traceback.format_exc())
+
+
+def leave_with_the_coordinator() -> None:
+    """End this process at once when its parent ends, however it ends and whatever runs here."""
+    parent = parent_process()
+    if parent is None:
+        raise RuntimeError("a worker runs in a process of its own")
+    if sys.platform == "linux":  # even while C code keeps the lock that the thread below needs
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="leave-with-coordinator", daemon=True).start()

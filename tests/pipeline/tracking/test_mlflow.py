@@ -1,0 +1,394 @@
+"""MLflow as a projection: however often and in whatever pieces a record is told, it is there once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Metric, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking.mlflow import MlflowTracker
+from pipeline.tracking.publisher import Change
+from pipeline.tracking.record import DatasetInfo, Point, RunRecord
+
+DIGEST = "0123456789abcdef" * 4
+
+
+class Store:
+    """A database file with one experiment of the test's own."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri = uri
+        self.experiment = experiment
+        self.client = MlflowClient(tracking_uri=uri)
+
+    def tracker(self) -> MlflowTracker:
+        return MlflowTracker(self.uri)
+
+    def runs(self, view: Any = ViewType.ACTIVE_ONLY) -> list[Run]:
+        experiment = self.client.get_experiment_by_name(self.experiment)
+        assert experiment is not None
+        return list(self.client.search_runs([experiment.experiment_id], run_view_type=view))
+
+    def run(self) -> Run:
+        (run,) = self.runs()
+        return run
+
+    def curve(self, metric: str) -> list[Metric]:
+        return self.client.get_metric_history(self.run().info.run_id, metric)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def store(database: str, workdir: Path, request: pytest.FixtureRequest) -> Store:
+    """Artifacts go to the test's own working folder; the database, slow to make, is shared."""
+    return Store(database, f"{workdir.name} {request.node.name}")
+
+
+@pytest.fixture
+def record(store: Store) -> RunRecord:
+    return RunRecord(
+        uid="apple",
+        experiment=store.experiment,
+        name="a run",
+        status="RUNNING",
+        started_at=1000.5,
+        params={"model.dropout": "0.3", "train.seed": "0"},
+        tags={"device": "cpu"},
+        points=points(2),
+        dataset=DatasetInfo("digits", DIGEST, "scikit-learn", (1437, 8, 8), (360, 8, 8)),
+    )
+
+
+def points(epochs: int) -> tuple[Point, ...]:
+    return tuple(
+        Point(metric, epoch / 10, epoch, 1000.5 + epoch)
+        for epoch in range(1, epochs + 1)
+        for metric in ("loss", "val_loss")
+    )
+
+
+def finished(record: RunRecord, **changes: Any) -> RunRecord:
+    final = (*points(3), Point("objective", 0.25, 0, 1010.0))
+    return replace(
+        record,
+        **{
+            "status": "FINISHED",
+            "ended_at": 1010.25,
+            "points": final,
+            "texts": {"model_summary.txt": "a table"},
+            **changes,
+        },
+    )
+
+
+def pairs(curve: list[Metric]) -> list[tuple[int, float, int]]:
+    return sorted((metric.step, metric.value, metric.timestamp) for metric in curve)
+
+
+def test_a_run_is_tracked_with_its_name_params_tags_curve_and_times(
+    store: Store, record: RunRecord
+) -> None:
+    store.tracker().publish(record)
+    run = store.run()
+    assert run.info.run_name == "a run"
+    assert run.info.status == "RUNNING"
+    assert run.info.start_time == 1_000_500
+    assert run.data.params == {"model.dropout": "0.3", "train.seed": "0"}
+    assert run.data.tags["device"] == "cpu"
+    assert run.data.tags["uid"] == "apple"
+    assert pairs(store.curve("loss")) == [(1, 0.1, 1_001_500), (2, 0.2, 1_002_500)]
+
+
+def test_an_ended_run_has_its_time_final_metrics_and_texts(store: Store, record: RunRecord) -> None:
+    texts = {"model_summary.txt": "a table", "below/more.txt": "ünder"}
+    tags = {"device": "cpu", "state": "pruned"}
+    store.tracker().publish(finished(record, tags=tags, texts=texts))
+    run = store.run()
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
+    assert run.data.metrics == {"loss": 0.3, "val_loss": 0.3, "objective": 0.25}
+    assert run.data.tags["state"] == "pruned"
+    for path, text in texts.items():
+        file = Path(store.client.download_artifacts(run.info.run_id, path))
+        assert file.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+def test_publishing_again_makes_no_duplicates(
+    store: Store, record: RunRecord, fresh: bool, ended: bool
+) -> None:
+    told = finished(record) if ended else record
+    tracker = store.tracker()
+    assert tracker.publish(told)
+    before = store.run()
+    curve = pairs(store.curve("loss"))
+    for _ in range(2):
+        tracker = store.tracker() if fresh else tracker
+        changed = tracker.publish(told)
+        assert not (ended and changed), "it says that nothing was left to do"
+    after = store.run()
+    assert after.to_dictionary() == before.to_dictionary()
+    assert pairs(store.curve("loss")) == curve
+    assert len(after.inputs.dataset_inputs) == 1
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_a_growing_record_grows_its_run(store: Store, record: RunRecord, fresh: bool) -> None:
+    tracker = store.tracker()
+    for epochs in (0, 1, 3):
+        tracker = store.tracker() if fresh else tracker
+        tracker.publish(replace(record, points=points(epochs)))
+        if epochs:
+            assert [metric.step for metric in store.curve("loss")] == list(range(1, epochs + 1))
+    tracker.publish(finished(record))
+    assert [metric.step for metric in store.curve("val_loss")] == [1, 2, 3]
+    assert store.run().info.status == "FINISHED"
+    assert store.run().info.start_time == 1_000_500
+
+
+def test_more_points_than_a_batch_holds_are_all_there(store: Store, record: RunRecord) -> None:
+    many = tuple(Point("loss", float(step), step, 1000.0 + step) for step in range(2050))
+    store.tracker().publish(replace(record, points=many))
+    assert [metric.step for metric in store.curve("loss")] == list(range(2050))
+
+
+def test_a_cut_short_attempt_is_moved_to_the_trash_and_replaced(
+    store: Store, record: RunRecord
+) -> None:
+    store.tracker().publish(record)
+    cut_short = store.run().info.run_id
+    tracker = store.tracker()
+    second = replace(record, attempt=2, points=points(1), started_at=2000.0)
+    tracker.publish(second)
+    run = store.run()
+    assert run.info.run_id != cut_short
+    assert run.data.tags["attempt"] == "2"
+    assert run.info.start_time == 2_000_000
+    assert [metric.step for metric in store.curve("loss")] == [1]
+    (deleted,) = store.runs(ViewType.DELETED_ONLY)
+    assert deleted.info.run_id == cut_short
+    store.tracker().publish(finished(second))
+    assert store.run().info.run_id == run.info.run_id
+    assert len(store.runs(ViewType.ALL)) == 2
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_an_ended_run_is_not_touched_again(store: Store, record: RunRecord, fresh: bool) -> None:
+    tracker = store.tracker()
+    tracker.publish(finished(record))
+    run_id = store.run().info.run_id
+    store.client.set_tag(run_id, "mlflow.note.content", "mine")
+    store.client.set_tag(run_id, "device", "edited by hand")
+    if fresh:
+        tracker = store.tracker()
+    tracker.publish(finished(record, name="another", points=points(9)))
+    run = store.run()
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+    assert run.data.tags["device"] == "edited by hand"
+    assert run.data.tags["mlflow.note.content"] == "mine"
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_an_ended_run_that_went_on_unseen_shows_its_later_end(
+    store: Store, record: RunRecord, fresh: bool
+) -> None:
+    """A study that was topped up while the tracker was away."""
+    tracker = store.tracker()
+    tracker.publish(finished(record, status="KILLED"))
+    if fresh:
+        tracker = store.tracker()
+    more = (*finished(record).points, Point("objective", 0.5, 1, 1020.0))
+    assert tracker.publish(finished(record, points=more, ended_at=1020.5))
+    run = store.run()
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_020_500)
+    assert pairs(store.curve("objective")) == [(0, 0.25, 1_010_000), (1, 0.5, 1_020_000)]
+    assert not tracker.publish(finished(record, points=more, ended_at=1020.5))
+
+
+def test_of_two_runs_of_one_record_one_stays(store: Store, record: RunRecord) -> None:
+    """A server can be so slow that a run, given up and made again, is there twice."""
+    store.tracker().publish(record)
+    experiment = store.client.get_experiment_by_name(store.experiment)
+    assert experiment is not None
+    store.client.create_run(
+        experiment.experiment_id, start_time=1_000_500, tags={"uid": "apple", "attempt": "1"}
+    )
+    store.tracker().publish(finished(record))
+    assert store.run().info.status == "FINISHED"
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_an_ended_run_that_goes_on_is_reopened(
+    store: Store, record: RunRecord, fresh: bool
+) -> None:
+    tracker = store.tracker()
+    tracker.publish(finished(record))
+    run_id = store.run().info.run_id
+    if fresh:
+        tracker = store.tracker()
+    again = replace(finished(record), status="RUNNING", ended_at=None)
+    tracker.publish(again)
+    assert store.run().info.status == "RUNNING"
+    more = (*again.points, Point("objective", 0.5, 1, 1020.0))
+    tracker.publish(finished(record, points=more, ended_at=1020.5))
+    run = store.run()
+    assert run.info.run_id == run_id
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_020_500)
+    assert pairs(store.curve("objective")) == [(0, 0.25, 1_010_000), (1, 0.5, 1_020_000)]
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
+def test_a_nested_run_is_linked_to_its_parent(store: Store, record: RunRecord, fresh: bool) -> None:
+    tracker = store.tracker()
+    tracker.publish(replace(record, uid="basket", name="the study"))
+    parent = store.run().info.run_id
+    if fresh:
+        tracker = store.tracker()
+    tracker.publish(replace(record, parent="basket"))
+    tags = {run.data.tags["uid"]: run.data.tags for run in store.runs()}
+    assert tags["apple"]["mlflow.parentRunId"] == parent
+    assert "mlflow.parentRunId" not in tags["basket"]
+
+
+def test_a_nested_run_waits_for_its_parent(store: Store, record: RunRecord) -> None:
+    tracker = store.tracker()
+    child = replace(record, parent="basket")
+    with pytest.raises(KeyError, match="basket"):
+        tracker.publish(child)
+    tracker.publish(replace(record, uid="basket"))
+    tracker.publish(child)
+    assert len(store.runs()) == 2
+
+
+def test_the_data_set_is_an_input_with_its_digest_and_shapes(
+    store: Store, record: RunRecord
+) -> None:
+    store.tracker().publish(record)
+    (given,) = store.run().inputs.dataset_inputs
+    assert given.dataset.name == "digits"
+    assert given.dataset.digest == DIGEST[:32]
+    assert DIGEST in given.dataset.profile
+    assert "[1437, 8, 8]" in given.dataset.profile
+    assert "scikit-learn" in given.dataset.source
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "training")]
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_the_status_is_the_record_s(store: Store, record: RunRecord, status: str) -> None:
+    store.tracker().publish(finished(record, status=status))
+    assert store.run().info.status == status
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
+def test_a_deleted_run_is_restored_and_goes_on(
+    store: Store, record: RunRecord, status: str
+) -> None:
+    before = record if status == "RUNNING" else finished(record)
+    store.tracker().publish(before)
+    run_id = store.run().info.run_id
+    store.client.delete_run(run_id)
+    assert store.tracker().publish(finished(record)) == Change.RESTORED
+    run = store.run()
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+    assert store.tracker().publish(finished(record)) == Change.NOTHING
+
+
+def test_a_run_deleted_under_the_tracker_is_restored_at_its_next_look(
+    store: Store, record: RunRecord
+) -> None:
+    tracker = store.tracker()
+    tracker.publish(record)
+    store.client.delete_run(store.run().info.run_id)
+    with pytest.raises(MlflowException):  # it did not know yet
+        tracker.publish(finished(record))
+    assert tracker.publish(finished(record)) == Change.RESTORED
+    assert store.run().info.status == "FINISHED"
+
+
+def test_new_trials_of_a_deleted_study_come_under_the_study_restored(
+    store: Store, record: RunRecord
+) -> None:
+    basket = replace(record, uid="basket", name="the study")
+    store.tracker().publish(basket)
+    parent = store.run().info.run_id
+    store.client.delete_run(parent)
+    tracker = store.tracker()
+    assert tracker.publish(basket) == Change.RESTORED
+    tracker.publish(replace(record, parent="basket"))
+    tags = {run.data.tags["uid"]: run.data.tags for run in store.runs()}
+    assert tags["apple"]["mlflow.parentRunId"] == parent
+    assert "basket" in tags
+
+
+def test_a_deleted_experiment_is_restored_for_what_comes(store: Store, record: RunRecord) -> None:
+    store.tracker().publish(finished(record))
+    experiment = store.client.get_experiment_by_name(store.experiment)
+    assert experiment is not None
+    store.client.delete_experiment(experiment.experiment_id)
+    store.tracker().publish(replace(record, uid="pear"))
+    assert "pear" in {run.data.tags["uid"] for run in store.runs()}
+
+
+@pytest.mark.parametrize(
+    "step", ["create_run", "log_inputs", "log_batch", "log_artifacts", "set_terminated"]
+)
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_an_error_at_any_step_is_made_good_by_publishing_again(
+    store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch, step: str, done: bool
+) -> None:
+    """A server may fail before or after it did what it was asked to; a mock is the only way to say when."""
+    original: Callable[..., Any] = getattr(MlflowClient, step)
+    failures = iter([ConnectionError("cut off")])
+
+    def faulty(self: MlflowClient, *arguments: Any, **named: Any) -> Any:
+        failure = next(failures, None)
+        if failure is not None and not done:
+            raise failure
+        result = original(self, *arguments, **named)
+        if failure is not None:
+            raise failure
+        return result
+
+    monkeypatch.setattr(MlflowClient, step, faulty)
+    tracker = store.tracker()
+    with pytest.raises(ConnectionError):
+        tracker.publish(finished(record))
+    tracker.publish(finished(record))
+    run = store.run()
+    assert len(store.runs(ViewType.ALL)) == 1
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
+    assert run.data.params == record.params
+    assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
+    assert len(run.inputs.dataset_inputs) == 1
+    text = Path(store.client.download_artifacts(run.info.run_id, "model_summary.txt"))
+    assert text.read_text() == "a table"
+
+
+def test_runs_are_found_again_beyond_the_first_page(store: Store, record: RunRecord) -> None:
+    """A page of MLflow's search holds a thousand runs; here it holds two."""
+    tracker = store.tracker()
+    for uid in ("apple", "pear", "plum", "fig", "grape"):
+        tracker.publish(replace(record, uid=uid, points=()))
+    original = MlflowClient.search_runs
+
+    def small_pages(self: MlflowClient, *arguments: Any, **named: Any) -> Any:
+        return original(self, *arguments, **{**named, "max_results": 2})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MlflowClient, "search_runs", small_pages)
+        fresh = store.tracker()
+        for uid in ("apple", "pear", "plum", "fig", "grape"):
+            fresh.publish(replace(record, uid=uid, points=()))
+    assert len(store.runs(ViewType.ALL)) == 5

@@ -1,0 +1,70 @@
+"""What a trial that was pruned, or went on from another, is as one run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.artifact.manifest import Inputs
+from pipeline.command.compose import compose
+from pipeline.data import Dataset
+from pipeline.run.config import run_config as read_run_config
+from pipeline.training.execute import execute
+from search.artifacts import bundle
+from search.rendering.page import command_for
+from search.study.ranking import Ranking
+from search.table.lineage import whole_run
+from tests.conftest import MakeRunConfig
+from tests.search import made
+
+# At 0.1 the loss falls for three epochs; at 0.3 the second is worse than the first, the fourth better.
+SMALL = (
+    "model.hidden_units=16",
+    "train.epochs=6",
+    "train.patience=1",
+    "objective.metric=val_loss",
+    "objective.direction=minimize",
+)
+
+
+@pytest.mark.parametrize(("start", "rate"), [(0, 0.1), (3, 0.3)])
+@pytest.mark.slow
+def test_a_whole_run_ends_with_the_network_of_a_trial(
+    run_config: MakeRunConfig, digits: Dataset, start: int, rate: float
+) -> None:
+    """Pruned after its second epoch, or gone on from the third of another, past where patience was out."""
+    run = run_config(*SMALL, f"train.learning_rate={rate}")
+    train = run.train.model_copy(update={"epochs": start, "patience": None})
+    if start:
+        before = execute(run.model_copy(update={"train": train}), digits, lambda _: False)
+        outcome = execute(run, digits, lambda _: False, before.state)
+    else:
+        outcome = execute(run, digits, lambda epoch: epoch.epoch == 2)
+    continues = 7 if start else None
+    entry = made.trial(0, result=outcome.result, run=run.parameters(), continues=continues)
+    settings = (whole_run(entry), entry.run)
+    again, configured = (
+        execute(
+            read_run_config(compose([f"{path}={text}" for path, text in each.items()])),
+            digits,
+            lambda _: False,
+        )
+        for each in settings
+    )
+    assert again.result.value == outcome.result.value != configured.result.value
+    assert again.result.test == outcome.result.test
+    for one, other in zip(again.weights, outcome.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> None:
+    entry = made.pruned(3)
+    inputs = Inputs((8, 8), "float32", 0, 16)
+    about = made.about()
+    standing = bundle.standing_of(about, Ranking(about.objective).of(entry))
+    manifest = bundle._manifest(about, entry, standing, digits, inputs, [])
+    for command in (command_for(entry), manifest.retrain):
+        assert "train.epochs=2" in command
+        assert "objective.select=last" in command
+    whole = replace(entry, result=made.result([0.4, 0.5]))
+    assert "objective.select=last" not in command_for(whole)

@@ -1,0 +1,132 @@
+"""Signals: what was asked for once is done, wherever Python was when it came."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.command.errors import StoppedError
+from pipeline.command.signals import SIGNALS, stopping_at_once
+from search.workers.stopping import Stopper
+
+
+@pytest.fixture(autouse=True)
+def before() -> Iterator[list[object]]:
+    """The test runner's handlers, put back afterwards."""
+    handlers = [signal.getsignal(number) for number in SIGNALS]
+    yield [*handlers]
+    for number, handler in zip(SIGNALS, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("signals", "grace", "expired"),
+    [
+        ([signal.SIGINT], 0.0, False),
+        ([signal.SIGINT, signal.SIGINT], 9e9, True),
+        ([signal.SIGTERM], 9e9, False),
+        ([signal.SIGHUP], 9e9, False),
+        ([signal.SIGTERM], 0.0, True),
+        ([signal.SIGINT, signal.SIGTERM], 0.0, True),
+    ],
+)
+def test_the_first_ctrl_c_drains_the_second_stops_and_sigterm_gives_its_grace(
+    signals: list[signal.Signals], grace: float, expired: bool, before: list[object]
+) -> None:
+    notes: list[str] = []
+    stopper = Stopper(grace, notes.append)
+    with stopper.listening():
+        assert (stopper.draining, stopper.expired) == (False, False)
+        for number in signals:
+            signal.raise_signal(number)
+    assert (stopper.draining, stopper.expired) == (True, expired)
+    assert len(notes) == len(signals)
+    after = [signal.SIG_IGN] * len(SIGNALS) if expired else before
+    assert [signal.getsignal(number) for number in SIGNALS] == after
+
+
+def test_no_trial_begins_that_would_end_after_the_budget() -> None:
+    notes: list[str] = []
+    stopper = Stopper(0, notes.append, time.monotonic() + 1000)
+    stopper.allow(500)
+    assert not stopper.draining
+    stopper.allow(2000)
+    stopper.allow(2000)
+    assert (stopper.draining, stopper.expired) == (True, False)
+    assert len(notes) == 1
+    assert "a trial takes 2000 s" in notes[0]
+    assert 0 < stopper.seconds_left <= 1000
+
+
+def test_a_budget_that_is_spent_ends_everything_and_begins_nothing() -> None:
+    stopper = Stopper(0, print, time.monotonic() - 1)
+    stopper.allow(0.0)
+    assert (stopper.draining, stopper.expired) == (True, True)
+    assert stopper.seconds_left == 0
+
+
+class Finaliser:
+    """A signal comes while it is thrown away."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_that_python_drops_in_a_finaliser_comes_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Without a word of it."""
+
+    def launch() -> None:
+        Finaliser()
+        threading.Event().wait(60)
+        pytest.fail("no signal came")
+
+    with pytest.raises(StoppedError, match="SIGTERM"), stopping_at_once():
+        launch()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_signal_that_python_drops_stops_a_study_that_begins_meanwhile() -> None:
+    heard = threading.Event()
+    stopper = Stopper(0, lambda _: heard.set())
+    with stopping_at_once():
+        Finaliser()
+        with stopper.listening():
+            assert heard.wait(60)
+    assert (stopper.draining, stopper.told) == (True, True)
+
+
+def test_a_hang_up_that_is_ignored_from_the_start_stays_so() -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopper = Stopper(0, print)
+    with stopping_at_once():
+        signal.raise_signal(signal.SIGHUP)
+        with stopper.listening():
+            signal.raise_signal(signal.SIGHUP)
+    assert not stopper.draining
+
+
+def test_a_study_that_was_not_stopped_can_be_stopped_while_it_ends() -> None:
+    def launch() -> None:
+        with Stopper(0, print).listening():
+            pass
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the study went on")
+
+    with pytest.raises(StoppedError, match="SIGINT"), stopping_at_once():
+        launch()
+
+
+def test_no_library_takes_a_signal_for_a_failure_of_its_own() -> None:
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception:  # noqa: BLE001
+            pytest.fail("the signal was swallowed")
+
+    with pytest.raises(StoppedError, match="SIGTERM"), stopping_at_once():
+        library()

@@ -1,0 +1,191 @@
+"""The plan of the house, read from the source: rooms, their order, their doors."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ROOMS = (
+    "search",
+    "search.setup",
+    "search.replication",
+    "search.artifacts",
+    "search.telling",
+    "search.rendering",
+    "search.plots",
+    "search.analysis",
+    "search.scheduling",
+    "search.coordination",
+    "search.workers",
+    "search.machine",
+    "search.engines",
+    "search.engines.oracles",
+    "search.table",
+    "search.study",
+    "pipeline",
+    "pipeline.artifact",
+    "pipeline.pictures",
+    "pipeline.tracking",
+    "pipeline.training",
+    "pipeline.network",
+    "pipeline.data",
+    "pipeline.run",
+    "pipeline.command",
+)
+"""From the roof to the ground: a room knows those below it, and none above."""
+
+DOORS = {
+    "optuna": ["search/engines/", "search/analysis/importance.py", "search/table/"],
+    "keras_tuner": ["search/engines/oracles/library.py"],
+    "sqlalchemy": ["search/table/"],
+    "mlflow": [
+        "pipeline/tracking/mlflow.py",
+        "search/artifacts/registry.py",
+        "search/machine/gpu_meter.py",
+    ],
+    "hydra": ["pipeline/command/compose.py"],
+    "omegaconf": ["pipeline/command/compose.py"],
+    "tensorflow": ["pipeline/artifact/formats.py", "pipeline/network/"],
+    "jax": ["pipeline/network/"],
+    "keras": ["pipeline/artifact/", "pipeline/network/", "pipeline/training/"],
+    "ray": ["search/workers/driver.py"],
+    "matplotlib": ["search/plots/"],
+    "plotly": ["search/plots/interactive.py", "search/rendering/page.py"],
+    "sklearn": ["pipeline/data/source.py", "pipeline/training/forest.py"],
+}
+"""Third-party tool -> the files and rooms that may import it, anywhere in them. All of them do."""
+
+
+def _files(*folders: str) -> list[Path]:
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module or name imported in `file`, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_module(file): file for file in _files("pipeline", "search")}
+
+
+def _room(module: str) -> str:
+    """The room of a module: the folder that it lies in."""
+    file = MODULES[module]
+    return ".".join(file.parent.relative_to(ROOT).parts)
+
+
+def _imported(file: Path) -> set[str]:
+    """The modules of the house that `file` imports."""
+    found = set()
+    for name in _imports(file):
+        while name and name not in MODULES:
+            name = name.rpartition(".")[0]
+        if name and name not in ("pipeline", "search"):
+            found.add(name)
+    return found
+
+
+def test_the_rooms_are_those_of_the_list() -> None:
+    assert {_room(module) for module in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_it_is_for_and_is_not_overfull(room: str) -> None:
+    folder = ROOT.joinpath(*room.split("."))
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    files = [file for file in folder.glob("*.py") if file.name != "__init__.py"]
+    assert 1 <= len(files) <= 12
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_go_down_only(room: str) -> None:
+    place = ROOMS.index(room)
+    up = [
+        f"{module} -> {other}"
+        for module, file in MODULES.items()
+        if _room(module) == room
+        for other in _imported(file)
+        if _room(other) != room and ROOMS.index(_room(other)) < place
+    ]
+    assert up == []
+
+
+def test_nobody_imports_a_command() -> None:
+    commands = {module for module in MODULES if _room(module) in ("pipeline", "search")}
+    users = [
+        f"{module} -> {other}"
+        for module, file in MODULES.items()
+        for other in _imported(file) & commands
+        if other != module
+    ]
+    assert users == []
+
+
+def test_files_import_each_other_in_no_circle() -> None:
+    below = {module: _imported(file) - {module} for module, file in MODULES.items()}
+    while leaves := [module for module, others in below.items() if not others & below.keys()]:
+        for module in leaves:
+            del below[module]
+    assert below == {}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [f for r in ("pipeline", "search") for f in (ROOT / r).glob("*.py") if f.name[0] != "_"],
+    ids=lambda file: file.relative_to(ROOT).as_posix(),
+)
+def test_what_stands_at_the_root_is_a_command(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
+    assert f"\npython -m {_module(file)}" in (ast.get_docstring(tree) or "")
+
+
+@pytest.mark.parametrize("tool", DOORS)
+def test_a_tool_is_imported_only_at_its_doors(tool: str) -> None:
+    files = {
+        file.relative_to(ROOT).as_posix()
+        for file in MODULES.values()
+        if any(name == tool or name.startswith(f"{tool}.") for name in _imports(file))
+    }
+    doors = {door: {file for file in files if file.startswith(door)} for door in DOORS[tool]}
+    assert files == set().union(*doors.values())
+    assert all(doors.values()), "a door that nobody uses"
+
+
+def test_only_a_run_reads_the_test_set() -> None:
+    """After its value is fixed; the forest, which has none; and the export, which must reproduce
+    what the run recorded."""
+    readers = [
+        file.relative_to(ROOT).as_posix()
+        for file in _files("pipeline", "search")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "test_arrays"
+    ]
+    assert readers == [
+        "pipeline/training/execute.py",
+        "pipeline/training/forest.py",
+        "search/artifacts/verify.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "most"), [(("pipeline", "search", "benchmarks"), 300), (("tests",), 400)]
+)
+def test_a_file_can_be_read_at_a_sitting(folders: tuple[str, ...], most: int) -> None:
+    lines = {
+        file.relative_to(ROOT).as_posix(): len(file.read_text(encoding="utf-8").splitlines())
+        for file in _files(*folders)
+    }
+    assert {name: count for name, count in lines.items() if count > most} == {}
