@@ -105,7 +105,7 @@ def _choose(
     if number is None:
         if not ranking:
             raise ConfigError(f"{about.name}: no trial of this study is complete yet")
-        runs = [entry.run for each in ranking for entry in each.trials]
+        runs = [entry.settings for each in ranking for entry in each.trials]
         for path, reason in apart(runs, about.objective.metric).items():
             raise ConfigError(
                 f"export.trial: the trials of {about.name} can't be compared by "
@@ -145,7 +145,7 @@ def _export(
                 f"export.path: {folder} has an export of {present.study}, left as it is"
             )
         damage = present.damage(folder)
-        same = (present.uid, present.attempt) == (entry.uid, entry.attempt)
+        same = (present.uid, present.attempt) == (entry.uid, entry.attempts.made)
         if same and not damage and set(config.formats) <= set(present.verified):
             print(f"Nothing new: {folder} has this trial, and its files are whole.")
             return present
@@ -184,9 +184,8 @@ def _export(
 
 def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataConfig]:
     """The run of `entry`, and its data: where they lie, the command line may say."""
-    from search.coordination.retrain import recorded_run
-
-    run = recorded_run(entry)
+    run = entry.run
+    assert run is not None, "it has a result"
     if here["name"] != run.data.name or here["path"] is None:
         return run, run.data
     return run, run.data.model_copy(update={"path": here["path"]})

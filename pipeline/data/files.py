@@ -63,8 +63,12 @@ class BoundedFile(io.FileIO):
 
 
 @contextmanager
-def told(place: str, fault: str = "the file is damaged or cut short") -> Iterator[None]:
-    """Raise UnavailableError with `place` and one line for whatever goes wrong in the block.
+def told(
+    place: str,
+    fault: str = "the file is damaged or cut short",
+    kind: type[PlumblineError] = UnavailableError,
+) -> Iterator[None]:
+    """Raise an error of `kind` with `place` and one line for whatever goes wrong in the block.
 
     `fault`: what it means when a parser fails, as parsers raise whatever they like.
     """
@@ -73,12 +77,12 @@ def told(place: str, fault: str = "the file is damaged or cut short") -> Iterato
     except PlumblineError:
         raise
     except OSError as error:
-        raise UnavailableError(f"{place}: can't be read: {error.strerror or error}") from error
+        raise kind(f"{place}: can't be read: {error.strerror or error}") from error
     except MemoryError as error:
-        raise UnavailableError(f"{place}: there is not enough memory to read it") from error
+        raise kind(f"{place}: there is not enough memory to read it") from error
     except Exception as error:
         reason = shown((str(error).splitlines() or [""])[0][:200] or type(error).__name__)
-        raise UnavailableError(f"{place}: {fault}: {reason}") from error
+        raise kind(f"{place}: {fault}: {reason}") from error
 
 
 @contextmanager

@@ -76,20 +76,6 @@ class RunResult:
             **self.system,
         }
 
-    @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> "RunResult":
-        """The result that `dataclasses.asdict` and JSON made `tree` of."""
-        history = tuple(EpochMetrics(**epoch) for epoch in tree["history"])
-        matrices = {
-            name: tuple(tuple(row) for row in tree.get(name, ()))
-            for name in ("confusion", "test_confusion")
-        }
-        hardest = tuple(
-            Example(each["row"], each["label"], tuple(each["probabilities"]))
-            for each in tree.get("hardest", ())
-        )
-        return cls(**{**tree, "history": history, "hardest": hardest, **matrices})
-
 
 @dataclass(frozen=True)
 class State:

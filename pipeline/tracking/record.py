@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pipeline.data import Dataset, doubts
 from pipeline.run.config import RunConfig
@@ -43,12 +43,6 @@ class DatasetInfo:
     test_shape: tuple[int, ...]
     doubts: tuple[str, ...] = ()
     scaling: str = ""
-
-    @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> "DatasetInfo":
-        """From what `dataclasses.asdict` and JSON made of one."""
-        shapes = {key: tuple(tree[key]) for key in ("train_shape", "test_shape")}
-        return cls(**{**tree, **shapes, "doubts": tuple(tree.get("doubts", ()))})
 
 
 @dataclass(frozen=True)

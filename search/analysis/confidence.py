@@ -15,7 +15,7 @@ _TOP = 10
 def validation_rows(facts: Facts, entry: Entry) -> int:
     """How many rows the objective of a trial was measured on."""
     rows = facts.about.dataset.train_shape[0]
-    return rows - validation_start(rows, float(entry.run["train.validation_split"]))
+    return rows - validation_start(rows, float(entry.settings["train.validation_split"]))
 
 
 def standard_error(share: float, rows: int) -> float:
@@ -95,7 +95,7 @@ def _seeds(facts: Facts, best: Configuration) -> str:
     """How often the best was measured, and whether a mean leaves out what went badly."""
     if not best.repeats:
         return (
-            f"Every trial was trained once, with the seed {best.entry.run['train.seed']}: how much "
+            f"Every trial was trained once, with the seed {best.entry.settings['train.seed']}: how much "
             "another seed would change a value was not measured."
         )
     if best.spread is None:

@@ -111,7 +111,7 @@ class Facts:
     @cached_property
     def apart(self) -> Mapping[str, str]:
         """Why the complete trials can't be compared, by the setting in which they differ; none: they can."""
-        return apart([entry.run for entry in self.state("complete")], self.objective.metric)
+        return apart([entry.settings for entry in self.state("complete")], self.objective.metric)
 
     def state(self, state: TrialState) -> list[Entry]:
         """The trials that ended so, by number."""

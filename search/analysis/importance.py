@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import optuna
 
 from search.analysis.facts import Facts
-from search.table.trials import distributions
+from search.table.terms import distributions
 
 _FEWEST = 10
 """Complete trials below which an importance would be noise."""

@@ -36,7 +36,7 @@ def standing_of(about: About, configuration: Configuration) -> Standing:
         direction=objective.direction,
         value=configuration.value,
         data=about.dataset.digest,
-        settings=measure(configuration.entry.run, objective.metric),
+        settings=measure(configuration.entry.settings, objective.metric),
         seeds=configuration.seeds,
         spread=configuration.spread,
     )
@@ -157,7 +157,7 @@ def _manifest(
     best: dict[str, Any] = next(
         dict(epoch.metrics) for epoch in result.history if epoch.epoch == result.best_epoch
     )
-    settings = {path: text for path, text in entry.run.items() if path != "data.path"}
+    settings = {path: text for path, text in entry.settings.items() if path != "data.path"}
     again = whole_run(entry).items()
     overrides = [f"{path}={text}" for path, text in again if path != "data.path"]
     overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
@@ -167,7 +167,7 @@ def _manifest(
         study=about.name,
         trial=entry.number,
         uid=entry.uid,
-        attempt=entry.attempt,
+        attempt=entry.attempts.made,
         labels=tuple(map(str, range(dataset.classes))),
         inputs=inputs,
         standing=standing,

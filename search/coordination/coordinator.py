@@ -1,29 +1,24 @@
 """The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
 
-import statistics
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline.command.errors import ConfigError, PlumblineError
-from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
-from pipeline.run.result import EpochMetrics, State
+from pipeline.run.result import State
+from search.study.durations import Durations
 from search.study.ranking import Ranking
 from search.study.vocabulary import (
-    RECENT_TRIALS,
     Engine,
     Entry,
     Exhausted,
     Study,
     Suggestions,
     Told,
-    Trial,
     Wait,
-    curve,
 )
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
@@ -34,55 +29,10 @@ from search.workers.stopping import Stopper
 _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
 
 
-@dataclass
-class Running:
-    """A trial that a worker has: what is known of it so far."""
-
-    trial: Trial
-    run: RunConfig
-    started_at: float
-    worker: dict[str, str] = field(default_factory=dict)
-    history: list[EpochMetrics] = field(default_factory=list)
-
-    @cached_property
-    def parameters(self) -> dict[str, str]:
-        """Its configuration by override path."""
-        return self.run.parameters()
-
-    @property
-    def curve(self) -> dict[int, float]:
-        """The objective's metric by epoch, in this attempt."""
-        return curve(self.history, self.run.objective.metric)
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs it may train."""
-        return self.run.train.epochs
-
-    @property
-    def entry(self) -> Entry:
-        """It as the trial table would show it now."""
-        return Entry(
-            number=self.trial.number,
-            uid=self.trial.uid,
-            state="running",
-            params=self.trial.params,
-            run=self.parameters,
-            attempt=self.trial.attempts.made,
-            losses=self.trial.attempts.losses,
-            excused=self.trial.attempts.excused,
-            started_at=self.started_at,
-            epochs=self.trial.epochs,
-            continues=self.trial.continues,
-            history=tuple(self.history),
-            worker=self.worker,
-        )
-
-
 class Watcher(Protocol):
     """Who follows a study."""
 
-    def running(self, trials: Mapping[int, Running]) -> None:
+    def running(self, trials: Mapping[int, Entry]) -> None:
         """What runs now; called at each step, and at least every half second."""
 
     def ended(self, entry: Entry) -> None:
@@ -114,12 +64,10 @@ class Coordinator:
         self._weights = weights
         self._watcher = watcher
         self._stopper = stopper
+        self._durations = Durations(table.entries())
         self._keep = keep
-        self._running: dict[int, Running] = {}
-        self._waiting: deque[Trial] = deque()
-        self._durations = deque(
-            (e.result.timings["seconds_total"] for e in table.entries() if e.result), RECENT_TRIALS
-        )
+        self._running: dict[int, Entry] = {}
+        self._waiting: deque[Entry] = deque()
         self._ranking = Ranking(study.base.objective, table.entries())
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._bug: PlumblineError | None = None  # to be raised when all that happened is on record
@@ -167,29 +115,29 @@ class Coordinator:
         return not self._waiting and self._asked >= target
 
     def _allow(self) -> None:
-        self._stopper.allow(statistics.median(self._durations) if self._durations else 0.0)
+        self._stopper.allow(self._durations.usual or 0.0)
 
     def _count(self, task: Task) -> None:
-        running = self._running[task.number]
-        running.trial = replace(running.trial, attempts=task.attempts)
-        self._table.count(running.trial)
+        self._table.count(task.number, task.attempts)
 
     def _next(self) -> Task | None:
         """The next trial, as a task. What the configuration refuses has failed."""
-        while (trial := self._ask()) is not None:
+        while (entry := self._ask()) is not None:
             try:
-                run = self._study.space.apply(self._study.base, trial.params, trial.epochs)
+                run = self._study.space.apply(self._study.base, entry.params, entry.epochs)
             except ConfigError as error:  # several fields that don't fit together
-                notes = self._engine.tell(Told(trial.number, "failed", None, {}))
-                self._watcher.ended(self._table.fail(trial, f"refused: {error}", (), notes))
+                notes = self._engine.tell(Told(entry.number, "failed", None, {}))
+                self._watcher.ended(self._table.fail(entry, f"refused: {error}", notes))
                 continue
-            self._running[trial.number] = Running(trial, run, time.time())
-            start = None if trial.continues is None else self._end_of(trial.continues)
+            self._running[entry.number] = replace(
+                entry, run=run, started_at=time.time(), history=()
+            )
+            start = None if entry.continues is None else self._end_of(entry.continues)
             keep_state = self._engine.continues
-            return Task(trial.number, run, start, keep_state, attempts=trial.attempts)
+            return Task(entry.number, run, start, keep_state, attempts=entry.attempts)
         return None
 
-    def _ask(self) -> Trial | None:
+    def _ask(self) -> Entry | None:
         if self._waiting:
             return self._waiting.popleft()
         if self._asked >= self._target:
@@ -216,52 +164,49 @@ class Coordinator:
 
     def _handle(self, event: Happened) -> None:
         if isinstance(event, Began):
-            self._began(self._running[event.task.number], event)
-            return
-        if isinstance(event, Again):
+            number, attempts = event.task.number, event.task.attempts
+            begun = self._table.start(number, event.task.run, attempts)
+            self._running[number] = replace(begun, worker=event.worker)
+        elif isinstance(event, Again):
             self._count(event.task)
-            return
-        running = self._running[event.number]
-        if isinstance(event, Epoch):
-            running.history.append(event.metrics)
-            # A trial that ends here anyhow is paid for in full: whether to prune it is not asked.
-            goes_on = ending(running.run, running.curve) is None
-            prune = goes_on and self._engine.report(event.number, running.curve)
-            self._pool.reply(event.number, prune)
+        elif isinstance(event, Epoch):
+            self._epoch(event)
         elif isinstance(event, Finished):
-            self._finished(running, event)
+            self._finished(self._running[event.number], event)
         else:
-            self._failed(running, event)
+            self._failed(self._running[event.number], event)
 
-    def _began(self, running: Running, event: Began) -> None:
-        running.trial = replace(running.trial, attempts=event.task.attempts)
-        running.started_at = self._table.start(running.trial, running.run)
-        running.worker = event.worker
-        running.history = []
+    def _epoch(self, event: Epoch) -> None:
+        before = self._running[event.number]
+        entry = replace(before, history=(*before.history, event.metrics))
+        self._running[event.number] = entry
+        # A trial that ends here anyhow is paid for in full: whether to prune it is not asked.
+        goes_on = entry.run is not None and ending(entry.run, entry.curve) is None
+        prune = goes_on and self._engine.report(event.number, entry.curve)
+        self._pool.reply(event.number, prune)
 
-    def _finished(self, running: Running, event: Finished) -> None:
-        trial, result = running.trial, event.result
+    def _finished(self, entry: Entry, event: Finished) -> None:
+        result = event.result
         self._failures.clear()
-        self._durations.append(result.timings["seconds_total"])
         # Arrays before the record: what the table counts on is there.
         if event.state is not None:
-            self._weights.save_state(trial.number, event.state)
-        if result.stop != "pruned" and self._is_among_the_best(running, result.value):
-            self._weights.save(trial.number, event.weights)
-        told_of = curve(result.history, running.run.objective.metric)
+            self._weights.save_state(entry.number, event.state)
+        pruned = result.stop == "pruned"
+        if not pruned and self._is_among_the_best(entry, result.value):
+            self._weights.save(entry.number, event.weights)
+        entry = replace(entry, history=result.history)
         told = (
-            Told(trial.number, "pruned", None, told_of)
-            if result.stop == "pruned"
-            else Told(trial.number, "complete", result.value, told_of)
+            Told(entry.number, "pruned", None, entry.curve)
+            if pruned
+            else Told(entry.number, "complete", result.value, entry.curve)
         )
         notes = self._engine.tell(told)
-        self._ended(self._table.complete(trial, result, running.worker, notes))
+        self._ended(self._table.complete(entry, result, notes))
         self._retain()
 
-    def _failed(self, running: Running, event: Failed) -> None:
-        notes = self._engine.tell(Told(event.number, "failed", None, running.curve))
-        trial, history, worker = running.trial, running.history, running.worker
-        self._ended(self._table.fail(trial, event.reason, history, notes, worker))
+    def _failed(self, entry: Entry, event: Failed) -> None:
+        notes = self._engine.tell(Told(entry.number, "failed", None, entry.curve))
+        self._ended(self._table.fail(entry, event.reason, notes))
         if event.traceback is None:
             self._failures.clear()
         else:
@@ -269,11 +214,12 @@ class Coordinator:
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
+        self._durations.add(entry)
         self._ranking.add(entry)
         self._watcher.ended(entry)
 
-    def _is_among_the_best(self, running: Running, value: float) -> bool:
-        ended = replace(running.entry, state="complete", value=value)
+    def _is_among_the_best(self, entry: Entry, value: float) -> bool:
+        ended = replace(entry, state="complete", value=value)
         return self._ranking.place(ended) < self._keep
 
     def _retain(self) -> None:

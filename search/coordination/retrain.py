@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.command.compose import compose
 from pipeline.command.errors import PlumblineError
 from pipeline.command.section import validated
-from pipeline.run.config import DataConfig, RunConfig, run_config
+from pipeline.run.config import DataConfig, RunConfig
 from pipeline.run.result import State, Weights
 from search.study.vocabulary import Entry
 from search.table.lineage import lineage
@@ -26,11 +26,6 @@ class Leg:
     until: int | None
 
 
-def recorded_run(entry: Entry) -> RunConfig:
-    """The RunConfig that `entry` was trained with."""
-    return run_config(compose([f"{path}={text}" for path, text in entry.run.items()]))
-
-
 def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights:
     """The weights of `entry`, trained again on a worker like the one that trained it first.
 
@@ -40,7 +35,8 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
     legs = []
     for step in lineage(entry, entries):
         pruned = step.result is not None and step.result.stop == "pruned"
-        legs.append(Leg(recorded_run(step), len(step.history) if pruned else None))
+        assert step.run is not None, "another went on from it"
+        legs.append(Leg(step.run, len(step.history) if pruned else None))
     config = _like(entry.worker)
     with _backend(entry.worker.get("backend")), closing(LocalLauncher(config, data, 1)) as launcher:
         pool = Pool(launcher, config.attempts, Stopper(grace_seconds=0, note=print))

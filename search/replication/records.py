@@ -65,8 +65,8 @@ def of_run(network: Network, entry: Entry, dataset: DatasetInfo) -> RunRecord:
         uid=entry.uid,
         status="FAILED" if entry.result is None else "FINISHED",
         ended_at=entry.ended_at,
-        attempt=entry.attempt,
-        params=entry.run,
+        attempt=entry.attempts.made,
+        params=entry.settings,
         points=points,
         texts=texts,
     )

@@ -6,16 +6,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from pipeline.run.config import RunConfig
-from pipeline.run.result import EpochMetrics
 from pipeline.tracking.record import DatasetInfo
 from search.replication.networks import Network
 from search.study.dimension import Choices
 from search.study.space import Space
-from search.study.vocabulary import Entry, Study, StudyConfig, Suggestion, Trial
+from search.study.vocabulary import Entry, Study, StudyConfig, Suggestion
 from search.table.postgres import Storage
 from search.table.trials import TrialTable
 from search.workers.messages import Epoch, Finished, Task
@@ -39,15 +38,13 @@ class _Run:
     config: RunConfig
     table: TrialTable
     space: Space
-    trial: Trial | None = None
-    worker: Mapping[str, str] = field(default_factory=dict)
-    history: list[EpochMetrics] = field(default_factory=list)
+    row: Entry | None = None
 
-    @property
-    def row(self) -> Trial:
-        if self.trial is None:
-            self.trial = self.table.create(Suggestion({_SEED: self.config.train.seed}), self.space)
-        return self.trial
+    def begun(self) -> Entry:
+        """Its row, made if need be."""
+        if self.row is None:
+            self.row = self.table.create(Suggestion({_SEED: self.config.train.seed}), self.space)
+        return self.row
 
 
 class Replication:
@@ -81,10 +78,10 @@ class Replication:
                     self.on_record.append((network, row))
                 else:
                     missing.append(_Run(network, config, table, study.space))
-            for trial in table.interrupted():
+            for row in table.interrupted():
                 for run in missing:
-                    if run.table is table and run.config.train.seed == trial.params[_SEED]:
-                        run.trial = trial
+                    if run.table is table and run.config.train.seed == row.params[_SEED]:
+                        run.row = row
         # The longest first, so that no worker is left alone at the end.
         missing.sort(key=lambda run: -run.config.train.epochs)
         self._runs = dict(enumerate(missing))
@@ -111,34 +108,33 @@ class Replication:
             return None
         number = self._waiting.popleft()
         run = self._runs[number]
-        return Task(number, run.config, attempts=run.row.attempts)
+        return Task(number, run.config, attempts=run.begun().attempts)
 
     def _handle(self, event: Happened, pool: Pool, ended: Callable[[Network, Entry], None]) -> None:
         if isinstance(event, Began):
             run = self._runs[event.task.number]
-            run.trial = replace(run.row, attempts=event.task.attempts)
-            run.worker, run.history = event.worker, []
-            run.table.start(run.trial, run.config)
+            row = run.table.start(run.begun().number, run.config, event.task.attempts)
+            run.row = replace(row, worker=event.worker)
             return
         if isinstance(event, Again):
             self._count(event.task)
             return
         run = self._runs[event.number]
+        row = run.begun()
         if isinstance(event, Epoch):
-            run.history.append(event.metrics)
+            run.row = replace(row, history=(*row.history, event.metrics))
             pool.reply(event.number, prune=False)
             return
         if isinstance(event, Finished):
-            entry = run.table.complete(run.row, event.result, run.worker, {})
+            entry = run.table.complete(row, event.result, {})
         else:
-            entry = run.table.fail(run.row, event.reason, run.history, worker=run.worker)
+            entry = run.table.fail(row, event.reason)
         del self._runs[event.number]
         ended(run.network, entry)
 
     def _count(self, task: Task) -> None:
         run = self._runs[task.number]
-        run.trial = replace(run.row, attempts=task.attempts)
-        run.table.count(run.trial)
+        run.table.count(run.begun().number, task.attempts)
 
 
 def _study(network: Network, dataset: DatasetInfo, environment: Mapping[str, str]) -> Study:

@@ -1,8 +1,8 @@
 """How a launch of a study can end: what the summary, MLflow, the exit code and the last line say of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from pipeline.command.errors import StoppedError, exit_code
 from pipeline.command.redact import redact
@@ -24,10 +24,6 @@ class Ending:
     status: Status
     exit_code: int
     words: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As the trial table stores it."""
-        return asdict(self)
 
 
 MET = Ending("met", "FINISHED", 0, "Finished")

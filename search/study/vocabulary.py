@@ -3,14 +3,15 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, field_validator
 
 from pipeline.command.redact import redact
-from pipeline.command.section import Section, validated
+from pipeline.command.section import Section
 from pipeline.run.config import ObjectiveConfig, RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.tracking.record import DatasetInfo
@@ -19,8 +20,6 @@ from search.study.space import Space, Stored
 TrialState = Literal["running", "complete", "pruned", "failed"]
 Curve = Mapping[int, float]
 """The objective's metric by epoch, counted from 1."""
-
-RECENT_TRIALS = 100  # how many of the last ones say how long one takes
 
 
 class StudyConfig(Section):
@@ -114,21 +113,6 @@ class About:
     command: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """As the trial table stores it."""
-        return {**asdict(self), "objective": self.objective.model_dump()}
-
-    @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> "About":
-        """From what `to_json` gave."""
-        return cls(
-            **{
-                **tree,
-                "objective": validated(ObjectiveConfig, tree["objective"], "objective"),
-                "dataset": DatasetInfo.from_json(tree["dataset"]),
-            }
-        )
-
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -163,33 +147,20 @@ class Attempts:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trial that was asked for. `params`, `epochs`, `continues`: as suggested."""
-
-    number: int
-    uid: str
-    params: Mapping[str, Stored]
-    epochs: int | None = None
-    continues: int | None = None
-    attempts: Attempts = Attempts()
-
-
-@dataclass(frozen=True)
 class Entry:
-    """A trial as the table remembers it. `history` is there for failed trials too, where `result` isn't.
+    """A trial as the table keeps it: a row. `params`, `epochs`, `continues`, `notes`: as suggested.
 
-    `run`: every field of its RunConfig by override path. `attempt`, `losses`, `excused`: see Attempts.
-    Times are Unix seconds.
+    `run`: None before its first attempt, and where the configuration refused it. `history`: the epochs
+    of its last attempt, of a failed one too, where `result` isn't there. Times are Unix seconds.
     """
 
     number: int
     uid: str
     state: TrialState
     params: Mapping[str, Stored]
-    run: Mapping[str, str]
-    attempt: int
-    losses: int
     started_at: float
+    run: RunConfig | None = None
+    attempts: Attempts = Attempts()
     epochs: int | None = None
     continues: int | None = None
     ended_at: float | None = None
@@ -199,7 +170,16 @@ class Entry:
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
-    excused: int = 0
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Every field of its `run` by override path, as text; empty where there is none."""
+        return {} if self.run is None else self.run.parameters()
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """The objective's metric by epoch, in its last attempt."""
+        return {} if self.run is None else curve(self.history, self.run.objective.metric)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ def whole_run(entry: Entry) -> Mapping[str, str]:
     run up to its best one, as a whole run could stop or choose earlier.
     """
     if entry.result is None or (entry.continues is None and entry.result.stop != "pruned"):
-        return entry.run
+        return entry.settings
     return {
-        **entry.run,
+        **entry.settings,
         "train.epochs": str(entry.result.best_epoch),
         "train.patience": "null",
         "objective.select": "last",

@@ -11,7 +11,7 @@ from typing import Annotated
 import optuna
 import sqlalchemy
 from filelock import FileLock
-from pydantic import Field
+from pydantic import Field, ValidationError
 from sqlalchemy.engine import make_url
 
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
@@ -109,6 +109,40 @@ def existing_storage(url: str) -> Storage:
     return storage
 
 
+@contextlib.contextmanager
+def damage_named(url: str, what: str) -> Iterator[None]:
+    """Turn the failure to make sense of what was read into a StorageError that names `what`, and where.
+
+    Whatever a database gives goes through here once: a flipped byte is no bug of whoever trips over it.
+    """
+    try:
+        with errors_named(url):
+            yield
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        said = f"{type(error).__name__}: {error}"
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        said = redact(said).splitlines()[0]
+        raise StorageError(
+            f"{place(url)}: {what} can't be read: {said} (it is damaged, or of another version, and left as "
+            "it is: go on from a copy made before, or give a new study another study.name)"
+        ) from error
+
+
+def place(url: str) -> str:
+    """What to call the database at `url`: its file, or the URL of a server without its password."""
+    file = sqlite_file(url)
+    return f"storage.url: {redact(url)}" if file is None else f"study database {file.absolute()}"
+
+
 def reopen(storage: Storage, trials: Sequence[int], attribute: str) -> None:
     """Bring trials that failed back to running, with no trace of their end, in one transaction.
 
@@ -161,7 +195,5 @@ def errors_named(url: str) -> Iterator[None]:
             cause = cause.__cause__
         cause = getattr(cause, "orig", None) or cause
         lines = redact(str(cause)).strip().splitlines() or [type(cause).__name__]
-        file = sqlite_file(url)
-        if file is None:
-            raise UnavailableError(f"storage.url: {redact(url)}: {lines[0]}") from error
-        raise StorageError(f"study database {file.absolute()}: {lines[0]}") from error
+        kind = UnavailableError if sqlite_file(url) is None else StorageError
+        raise kind(f"{place(url)}: {lines[0]}") from error

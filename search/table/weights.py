@@ -3,12 +3,16 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from pipeline.command.errors import StorageError
+from pipeline.data.files import told
 from pipeline.run.result import State, Weights
+
+_DAMAGED = (
+    "these are no weights of a trial, or they are damaged (remove the file: it is trained again)"
+)
 
 
 class WeightStore:
@@ -26,8 +30,9 @@ class WeightStore:
         file = self._folder / f"{number}-state.npz"
         if not file.exists():
             return None
-        epoch, *arrays = self._load(file)
-        return State(int(epoch), arrays)
+        arrays = self._load(file)
+        with told(str(file), _DAMAGED, StorageError):
+            return State(int(arrays[0]), arrays[1:])
 
     def save(self, number: int, weights: Weights) -> None:
         """Keep the weights that trial `number` ended with."""
@@ -67,8 +72,8 @@ class WeightStore:
         partial.replace(file)
 
     def _load(self, file: Path) -> Weights:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise StorageError(f"{file}: the weights can't be read: {error}") from None
+        with (
+            told(str(file), _DAMAGED, StorageError),
+            np.load(file, allow_pickle=False) as arrays,
+        ):
+            return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]

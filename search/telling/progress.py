@@ -1,11 +1,8 @@
 """Live progress: a view that redraws itself on a terminal, one plain line per trial elsewhere."""
 
-import statistics
 import time
-from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,22 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.run.config import ObjectiveConfig
+from search.study.durations import Durations
 from search.study.ranking import Ranking
 from search.study.shown import shown
-from search.study.vocabulary import RECENT_TRIALS, Entry
-
-
-class RunningTrial(Protocol):
-    """What is shown of a trial that a worker has."""
-
-    @property
-    def entry(self) -> Entry: ...
-
-    @property
-    def started_at(self) -> float: ...
-
-    @property
-    def epochs(self) -> int: ...
+from search.study.vocabulary import Entry
 
 
 class Progress:
@@ -50,9 +35,9 @@ class Progress:
         self._workers = workers
         self._objective = objective
         self._ended = len(ended)
-        self._seconds: deque[float] = deque(maxlen=RECENT_TRIALS)
+        self._durations = Durations(ended)
         self._ranking = Ranking(objective, ended)
-        self._running: list[RunningTrial] = []
+        self._running: list[Entry] = []
         self._live = (
             Live(self._view(), console=console, refresh_per_second=2, transient=True)
             if console.is_terminal
@@ -73,7 +58,7 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def update(self, running: Mapping[int, RunningTrial]) -> None:
+    def update(self, running: Mapping[int, Entry]) -> None:
         """Show the trials that run now."""
         self._running = list(running.values())
         if self._live:
@@ -83,8 +68,7 @@ class Progress:
         """Show a trial that ended: on a terminal only failures stay on the screen."""
         self._ended += 1
         self._ranking.add(entry)
-        if entry.ended_at is not None:
-            self._seconds.append(entry.ended_at - entry.started_at)
+        self._durations.add(entry)
         if self._live is None or entry.state == "failed":
             self._console.print(self._line(entry), highlight=False, soft_wrap=True)
 
@@ -100,7 +84,7 @@ class Progress:
             f"trial {entry.number}: {entry.state}",
             *([outcome] if outcome else reason),
             params,
-            *([f"{self._seconds[-1]:.1f} s"] if self._seconds else []),
+            *([f"{entry.ended_at - entry.started_at:.1f} s"] if entry.ended_at is not None else []),
             f"{self._ended}/{self._target}",
             self._best_text(),
             f"left {self._left()}",
@@ -116,10 +100,9 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """How long the rest takes if trials go on as they did; None before the first one ended."""
-        if not self._seconds:
+        if (usual := self._durations.usual) is None:
             return None
         now = time.time()
-        usual = statistics.fmean(self._seconds)
         begun = sum(min(now - trial.started_at, usual) for trial in self._running)
         left = max(0, self._target - self._ended) * usual - begun
         return max(0.0, left / self._workers)
@@ -142,15 +125,14 @@ class Progress:
         for column in ("trial", "epoch", self._objective.metric, "seconds", "parameters"):
             table.add_column(column, justify="left" if column == "parameters" else "right")
         now = time.time()
-        for trial in self._running:
-            entry = trial.entry
+        for entry in self._running:
             last = entry.history[-1].metrics.get(self._objective.metric) if entry.history else None
             params = " ".join(
                 f"{path.rpartition('.')[2]}={shown(value)}" for path, value in entry.params.items()
             )
             table.add_row(
                 str(entry.number),
-                f"{entry.history[-1].epoch if entry.history else 0}/{trial.epochs}",
+                f"{entry.history[-1].epoch if entry.history else 0}/{entry.settings['train.epochs']}",
                 f"{last:.4f}" if last is not None else "-",
                 f"{now - entry.started_at:.0f}",
                 Text(params, overflow="ellipsis", no_wrap=True),

@@ -7,7 +7,6 @@ from types import TracebackType
 
 from pipeline.command.errors import PlumblineError
 from pipeline.tracking.publisher import Publisher
-from search.coordination.coordinator import Running
 from search.study.endings import STOPPED, Ending, of_error
 from search.study.vocabulary import Entry
 from search.telling.progress import Progress
@@ -82,7 +81,7 @@ class StudyWatcher:
         self._stale = False
         self._told_at = time.monotonic()
 
-    def running(self, trials: Mapping[int, Running]) -> None:
+    def running(self, trials: Mapping[int, Entry]) -> None:
         """Show and publish what is new of the running trials. Raises what `ended` could not show."""
         if self._unshown is not None:
             raise self._unshown
@@ -93,9 +92,9 @@ class StudyWatcher:
             self._reporter.tick()
         for number, trial in trials.items():
             if trial.worker and self._is_news(self._running.get(number), trial):
-                now = self._running[number] = trial.entry
-                self._tell_of_the_cpu(now.worker)
-                self._publish(now)
+                self._running[number] = trial
+                self._tell_of_the_cpu(trial.worker)
+                self._publish(trial)
 
     def ended(self, entry: Entry) -> None:
         """Show and publish a trial that ended. Others may have ended with it, so it raises nothing."""
@@ -149,8 +148,8 @@ class StudyWatcher:
             self._summary.call(self._on_end, self._progress.note)
 
     @staticmethod
-    def _is_news(before: Entry | None, now: Running) -> bool:
-        """Whether an attempt or an epoch began since. Asked of all at each step, so it makes no entry."""
+    def _is_news(before: Entry | None, now: Entry) -> bool:
+        """Whether an attempt or an epoch began since."""
         seen = None if before is None else (before.started_at, len(before.history))
         return seen != (now.started_at, len(now.history))
 

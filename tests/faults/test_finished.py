@@ -109,7 +109,9 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     after = world.entries()
     assert [entry.state for entry in after] == ["complete"] * 4
     assert [entry.params for entry in after] == [entry.params for entry in before]
-    assert [entry.attempt - 1 for entry in after] == [entry.state == "failed" for entry in before]
+    assert [entry.attempts.made - 1 for entry in after] == [
+        entry.state == "failed" for entry in before
+    ]
     assert_tracked(world.folder / "mlflow.db", after, world.table().uid, "smoke", retried=2)
     world.assert_whole(4)
     last = world.run(*overrides, "study.retry=failed")

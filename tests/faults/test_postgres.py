@@ -68,7 +68,7 @@ def test_a_server_restarted_in_the_middle_is_waited_for(world: ServerWorld, mode
     world.server.start()
     assert launch.wait() == 0, launch.output
     world.assert_whole(TARGET)
-    assert all(entry.attempt == 1 for entry in world.entries())
+    assert all(entry.attempts.made == 1 for entry in world.entries())
 
 
 def test_a_study_whose_connection_was_lost_is_held_again_while_its_trials_train(

@@ -77,7 +77,9 @@ def test_a_worker_that_is_killed_costs_an_attempt(replication: Replication) -> N
     launch = replication.run()
     assert launch.status == 0, launch.output
     replication.assert_whole()
-    attempts = [replication.rows(name)[seed].attempt for name in (ONE, OTHER) for seed in SEEDS]
+    attempts = [
+        replication.rows(name)[seed].attempts.made for name in (ONE, OTHER) for seed in SEEDS
+    ]
     assert sorted(attempts) == [1] * 5 + [2]
     assert launch.stdout.count("test accuracy") == 6 + 2, "each run, and two rows of the table"
 
@@ -92,7 +94,7 @@ def test_one_that_was_killed_trains_only_what_is_missing(replication: Replicatio
     assert "4 runs are on record" in again.stdout
     assert "2 runs, 2 workers." in again.stdout
     replication.assert_whole()
-    assert [replication.rows()[seed].attempt for seed in SEEDS] == [1, 1, 2]
+    assert [replication.rows()[seed].attempts.made for seed in SEEDS] == [1, 1, 2]
 
 
 def test_the_table_of_one_that_was_interrupted_is_that_of_one_that_was_not(

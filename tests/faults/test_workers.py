@@ -22,7 +22,7 @@ ONE = {"model.hidden_units": 64}
 
 
 def states(world: World) -> dict[str, str]:
-    return {entry.run["model.hidden_units"]: entry.state for entry in world.entries()}
+    return {entry.settings["model.hidden_units"]: entry.state for entry in world.entries()}
 
 
 @pytest.mark.parametrize("does", ["kill", "abort", "exit"])
@@ -35,9 +35,9 @@ def test_a_trial_whose_worker_dies_is_run_again_with_the_same_parameters(
     grid.assert_whole(3)
     assert grid.happened() == 2
     assert set(states(grid).values()) == {"complete"}
-    (entry,) = (entry for entry in grid.entries() if entry.run["model.hidden_units"] == "64")
-    assert entry.attempt == 3
-    assert entry.losses == 2
+    (entry,) = (entry for entry in grid.entries() if entry.settings["model.hidden_units"] == "64")
+    assert entry.attempts.made == 3
+    assert entry.attempts.losses == 2
     assert [epoch.epoch for epoch in entry.history] == [1, 2, 3]
 
 
@@ -122,7 +122,7 @@ def test_a_diverged_trial_fails_with_the_reason_and_is_not_run_again(grid: World
     assert grid.happened() == 1
     (failed,) = (entry for entry in grid.entries() if entry.state == "failed")
     assert failed.reason == "loss is nan in epoch 1"
-    assert failed.attempt == 1
+    assert failed.attempts.made == 1
     assert [epoch.epoch for epoch in failed.history] == [1]
 
 

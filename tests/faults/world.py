@@ -342,7 +342,7 @@ def outcomes(entries: list[Entry]) -> dict[int, tuple[Any, ...]]:
             dict(entry.params),
             entry.value,
             [(epoch.epoch, dict(epoch.metrics)) for epoch in entry.history],
-            dict(entry.run),
+            entry.settings,
         )
         for entry in entries
     }
@@ -399,7 +399,7 @@ def assert_tracked(
         run = by_uid[entry.uid]
         assert run.status == statuses[entry.state]
         assert run.tags["trial.state"] == entry.state
-        assert run.params == entry.run
+        assert run.params == entry.settings
         assert run.start == round(entry.started_at * 1000)
         assert entry.ended_at is not None
         assert run.end == round(entry.ended_at * 1000)

@@ -15,7 +15,6 @@ import pytest
 
 from pipeline.command.compose import compose
 from pipeline.tracking.record import DatasetInfo
-from search.coordination.coordinator import Running
 from search.setup.read import Setup, read
 from search.study.vocabulary import Engine, Entry, Study
 from search.table.storage import open_storage
@@ -103,8 +102,8 @@ class RecordingWatcher:
     entries: list[Entry] = field(default_factory=list)
     running_entries: list[Entry] = field(default_factory=list)
 
-    def running(self, trials: Mapping[int, Running]) -> None:
-        self.running_entries += [trial.entry for trial in trials.values()]
+    def running(self, trials: Mapping[int, Entry]) -> None:
+        self.running_entries += trials.values()
 
     def ended(self, entry: Entry) -> None:
         self.entries.append(entry)

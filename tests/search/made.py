@@ -10,7 +10,7 @@ from pipeline.run.result import EpochMetrics, Example, RunResult
 from pipeline.tracking.record import DatasetInfo
 from search.analysis.facts import Facts
 from search.study.space import Choices, Range, Space, Stored
-from search.study.vocabulary import About, Entry
+from search.study.vocabulary import About, Attempts, Entry
 
 BASE = run_config(compose(["data=digits"]))
 DATA = DatasetInfo("digits", "d1" * 32, "scikit-learn", (1437, 8, 8), (360, 8, 8))
@@ -86,9 +86,8 @@ def trial(number: int, height: float = 0.9, space: Space = DROPOUT, **changes: A
         "uid": f"s1-{number}",
         "state": "complete",
         "params": chosen,
-        "run": space.apply(BASE, chosen).parameters(),
-        "attempt": 1,
-        "losses": 0,
+        "run": space.apply(BASE, chosen),
+        "attempts": Attempts(made=1),
         "started_at": 1_700_000_000.0 + 2 * (number // 2),
         "ended_at": 1_700_000_002.0 + 2 * (number // 2),
         "value": made.value,

@@ -199,7 +199,7 @@ def test_mlflow_has_one_parent_and_a_nested_run_for_each_trial(launches: list[La
 
 def test_mlflow_shows_of_a_trial_what_the_table_has(launches: list[Launch]) -> None:
     for entry, run in zip(launches[0].entries, launches[0].runs[1:], strict=True):
-        assert run.params == entry.run
+        assert run.params == entry.settings
         assert float(run.params["model.dropout"]) == entry.params["model.dropout"]
         assert run.params["train.optimizer"] == "adam"
         curves = {
@@ -266,7 +266,7 @@ def test_the_best_parameters_that_are_printed_can_be_pasted(launches: list[Launc
         entry.value or 0.0 for entry in launches[0].entries if entry.state == "complete"
     )
     run = run_config(compose([*SMOKE, *shlex.split(lines[place + 1])]))
-    assert run.parameters() == best.run
+    assert run == best.run
 
 
 # The test set.
@@ -310,4 +310,4 @@ def test_a_study_of_mnist_learns(tmp_path: Path, mnist_path: Path) -> None:
     entries = entries_of(tmp_path, "dropout")
     assert [entry.state for entry in entries] == ["complete"] * 2
     assert all(entry.result.test["test_accuracy"] > 0.75 for entry in entries if entry.result)
-    assert all(0.0 <= float(entry.run["model.dropout"]) <= 0.6 for entry in entries)
+    assert all(0.0 <= float(entry.settings["model.dropout"]) <= 0.6 for entry in entries)

@@ -117,12 +117,15 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Iterator
         (folder / "weights" / NAME).mkdir(parents=True)
         for number, units in UNITS.items():
             params = {"model.hidden_units": 32, "model.dropout": 0.1, "train.learning_rate": 0.003}
-            trial = replace(table.create(Suggestion(params), study.space), attempts=Attempts(1))
+            trial = table.create(Suggestion(params), study.space)
             model = setup.run.model.model_copy(update={"hidden_units": units})
             run = study.space.apply(setup.run, params).model_copy(update={"model": model})
-            table.start(trial, run)
+            began = replace(
+                table.start(trial.number, run, Attempts(1)),
+                worker={"device": "cpu", "threads": "1"},
+            )
             outcome = execute(run, digits, lambda _: False)
-            table.complete(trial, outcome.result, {"device": "cpu", "threads": "1"}, {})
+            table.complete(began, outcome.result, {})
             if number != UNKEPT:
                 np.savez(folder / "weights" / NAME / f"{number}.npz", *outcome.weights)
         entries = table.entries()
@@ -206,7 +209,7 @@ def test_manifest_and_card_say_what_the_model_is(
     assert entry.result is not None
     assert manifest.labels == tuple("0123456789")
     assert (manifest.inputs.shape, manifest.inputs.low, manifest.inputs.high) == ((8, 8), 0, 16)
-    settings = measure(entry.run, "val_accuracy")
+    settings = measure(entry.settings, "val_accuracy")
     assert manifest.standing == Standing(
         "val_accuracy", "maximize", manifest.validation["val_accuracy"], digits.digest, settings
     )

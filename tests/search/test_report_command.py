@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from search.analysis.facts import Source
 from search.rendering import report as rendering
 from search.report import main
 from search.study.endings import MET
-from search.study.vocabulary import Study, StudyConfig, Suggestion
+from search.study.vocabulary import Attempts, Study, StudyConfig, Suggestion
 from search.table.trials import TrialTable
 from search.telling.reporter import Reporter
 from search.telling.runs import Records
@@ -35,11 +36,12 @@ def recorded(url: str, name: str, trials: int = 3) -> TrialTable:
     table.describe(study.about(made.settings({"space": space}), "python -m search.optimize", {}))
     for number in range(trials + 1):
         trial = table.create(Suggestion({"model.dropout": 0.1 * number}), made.DROPOUT)
-        table.start(trial, made.DROPOUT.apply(made.BASE, trial.params))
+        run = made.DROPOUT.apply(made.BASE, trial.params)
+        trial = replace(table.start(trial.number, run, Attempts(made=1)), worker={"worker": "0"})
         if number < trials:
-            table.complete(trial, made.result([0.8 + number / 10]), {"worker": "0"}, {})
+            table.complete(trial, made.result([0.8 + number / 10]), {})
         else:
-            table.fail(trial, "loss is nan", ())
+            table.fail(trial, "loss is nan")
     return table
 
 

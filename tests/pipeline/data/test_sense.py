@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from pipeline.command.errors import ConfigError
 from pipeline.data import Dataset, Split, check_run, doubts, load
@@ -228,10 +229,10 @@ def test_numbers_that_would_be_infinite_in_32_bits_are_refused(
 def test_what_is_said_is_on_record_and_read_back(run: RunConfig) -> None:
     info = dataset_info(dataset(mixed(950, 50)), run)
     assert len(info.doubts) == 1
-    assert DatasetInfo.from_json(json.loads(json.dumps(asdict(info)))) == info
+    assert TypeAdapter(DatasetInfo).validate_json(json.dumps(asdict(info))) == info
 
 
 def test_a_record_of_a_version_that_said_nothing_is_read() -> None:
     tree = asdict(dataset_info(dataset(EVEN)))
     del tree["doubts"], tree["scaling"]
-    assert DatasetInfo.from_json(tree).doubts == ()
+    assert TypeAdapter(DatasetInfo).validate_python(tree).doubts == ()

@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, replace
 
 import pytest
+from pydantic import TypeAdapter
 
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.tracking.record import (
@@ -69,14 +70,14 @@ def test_final_points_are_the_objective_test_metrics_timings_and_size() -> None:
 def test_a_result_survives_json() -> None:
     whole = replace(RESULT, confusion=((3, 1), (0, 4)), test_confusion=((5, 0), (2, 6)))
     for result in (RESULT, whole):
-        assert RunResult.from_json(json.loads(json.dumps(asdict(result)))) == result
+        assert TypeAdapter(RunResult).validate_json(json.dumps(asdict(result))) == result
 
 
 def test_a_result_written_before_there_were_matrices_is_still_read() -> None:
     tree = json.loads(json.dumps(asdict(RESULT)))
     for later in ("confusion", "hardest", "test_confusion"):
         del tree[later]
-    assert RunResult.from_json(tree) == RESULT
+    assert TypeAdapter(RunResult).validate_python(tree) == RESULT
 
 
 def test_a_run_leaves_its_summary_and_the_matrices_that_it_has() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.command.errors import PlumblineError, StorageError
+from pipeline.command.errors import PlumblineError
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult, State
 from pipeline.tracking.record import DatasetInfo
@@ -230,12 +230,3 @@ def test_waiting_for_nothing_is_an_error(tmp_path: Path) -> None:
     launch.engine = Waits()
     with pytest.raises(PlumblineError, match="none is running"):
         launch.run(1, Launcher(workers=1))
-
-
-def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    store = WeightStore(tmp_path)
-    store.save_state(3, State(2, [np.zeros(4)]))
-    file = tmp_path / "3-state.npz"
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(StorageError, match=r"3-state\.npz: the weights can't be read"):
-        store.state(3)

@@ -25,10 +25,10 @@ from search.study.vocabulary import (
     Suggestion,
     Suggestions,
     Told,
-    Trial,
     Wait,
     record,
 )
+from search.table.storage import open_storage
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
 from search.workers.messages import Broken, Epoch, Failed, Finished, Started, Task
@@ -112,7 +112,7 @@ def first(script: Play, number: int = 0, times: int = 1) -> Play:
     return play
 
 
-def interrupted(url: str, count: int) -> list[Trial]:
+def interrupted(url: str, count: int) -> list[Entry]:
     """Trials that a coordinator before left running."""
     launch = Launch(url)
     session = Session(launch.setup, launch.table, launch.engine)
@@ -156,7 +156,7 @@ def test_a_trial_runs_with_its_parameters_in_the_base(url: str) -> None:
     (entry,) = launch.run(1)
     (task,) = launch.launcher.tasks
     assert task.run.model.dropout == entry.params["model.dropout"]
-    assert task.run.parameters() == entry.run
+    assert task.run == entry.run
     assert task.run.train == launch.setup.run.train
 
 
@@ -190,7 +190,7 @@ def test_a_lost_trial_runs_again_with_the_same_parameters(url: str) -> None:
     entries = launch.run(3)
     assert launch.submitted == [0, 1, 1, 2]
     assert launch.launcher.tasks[1].run == launch.launcher.tasks[2].run
-    assert [(entry.state, entry.attempt) for entry in entries] == [
+    assert [(entry.state, entry.attempts.made) for entry in entries] == [
         ("complete", 1),
         ("complete", 2),
         ("complete", 1),
@@ -204,7 +204,7 @@ def test_a_trial_that_kills_every_worker_fails_after_its_attempts(url: str, atte
     entries = launch.run(3)
     assert launch.submitted == [0] * attempts + [1, 2]
     assert [entry.state for entry in entries] == ["failed", "complete", "complete"]
-    assert entries[0].attempt == attempts
+    assert entries[0].attempts.made == attempts
     assert entries[0].reason is not None
     assert f"{attempts} worker" in entries[0].reason
     assert "its worker was ended by SIGKILL" in entries[0].reason
@@ -235,7 +235,7 @@ def test_losses_count_over_launches(url: str) -> None:
     (entry,) = launch.run(1)
     assert launch.submitted == [0]
     assert entry.state == "failed"
-    assert entry.attempt == 2
+    assert entry.attempts.made == 2
 
 
 # Trials that fail.
@@ -524,7 +524,7 @@ def test_what_the_engine_notes_at_the_end_of_a_trial_is_kept_however_it_ends(url
     """Failed ones too: pruners compare with the rungs that those reached."""
     engine = Scripted(suggest(0.1), suggest(0.2, notes={"asked": True}), suggest(0.3))
     Launch(url, first(diverges, number=1), engine=engine).run(3)
-    notes = [entry.notes for entry in TrialTable.load(url, "test").entries()]
+    notes = [entry.notes for entry in TrialTable(open_storage(url), "test").entries()]
     assert notes == [{"told": 0}, {"asked": True, "told": 1}, {"told": 2}]
 
 
@@ -606,7 +606,7 @@ def test_a_trial_that_its_gpu_had_no_memory_for_is_run_again_alone(url: str) -> 
     assert [entry.state for entry in entries] == ["complete"] * 3
     assert [(task.number, task.alone) for task in launch.launcher.tasks].count((0, True)) == 1
     assert all(task.number == 0 for task in launch.launcher.tasks if task.alone)
-    assert (entries[0].attempt, entries[0].losses) == (2, 0)
+    assert (entries[0].attempts.made, entries[0].attempts.losses) == (2, 0)
     again = [task.run for task in launch.launcher.tasks if task.number == 0]
     assert again[0] == again[1]
 

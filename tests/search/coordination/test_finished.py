@@ -1,5 +1,7 @@
 """Is this study finished? One question, asked of the table; and what is tried again."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.command.errors import PlumblineError, StoppedError, StorageError
@@ -13,7 +15,7 @@ from search.study.endings import (
     of_error,
     of_finished,
 )
-from search.study.vocabulary import Attempts, Suggestion, Trial
+from search.study.vocabulary import Attempts, Entry, Suggestion
 from search.table.trials import TrialTable
 from tests.search.conftest import study
 from tests.search.fakes import run_result
@@ -38,24 +40,24 @@ def opened(url: str, trials: int = 4) -> TrialTable:
     return table
 
 
-def ask(table: TrialTable) -> Trial:
+def ask(table: TrialTable) -> Entry:
     """One more trial, which a worker has."""
     subject = study()
     suggestion = Suggestion({"model.dropout": len(table.entries()) / 100}, notes={"n": 1})
     trial = table.create(suggestion, SPACE)
-    trial = Trial(trial.number, trial.uid, trial.params, attempts=Attempts(made=1, losses=2))
-    table.start(trial, SPACE.apply(subject.base, trial.params, None))
-    return trial
+    run = SPACE.apply(subject.base, trial.params, None)
+    return table.start(trial.number, run, Attempts(made=1, losses=2))
 
 
 def complete(table: TrialTable, trials: int = 1) -> None:
     for _ in range(trials):
-        table.complete(ask(table), run_result([0.5]), {}, {})
+        table.complete(ask(table), run_result([0.5]), {})
 
 
 def fail(table: TrialTable, trials: int = 1) -> None:
     for _ in range(trials):
-        table.fail(ask(table), "loss is nan", run_result([0.1]).history, {"rung": 3}, {"gpu": "0"})
+        met = replace(ask(table), history=run_result([0.1]).history, worker={"gpu": "0"})
+        table.fail(met, "loss is nan", {"rung": 3})
 
 
 def test_a_study_with_its_target_of_trials_is_finished(url: str) -> None:
@@ -152,7 +154,7 @@ def test_failed_trials_run_again_under_their_numbers_with_nothing_of_their_end(u
         again = each.entries()[1]
         assert (again.value, again.reason, again.history, again.ended_at) == (None, None, (), None)
         assert again.notes == {"n": 1}
-    table.complete(table.interrupted()[0], run_result([0.5]), {}, {})
+    table.complete(table.interrupted()[0], run_result([0.5]), {})
     assert opened(url).entries()[1].state == "complete"
     assert opened(url).retry_failed() == []
 
@@ -160,7 +162,7 @@ def test_failed_trials_run_again_under_their_numbers_with_nothing_of_their_end(u
 def test_what_failed_before_it_began_is_tried_again_too(url: str) -> None:
     """As a combination that the network refuses."""
     table = opened(url)
-    table.fail(table.create(Suggestion({"model.dropout": 0.1}), SPACE), "refused: why", ())
+    table.fail(table.create(Suggestion({"model.dropout": 0.1}), SPACE), "refused: why")
     assert table.retry_failed() == [0]
     (trial,) = opened(url).interrupted()
     assert (trial.number, trial.attempts) == (0, Attempts())

@@ -15,11 +15,11 @@ from search.study.space import Choices, Range, Space
 from search.study.vocabulary import (
     Attempts,
     Engine,
+    Entry,
     Exhausted,
     Suggestion,
     Suggestions,
     Told,
-    Trial,
     TrialState,
     Wait,
     curve,
@@ -107,23 +107,20 @@ class Session:
         answer = self.engine.ask(1)
         return answer.trials[0] if isinstance(answer, Suggestions) else answer
 
-    def ask(self) -> Trial:
+    def ask(self) -> Entry:
         """The next trial, started."""
         suggestion = self.suggestion()
         assert isinstance(suggestion, Suggestion), suggestion
         return self.start(self.table.create(suggestion, self.setup.space))
 
-    def start(self, trial: Trial) -> Trial:
+    def start(self, trial: Entry) -> Entry:
         """One more attempt at `trial`."""
-        made = trial.attempts.made + 1
-        trial = dataclasses.replace(trial, attempts=Attempts(made))
         run = self.setup.space.apply(self.setup.run, trial.params, trial.epochs)
-        self.table.start(trial, run)
-        return trial
+        return self.table.start(trial.number, run, Attempts(trial.attempts.made + 1))
 
     def end(
         self,
-        trial: Trial,
+        trial: Entry,
         state: TrialState = "complete",
         value: float | None = None,
         epochs: int = 1,
@@ -149,14 +146,15 @@ class Session:
         )
         notes = self.engine.tell(told)
         if state == "failed":
-            entry = self.table.fail(trial, "loss is nan", history, notes)
+            met = dataclasses.replace(trial, history=tuple(history))
+            entry = self.table.fail(met, "loss is nan", notes)
         else:
             stop = "pruned" if state == "pruned" else "completed"
             result = run_result([value], stop, history=tuple(history), value=value)
-            entry = self.table.complete(trial, result, {}, notes)
+            entry = self.table.complete(trial, result, notes)
         assert entry.state == state
 
-    def trial(self) -> Trial:
+    def trial(self) -> Entry:
         """A whole trial."""
         trial = self.ask()
         self.end(trial)
@@ -263,7 +261,7 @@ class EngineContract:
         """When every point was tried or runs, and not before; failed ones are not tried again."""
         session = self.begin(url, space=FINITE)
         points: set[str] = set()
-        running: list[Trial] = []
+        running: list[Entry] = []
         for _ in range(100):
             asked = session.suggestion()
             if isinstance(asked, Suggestion):
@@ -348,4 +346,4 @@ class EngineContract:
         for trial in left:
             after.end(after.start(trial))
         assert after.trial().number == 3
-        assert [entry.attempt for entry in after.table.entries()] == [1, 2, 2, 1]
+        assert [entry.attempts.made for entry in after.table.entries()] == [1, 2, 2, 1]

@@ -22,7 +22,7 @@ from pipeline.command.errors import ConfigError
 from search.engines.keras_tuner import KerasTunerAlgorithm
 from search.setup.read import Setup, read
 from search.study.vocabulary import Entry, Exhausted, Suggestions, Told, Wait
-from search.table.trials import distributions
+from search.table.terms import distributions
 from tests.conftest import RunPython
 from tests.search.conftest import ROOT
 from tests.search.engines.engine_contract import EngineContract
@@ -98,9 +98,7 @@ class Session:
             uid=f"uid-{number}",
             state="running",
             params=asked.params,
-            run={},
-            attempt=1,
-            losses=0,
+            run=self.setup.run,
             started_at=0.0,
             epochs=asked.epochs,
             continues=asked.continues,
@@ -318,7 +316,7 @@ def test_trials_of_another_engine_are_taken_up(oracle: str) -> None:
     """A study can go on with another engine; a stepped value of Optuna's is not rounded."""
     session = Session(setup_of(oracle, SIX))
     params = {"model.dropout": 0.1 + 0.1, "train.patience": None}
-    facts = {"run": {}, "attempt": 1, "losses": 0, "started_at": 0.0, "params": params}
+    facts = {"started_at": 0.0, "params": params}
     session.entries = [
         Entry(number=0, uid="0", state="complete", value=0.5, notes={"trial": {"x": 1}}, **facts),
         Entry(number=1, uid="1", state="pruned", value=0.1, **{**facts, "params": {**params}}),

@@ -122,7 +122,7 @@ def test_a_launch_with_other_workers_says_what_that_means(url: str) -> None:
     setup = setup_of(*OPTUNA, "study.order=fixed", space=SPACE)
     assert setup.words_on_order((), 2) is None
     study(setup, url, 2)
-    entries = TrialTable.load(url, "test").entries()
+    entries = TrialTable.open(url, study_of(setup)).entries()
     assert [entry.notes["order"]["workers"] for entry in entries] == [2] * 24
     assert setup.words_on_order(entries, 2) is None
     assert "in the order of 2 workers, those to come are in that of 4" in (

@@ -9,14 +9,14 @@ import pytest
 
 from pipeline.command.section import Section
 from pipeline.run.result import EpochMetrics, Outcome, RunResult
-from search.coordination.coordinator import Running, Watcher
+from search.coordination.coordinator import Watcher
 from search.engines.keras_tuner import KerasTunerAlgorithm
 from search.engines.optuna import OptunaAlgorithm
 from search.engines.order import Algorithm, OrderedEngine
 from search.study.vocabulary import Engine, Entry, Told
 from search.table.trials import TrialTable
 
-SEALED = {RunResult, EpochMetrics, Outcome, Entry, Running, TrialTable}
+SEALED = {RunResult, EpochMetrics, Outcome, Entry, TrialTable}
 """What holds test metrics, or a way to them."""
 
 OURS = ("pipeline.", "search.")

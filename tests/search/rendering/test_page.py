@@ -135,7 +135,7 @@ def test_the_command_for_a_trial_names_what_is_not_the_default() -> None:
     (network,) = [made.trial(1, 0.9, made.MIXED)]
     command = command_for(network)
     assert command.startswith("python -m pipeline.train data.name=digits ")
-    assert f"model.dropout={network.run['model.dropout']}" in command
+    assert f"model.dropout={network.settings['model.dropout']}" in command
     assert "train.epochs" not in command
     assert re.search(r"model\.hidden_units=(32|'?\[64,32\]'?)", command) or (
         "hidden_units" not in command  # 128 is the default

@@ -22,7 +22,7 @@ from search.plots.course import best_so_far
 from search.study.endings import MET
 from search.study.parse import parse
 from search.study.ranking import SEED, Ranking
-from search.study.space import Choices, Space
+from search.study.space import Choices, Space, replaced
 from search.study.vocabulary import Entry
 from search.telling.summary import SummaryFile
 from tests.search import made
@@ -120,7 +120,7 @@ PENALTIES = Space({"model.l2": Choices((0.0, 0.1))})
 
 def incomparable() -> list[Entry]:
     """Trials of a study by validation loss that the version before let through."""
-    runs = [{**made.trial(0).run, "model.l2": text} for text in ("0.0", "0.1")]
+    runs = [replaced(made.BASE, {"model.l2": l2}) for l2 in (0.0, 0.1)]
     return [
         made.trial(n, 0.9, PENALTIES, params={"model.l2": 0.1 * n}, run=r)
         for n, r in enumerate(runs)
@@ -176,7 +176,7 @@ def seeded(*chosen: tuple[float, int]) -> list[Entry]:
             VALUES[dropout, seed],
             SEEDED,
             params={"model.dropout": dropout, SEED: seed},
-            run={**made.trial(0).run, "model.dropout": str(dropout), SEED: str(seed)},
+            run=replaced(made.BASE, {"model.dropout": dropout, SEED: seed}),
         )
         for number, (dropout, seed) in enumerate(chosen or VALUES)
     ]

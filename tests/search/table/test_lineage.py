@@ -41,8 +41,8 @@ def test_a_whole_run_ends_with_the_network_of_a_trial(
     else:
         outcome = execute(run, digits, lambda epoch: epoch.epoch == 2)
     continues = 7 if start else None
-    entry = made.trial(0, result=outcome.result, run=run.parameters(), continues=continues)
-    settings = (whole_run(entry), entry.run)
+    entry = made.trial(0, result=outcome.result, run=run, continues=continues)
+    settings = (whole_run(entry), entry.settings)
     again, configured = (
         execute(
             read_run_config(compose([f"{path}={text}" for path, text in each.items()])),

@@ -1,7 +1,6 @@
 """The trial table on a PostgreSQL server that goes away: nothing twice, and one writer."""
 
 import contextlib
-import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,11 +78,9 @@ def lose_answer(table: TrialTable, nth: int, arrives: bool) -> Callable[[], bool
 
 WRITES: dict[str, Callable[[TrialTable], object]] = {
     "create": lambda table: table.create(SUGGESTION, SPACE),
-    "start": lambda table: table.start(
-        dataclasses.replace(table.interrupted()[0], attempts=Attempts(2)), study().base
-    ),
-    "complete": lambda table: table.complete(table.interrupted()[0], run_result([0.5]), {}, {}),
-    "fail": lambda table: table.fail(table.interrupted()[0], "loss is nan", ()),
+    "start": lambda table: table.start(0, study().base, Attempts(made=2)),
+    "complete": lambda table: table.complete(table.interrupted()[0], run_result([0.5]), {}),
+    "fail": lambda table: table.fail(table.interrupted()[0], "loss is nan"),
     "describe": lambda table: table.describe(study().about("", "")),
 }
 
@@ -121,7 +118,7 @@ def test_a_server_that_was_restarted_costs_nothing_and_the_study_stays_held(
     with launched(server_url) as table:
         postgres.restart(mode)
         asked(table)
-        table.complete(table.interrupted()[0], run_result([0.5]), {}, {})
+        table.complete(table.interrupted()[0], run_result([0.5]), {})
         with pytest.raises(LockedError), study_lock(server_url, "test", wait=False):
             pass
         assert TrialTable.load(server_url, "test").entries() == table.entries()
@@ -176,7 +173,7 @@ def test_a_launch_that_lost_its_lock_to_another_one_writes_nothing_more(
             if ended:
                 other.close()
             with pytest.raises(error) as caught:
-                table.complete(table.interrupted()[0], run_result([0.5]), {}, {})
+                table.complete(table.interrupted()[0], run_result([0.5]), {})
             assert caught.value.exit_code == 75
             assert "another launch has taken the study over" in str(caught.value)
             assert TrialTable.load(server_url, "test").entries() == theirs.entries()

@@ -1,6 +1,7 @@
 """Weights on disk: those of the best trials, and no others."""
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from search.coordination.coordinator import Coordinator
 from search.study.ranking import Ranking
 from search.study.space import Choices, Space
 from search.study.vocabulary import Curve, Entry, Study, StudyConfig, Suggestion, Suggestions, Told
+from search.table.storage import open_storage
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
 from search.workers.messages import Event, Finished, Started, Task
@@ -126,7 +128,7 @@ def test_the_weights_of_all_seeds_of_the_best_configuration_are_kept_not_of_the_
     monkeypatch.setattr(made, "DROPOUT", seeds)
     monkeypatch.setattr("tests.search.table.test_weights.VALUES", values)
     assert run(tmp_path, 5, keep=2).kept == [{0}, {0, 1}, {0, 1, 2}, {0, 1, 2}, {0, 1, 2, 4}]
-    entries = TrialTable.load(f"sqlite:///{tmp_path / 'studies.db'}", "test").entries()
+    entries = TrialTable(open_storage(f"sqlite:///{tmp_path / 'studies.db'}"), "test").entries()
     assert set(Ranking(made.BASE.objective, entries).numbers(1)) == {1, 2}
 
 
@@ -177,10 +179,26 @@ def test_weights_that_were_not_kept_are_none(tmp_path: Path) -> None:
     assert WeightStore(tmp_path).weights(7) is None
 
 
-def test_weights_that_can_not_be_read_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:-30]),
+    "other names": lambda file: np.savez(file, kernel=np.zeros(3)),
+    "empty": lambda file: file.write_bytes(b""),
+    "a text": lambda file: file.write_text("weights"),
+    "objects": lambda file: np.savez(file, np.array([{}], dtype=object), allow_pickle=True),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_arrays_that_can_not_be_read_are_an_error_that_names_the_file(
+    tmp_path: Path, damage: str
+) -> None:
     store = WeightStore(tmp_path)
     store.save(7, [np.zeros(3)])
-    file = tmp_path / "7.npz"
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(StorageError, match=r"7\.npz"):
-        store.weights(7)
+    store.save_state(7, State(2, [np.zeros(3)]))
+    for name, read in (("7.npz", store.weights), ("7-state.npz", store.state)):
+        DAMAGE[damage](tmp_path / name)
+        with pytest.raises(
+            StorageError, match=f"{name}: these are no weights of a trial|{name}: can't"
+        ):
+            read(7)

@@ -71,15 +71,12 @@ def test_on_a_terminal_only_failures_stay(state: str) -> None:
 
 
 def test_on_a_terminal_running_trials_are_shown() -> None:
-    class Running:
-        entry = entry(3, [0.25, 0.5], state="running", ended_at=None, value=None, result=None)
-        epochs = 8
-
+    running = entry(3, [0.25, 0.5], state="running", ended_at=None, value=None, result=None)
     screen = Screen(terminal=True)
     with screen.progress:
-        screen.progress.update({3: Running()})
+        screen.progress.update({3: running})
     shown = screen.file.getvalue()
-    assert "2/8" in shown
+    assert "2/4" in shown
     assert "0.5000" in shown
     assert "dropout=0.3" in shown
 

@@ -10,8 +10,10 @@ from pipeline.command.compose import compose
 from pipeline.run.config import run_config
 from search.study.endings import MET
 from search.study.shown import pasted, shown
-from search.study.vocabulary import Entry
+from search.study.space import replaced
+from search.study.vocabulary import Attempts, Entry
 from search.telling.runs import Records, trial_name
+from tests.search import made
 from tests.search.conftest import DATASET, study
 from tests.search.fakes import epoch_metrics, run_result
 
@@ -28,9 +30,8 @@ def entry(number: int = 0, values: list[float] | None = None, **changes: Any) ->
         "uid": f"s1-{number}",
         "state": "complete",
         "params": {"model.dropout": 0.1 * number},
-        "run": {"model.dropout": str(0.1 * number), "train.epochs": "4"},
-        "attempt": 1,
-        "losses": 0,
+        "run": replaced(made.BASE, {"model.dropout": 0.05 * number, "train.epochs": 4}),
+        "attempts": Attempts(made=1),
         "started_at": 1000.0 + number,
         "ended_at": 2000.0 + number,
         "value": result.value,
@@ -53,12 +54,12 @@ def best_curve(subject: Records, entries: list[Entry]) -> list[tuple[int, float,
 
 
 def test_a_complete_trial_is_tracked_with_curves_finals_and_parameters() -> None:
-    subject = entry(3, [0.25, 0.75, 0.5], attempt=2)
+    subject = entry(3, [0.25, 0.75, 0.5], attempts=Attempts(made=2))
     record = records().of_trial(subject)
     assert (record.uid, record.parent, record.experiment) == ("s1-3", "s1", "test")
     assert (record.status, record.attempt) == ("FINISHED", 2)
     assert (record.started_at, record.ended_at) == (1003.0, 2003.0)
-    assert record.params == subject.run
+    assert record.params == subject.settings
     values = {(point.metric, point.step): (point.value, point.at) for point in record.points}
     assert len(values) == len(record.points)
     for epoch in subject.history:
@@ -110,7 +111,7 @@ def test_a_trial_that_is_given_up_is_tracked_as_killed_and_its_next_attempt_take
     record = records().given_up(running)
     assert (record.status, record.tags["trial.state"]) == ("KILLED", "interrupted")
     assert record.ended_at is not None
-    again = records().of_trial(dataclasses.replace(running, attempt=2))
+    again = records().of_trial(dataclasses.replace(running, attempts=Attempts(made=2)))
     assert (again.uid, again.attempt > record.attempt) == (record.uid, True)
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ from pipeline.command.errors import StoppedError
 from pipeline.command.streams import OutputClosedError
 from pipeline.tracking.publisher import Publisher
 from pipeline.tracking.record import RunRecord
-from search.coordination.coordinator import Running
 from search.study.endings import MET
-from search.study.vocabulary import Attempts, Entry, Trial
+from search.study.vocabulary import Entry
 from search.telling import watcher
 from search.telling.progress import Progress
 from search.telling.runs import Records
@@ -104,12 +104,11 @@ def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
     assert len(kept.of("s1")[-1].points) == 30
 
 
-def begun(at: float, epochs: int, worker: bool = True) -> dict[int, Running]:
+def begun(at: float, epochs: int, worker: bool = True) -> dict[int, Entry]:
     """Trial 0 as it runs since `at`."""
-    trial = Trial(0, "s1-0", {"model.dropout": 0.1}, attempts=Attempts(made=1))
     about = {"device": "cpu", "worker": "0"} if worker else {}
-    history = list(made.history([0.5] * epochs))
-    return {0: Running(trial, made.BASE, at, about, history)}
+    history = made.history([0.5] * epochs)
+    return {0: replace(made.running(0), started_at=at, worker=about, history=history)}
 
 
 def test_a_running_trial_is_told_of_where_an_attempt_or_an_epoch_began(
