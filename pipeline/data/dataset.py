@@ -76,6 +76,10 @@ class Dataset:
             self._fitted[validation_split] = found
         return self._fitted[validation_split]
 
+    def resplit(self, seed: int) -> "Dataset":
+        """The same rows in the order that `seed` draws, each class spread evenly: others validate."""
+        return replace(self, train=self.train.take(spread_evenly(self.train.labels, seed)))
+
     @cached_property
     def _fitted(self) -> "dict[float, Dataset]":
         return {}
@@ -136,19 +140,21 @@ def bounds(features: NDArray[np.generic]) -> Bounds:
     return low, np.where(high > low, high, low + np.maximum(1, abs(low)))
 
 
-def spread_evenly(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row numbers in a random order, always the same, in which each class is spread evenly.
+def spread_evenly(labels: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
+    """The row numbers in a random order, the same for each `seed`, in which each class is spread evenly.
 
     So any last fraction of the rows has each class in its share, and each class has its first row
     among the very first ones.
     """
-    order = np.random.default_rng(0).permutation(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     counts = np.bincount(labels)
     starts = np.cumsum(counts) - counts
     sorted_labels = labels[by_class]
     place = (np.arange(len(labels)) - starts[sorted_labels]) / counts[sorted_labels]
-    mixed = np.random.default_rng(1).permutation(len(labels))  # among classes at the same place
+    mixed = np.random.default_rng(seed + 1).permutation(
+        len(labels)
+    )  # among classes at the same place
     return by_class[mixed][np.argsort(place[mixed], kind="stable")]
 
 

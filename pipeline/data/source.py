@@ -81,7 +81,8 @@ def load(config: DataConfig) -> Dataset:
         train, test = _split(train, config.test_split, config.shuffle)
     low, high = bounds(train.features) if config.scale else (np.zeros(()), np.ones(()))
     classes = int(max(train.labels.max(), test.labels.max())) + 1
-    return Dataset(config.name, source, train, test, classes, low, high, config.scale)
+    dataset = Dataset(config.name, source, train, test, classes, low, high, config.scale)
+    return dataset if config.split_seed is None else dataset.resplit(config.split_seed)
 
 
 def _split(rows: Split, test_split: float, shuffled: bool) -> tuple[Split, Split]:

@@ -27,6 +27,7 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "data.scale": Effect(_NONE, "the same rows are judged, only their inputs are in other units"),
     "data.shuffle": Effect(_ALL, "it holds out other rows for validation"),
+    "data.split_seed": Effect(_ALL, "it holds out other rows for validation"),
     "data.test_split": Effect(_ALL, "it takes other rows from training, and so from validation"),
     "model.hidden_units": Effect(_NONE, "the same rows are judged by the same formula"),
     "model.depth": Effect(_NONE, "the same rows are judged by the same formula"),

@@ -49,7 +49,9 @@ class DataConfig(Section):
     the usual places (see `pipeline.data`). `scale`: bring features to [0, 1]. `test_split`: None takes
     the data set's own test set; a fraction in (0, 1) splits the training rows at random instead, and
     that part is the test set. `shuffle`: put the training rows into a random order first, in which
-    each class is spread evenly, so that validation rows have each class in its share.
+    each class is spread evenly, so that validation rows have each class in its share. `split_seed`: draw
+    the order of the training rows, and so the validation rows, anew by this seed, in the same way, and
+    leave the test set as it is; None: as they come.
     """
 
     name: Literal["mnist", "digits", "npz"]
@@ -57,6 +59,7 @@ class DataConfig(Section):
     scale: bool
     test_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     shuffle: bool = False
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
     @model_validator(mode="after")
     def _path_fits(self) -> "DataConfig":

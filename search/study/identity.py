@@ -10,7 +10,11 @@ Identity = Mapping[str, Mapping[str, str]]
 """Texts by setting, in the parts `space`, `fixed` and `data`."""
 
 _SPACE = "study.space."
-_SINCE = {"data.shuffle": "false", "data scaling": "by all training rows"}
+_SINCE = {
+    "data.shuffle": "false",
+    "data.split_seed": "null",
+    "data scaling": "by all training rows",
+}
 """Settings that are younger than some studies, which don't name them, and what they were until then."""
 
 _EQUAL_WIDTHS = re.compile(r"\[(\d+)(?:,\1)*\]")

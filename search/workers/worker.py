@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from pkgutil import resolve_name
@@ -49,7 +49,7 @@ class Trainer:
     about: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """The data of a worker: where the coordinator found it, and itself where it was sent along."""
 
@@ -61,10 +61,17 @@ class Data:
         found = config.model_copy(update={"path": self.config.path})
         if self.dataset is not None and found == self.config:
             return self.dataset
-        return _load(found)
+        return _load(found) if found.split_seed is None else _resplit(self, found)
 
 
 _load = cache(load)
+
+
+@lru_cache(maxsize=2)  # a split takes as much memory as the data, and serves several runs in a row
+def _resplit(data: Data, config: DataConfig) -> Dataset:
+    assert config.split_seed is not None
+    whole = config.model_copy(update={"split_seed": None})
+    return data.get(whole).resplit(config.split_seed)
 
 
 MakeTrainer = Callable[[Data, int], Trainer]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pipeline.command.errors import ConfigError
-from pipeline.data import Dataset, Split, check_run, doubts, load
+from pipeline.data import Dataset, Split, check_run, doubts, load, validation_start
 from pipeline.data.dataset import bounds, spread_evenly
 from pipeline.run.config import RunConfig
 from pipeline.tracking.record import DatasetInfo, dataset_info
@@ -126,6 +126,25 @@ def test_a_shuffle_moves_training_rows_only_and_is_of_the_digest(
         )
 
     assert examples(shuffled.train) == examples(digits.train)
+
+
+@pytest.mark.parametrize("overrides", [(), ("data.test_split=0.25",), ("data.shuffle=true",)])
+def test_a_split_seed_draws_other_validation_rows_by_class_and_leaves_the_test_set(
+    run_config: MakeRunConfig, overrides: tuple[str, ...]
+) -> None:
+    plain = load(run_config(*overrides).data)
+    one, other, again = (
+        load(run_config(*overrides, f"data.split_seed={seed}").data) for seed in (7, 2**32 - 1, 7)
+    )
+    assert one.digest == again.digest
+    assert len({plain.digest, one.digest, other.digest}) == 3
+    start = validation_start(len(plain.train), 0.2)
+    for each in (one, other):
+        np.testing.assert_array_equal(each.test.features, plain.test.features)
+        whole = np.bincount(plain.train.labels)
+        held_out = np.bincount(each.train.labels[start:])
+        np.testing.assert_allclose(held_out, whole * 0.2, atol=2)
+        np.testing.assert_array_equal(np.bincount(each.train.labels), whole)
 
 
 def test_a_shuffled_test_split_has_each_class_in_its_share(run_config: MakeRunConfig) -> None:

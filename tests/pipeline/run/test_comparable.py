@@ -11,7 +11,13 @@ from pipeline.run.config import Metric, RunConfig
 from pipeline.training.fit import train
 
 METRICS = get_args(Metric)
-OF_ROWS = {"data.name", "data.shuffle", "data.test_split", "train.validation_split"}
+OF_ROWS = {
+    "data.name",
+    "data.shuffle",
+    "data.split_seed",
+    "data.test_split",
+    "train.validation_split",
+}
 OF_LOSSES = {"model.l1", "model.l2", "train.loss"}
 
 
