@@ -172,8 +172,9 @@ def _export(
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         partial.mkdir()
-        weights = Path(storage.weights) / about.name
-        manifest = write_bundle(partial, config.formats, about, entries, entry, run, data, weights)
+        manifest = write_bundle(
+            partial, config.formats, about, entries, entry, run, data, storage.weights
+        )
         _swap(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

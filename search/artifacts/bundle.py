@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,11 @@ def write_bundle(
     entry: Entry,
     run: RunConfig,
     data: DataConfig,
-    weights: Path,
+    weights: str,
 ) -> Manifest:
     """Write `entry` into the empty `folder` in all `formats`, and check each of them.
 
-    `weights`: the folder of the study's kept weights; a trial that is not there is trained again.
+    `weights`: the folder of kept weights; a trial that is not there is trained again.
     Raises PlumblineError where the data or the numbers are not the recorded ones.
     """
     dataset = load(data).fitted(run.train.validation_split)
@@ -63,7 +64,7 @@ def write_bundle(
             f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
             f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
         )
-    trained = WeightStore(weights).weights(entry.number)
+    trained = _kept(weights, about.name, run, dataset, entry)
     if trained is None:
         print("Its weights were not kept: training it again ...", flush=True)
         trained = retrain(entry, entries, data)
@@ -81,28 +82,34 @@ def write_bundle(
     return manifest
 
 
-def _write_models(
-    folder: Path,
-    formats: Sequence[Format],
-    run: RunConfig,
-    dataset: Dataset,
-    weights: Weights,
-    entry: Entry,
-) -> tuple[list[Check], Inputs]:
-    assert entry.result is not None
+def _kept(root: str, name: str, run: RunConfig, dataset: Dataset, entry: Entry) -> Weights | None:
+    """The weights of `entry`, if they were kept; by the version before, if they give its numbers."""
+    weights = WeightStore.of(root, name, entry.uid).weights(entry.number)
+    if weights is not None:
+        return weights
+    try:
+        weights = WeightStore.before(root, name).weights(entry.number)
+        if weights is None:
+            return None
+        with _verified(Verifier(run, entry, dataset), run, dataset, weights, entry):
+            return weights
+    except PlumblineError:  # of another study of this name, or damaged: left alone
+        return None
+
+
+@contextmanager
+def _verified(
+    verifier: Verifier, run: RunConfig, dataset: Dataset, weights: Weights, entry: Entry
+) -> Iterator[Any]:
+    """Within the block, the network with `weights`, which has the recorded numbers of `entry`.
+
+    It is written and scored on the CPU, in the backend that all formats know. Raises PlumblineError.
+    """
     limit_threads(int(entry.worker.get("threads", 1)))
-    verifier = Verifier(run, entry, dataset)
-    # One network is written and scored once here: in the backend that all formats know.
     with quietly(), tensorflow_on_the_cpu():
-        from pipeline.artifact.serving import input_dtype, network, with_scaling
+        from pipeline.artifact.serving import network
         from pipeline.network.plain import PlainLoop
 
-        dtype = input_dtype(dataset)
-        if dtype == "float64" and "litert" in formats:
-            raise ConfigError(
-                "export.formats: litert has no 64-bit numbers, which these features need "
-                "(export.formats=[keras,saved_model])"
-            )
         try:
             model = network(run, dataset, weights)
         except ValueError as error:
@@ -112,6 +119,28 @@ def _write_models(
         loop = PlainLoop()
         loop.begin(run, model)
         verifier.take_as_reference(loop)
+        yield model
+
+
+def _write_models(
+    folder: Path,
+    formats: Sequence[Format],
+    run: RunConfig,
+    dataset: Dataset,
+    weights: Weights,
+    entry: Entry,
+) -> tuple[list[Check], Inputs]:
+    assert entry.result is not None
+    verifier = Verifier(run, entry, dataset)
+    with _verified(verifier, run, dataset, weights, entry) as model:
+        from pipeline.artifact.serving import input_dtype, network, with_scaling
+
+        dtype = input_dtype(dataset)
+        if dtype == "float64" and "litert" in formats:
+            raise ConfigError(
+                "export.formats: litert has no 64-bit numbers, which these features need "
+                "(export.formats=[keras,saved_model])"
+            )
         raw = with_scaling(model, dataset)
         portable = with_scaling(network(run, dataset, weights, portable=True), dataset)
         for kind in formats:

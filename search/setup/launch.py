@@ -154,7 +154,7 @@ def _try_again(setup: Setup, table: TrialTable) -> None:
 
 def _best_weights(setup: Setup, table: TrialTable) -> WeightStore:
     """The arrays of the study, those of its best trials and no others."""
-    weights = WeightStore(Path(setup.storage.weights) / setup.study.name)
+    weights = WeightStore.of(setup.storage.weights, table.name, table.uid)
     ranking = Ranking(setup.run.objective, table.entries())
     weights.keep_only(ranking.numbers(setup.tracking.keep_models))
     return weights

@@ -13,6 +13,7 @@ from pipeline.run.result import State, Weights
 _DAMAGED = (
     "these are no weights of a trial, or they are damaged (remove the file: it is trained again)"
 )
+_UID_DIGITS = 8  # of 32: enough to tell studies of one name apart, few enough to be read
 
 
 class WeightStore:
@@ -20,6 +21,22 @@ class WeightStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def of(cls, root: str, name: str, uid: str) -> "WeightStore":
+        """That of a study below `root`: studies of one name in two databases have one each.
+
+        `uid`: the study's, or that of a trial of it, which begins with the study's.
+        """
+        return cls(Path(root) / f"{name}-{uid[:_UID_DIGITS]}")
+
+    @classmethod
+    def before(cls, root: str, name: str) -> "WeightStore":
+        """Where the version before kept the arrays of every study of this name: only to be read.
+
+        Whose they are, only the numbers tell that they give.
+        """
+        return cls(Path(root) / name)
 
     def save_state(self, number: int, state: State) -> None:
         """Keep where trial `number` ended, for another to go on from."""

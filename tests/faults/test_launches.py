@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from search.table.trials import TrialTable
 from tests.faults.world import World, assert_tracked, eventually, hanging, outcomes
 
 pytestmark = pytest.mark.faults
@@ -24,6 +25,18 @@ def test_a_second_launch_leaves(world: World, lock: str, status: int, words: str
     hang.unlink()
     assert first.wait() == 0, first.output
     world.assert_whole(TARGET)
+
+
+def test_studies_of_one_name_in_two_databases_keep_their_own_weights(world: World) -> None:
+    assert world.run(f"study.trials={TARGET}").status == 0
+    first = world.entries()
+    other = "storage.url=sqlite:///mlruns/other.db"
+    assert world.run(f"study.trials={TARGET}", other, "train.learning_rate=0.1").status == 0
+    world.assert_best_kept(first, world.name)
+    world.assert_best_kept(
+        TrialTable.load(f"sqlite:///{world.folder}/mlruns/other.db", world.name).entries(),
+        world.name,
+    )
 
 
 def test_a_second_launch_waits_for_its_turn(world: World) -> None:

@@ -292,7 +292,7 @@ class World:
             if entry.state == "complete" and entry.value is not None
         ]
         best = {number for _, number in sorted(complete)[: self.keep]}
-        folder = self.folder / "mlruns" / "weights" / name
+        folder = self.folder / "mlruns" / "weights" / f"{name}-{entries[0].uid[:8]}"
         assert {file.name for file in folder.glob("*")} == {f"{number}.npz" for number in best}
         for number in best:
             with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:

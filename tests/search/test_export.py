@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -46,6 +45,7 @@ from search.setup.read import read as read_setup
 from search.study.endings import MET
 from search.study.vocabulary import Attempts, Entry, Study, Suggestion
 from search.table.trials import TrialTable
+from search.table.weights import WeightStore
 from search.telling.runs import Records
 from tests.conftest import RunPython
 
@@ -91,6 +91,11 @@ class Place:
         return self.client.get_model_version_by_alias(NAME, alias)
 
 
+def store(root: Path, uid: str) -> WeightStore:
+    """The kept weights of the study of `uid`."""
+    return WeightStore.of(str(root), NAME, uid)
+
+
 def contents(folder: Path) -> dict[str, tuple[str, int]]:
     """Sum and time of every file."""
     return {
@@ -114,7 +119,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Iterator
         study = Study(setup.study, setup.run, setup.space, dataset_info(digits), setup.search)
         table = TrialTable.open(setup.storage.url, study)
         table.describe(study.about("", "python -m search.optimize +study=smoke"))
-        (folder / "weights" / NAME).mkdir(parents=True)
         for number, units in UNITS.items():
             params = {"model.hidden_units": 32, "model.dropout": 0.1, "train.learning_rate": 0.003}
             trial = table.create(Suggestion(params), study.space)
@@ -127,7 +131,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Iterator
             outcome = execute(run, digits, lambda _: False)
             table.complete(began, outcome.result, {})
             if number != UNKEPT:
-                np.savez(folder / "weights" / NAME / f"{number}.npz", *outcome.weights)
+                store(folder / "weights", table.uid).save(number, outcome.weights)
         entries = table.entries()
         tracker = MlflowTracker(str(setup.tracking.uri))
         records = Records(table.about(), table.uid)
@@ -380,12 +384,10 @@ def test_weights_with_another_loss_are_refused_though_they_are_as_often_right(
     place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Twice as sure of everything: the same classes, another test_loss."""
-    store = tmp_path / "weights" / NAME
-    store.mkdir(parents=True)
-    with np.load(place.folder / "weights" / NAME / f"{BEST}.npz") as arrays:
-        *hidden, kernel, bias = (arrays[name] for name in arrays.files)
-    np.savez(store / f"{BEST}.npz", *hidden, 2 * kernel, 2 * bias)
-    assert place.export(*keras_only, f"storage.weights={store.parent}") == 1
+    uid = place.entries[BEST].uid
+    *hidden, kernel, bias = store(place.folder / "weights", uid).weights(BEST) or []
+    store(tmp_path / "weights", uid).save(BEST, [*hidden, 2 * kernel, 2 * bias])
+    assert place.export(*keras_only, f"storage.weights={tmp_path / 'weights'}") == 1
     recorded = place.entries[BEST].result.test["test_loss"]  # type: ignore[union-attr]
     error = capsys.readouterr().err
     assert "the network: test_loss is" in error
@@ -396,13 +398,11 @@ def test_weights_with_another_loss_are_refused_though_they_are_as_often_right(
 def test_weights_of_another_trial_are_refused(
     place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = tmp_path / "weights" / NAME
-    store.mkdir(parents=True)
-    kept = place.folder / "weights" / NAME
-    with np.load(kept / f"{BEST}.npz") as arrays:
-        np.savez(store / f"{BEST}.npz", *(-arrays[name] for name in arrays.files))
-    shutil.copy(kept / f"{BEST}.npz", store / f"{WORSE}.npz")
-    elsewhere = f"storage.weights={store.parent}"
+    uid = place.entries[BEST].uid
+    best = store(place.folder / "weights", uid).weights(BEST) or []
+    store(tmp_path / "weights", uid).save(BEST, [-array for array in best])
+    store(tmp_path / "weights", uid).save(WORSE, best)
+    elsewhere = f"storage.weights={tmp_path / 'weights'}"
     assert place.export(*keras_only, elsewhere, f"trial={WORSE}") == 1
     assert "its weights don't fit it" in capsys.readouterr().err
     assert place.export(*keras_only, elsewhere) == 1
