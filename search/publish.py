@@ -52,7 +52,8 @@ def main(values: dict[str, Any]) -> int:
 def _relocate(uri: str) -> None:
     """Have MLflow's database name the folders of this project, which was moved; say which."""
     from pipeline.command.errors import ConfigError
-    from pipeline.tracking.relocation import database_of, relocate
+    from pipeline.tracking.database import database_of
+    from pipeline.tracking.relocation import relocate
 
     database = database_of(uri)
     if database is None or not database.exists():

@@ -1,6 +1,7 @@
-"""Where runs are told of: the configuration, and the publisher that it opens."""
+"""Where runs are told of: the configuration, the publisher that it opens, and what is missing there."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
 
 from pipeline.command.collector import imports_only
 from pipeline.command.section import PositiveInt, Section, unambiguous
+from pipeline.tracking.database import database_of, ended_in
 from pipeline.tracking.publisher import Publisher
 from pipeline.tracking.uri import fault
 
@@ -59,3 +61,23 @@ def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Pub
     if tracking.name == "none":
         return None
     return Publisher(make_tracker, warn, _INTERVAL_SECONDS)
+
+
+def missing(tracking: TrackingConfig, experiment: str, uids: Collection[str]) -> set[str]:
+    """Those of `uids` whose runs the tracker does not show as ended; all, where it can't be asked.
+
+    It is asked now, whatever it was told before: it may have been deleted, restored or made anew.
+    """
+    uri = str(tracking.uri)
+    file = database_of(uri)
+    if file is not None:
+        try:
+            return set(uids) - ended_in(file, experiment)
+        except sqlite3.Error:
+            return set(uids)
+    from pipeline.tracking.mlflow import MlflowTracker, TrackingError
+
+    try:
+        return set(uids) - MlflowTracker(uri).ended(experiment)
+    except (TrackingError, OSError):
+        return set(uids)

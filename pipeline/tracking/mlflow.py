@@ -1,19 +1,19 @@
 """MLflow's only door: brings a run in MLflow to the state of a record, as often as it is asked to."""
 
-import glob
 import json
 import logging
 import os
 import tempfile
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.command.deadline import bounded
+from pipeline.tracking.database import UID as UID
+from pipeline.tracking.database import create_database, database_of
 from pipeline.tracking.publisher import Change
 from pipeline.tracking.record import DatasetInfo, RunRecord
-from pipeline.tracking.relocation import check_place, database_of, location
+from pipeline.tracking.relocation import check_place, location
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Links to runs on the screen would show the password of the server.
@@ -24,7 +24,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 import mlflow.entities as entities
-from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -34,7 +33,6 @@ for _name in ("alembic", "mlflow"):
 TrackingError = MlflowException
 """What this module raises where MLflow can't be reached or refuses."""
 
-UID = "uid"
 ATTEMPT = "attempt"
 _ANSWER_SECONDS = 120.0  # in all, for what is done while somebody waits
 _METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
@@ -72,7 +70,7 @@ class MlflowTracker:
     def __init__(self, uri: str) -> None:
         self._database = database_of(uri)
         if self._database is not None:
-            _create_database(self._database)
+            create_database(self._database, _make_database)
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
@@ -118,6 +116,19 @@ class MlflowTracker:
         run = self._run(experiment, uid)
         return {} if run is None else run.data.tags
 
+    @bounded(_ANSWER_SECONDS)
+    def ended(self, experiment: str) -> set[str]:
+        """The uids of all runs in `experiment` that ended and are not in the trash."""
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            return set()
+        runs = self._runs_of(found.experiment_id, entities.ViewType.ACTIVE_ONLY)
+        return {
+            run.data.tags[UID]
+            for run in runs
+            if run.info.status != "RUNNING" and UID in run.data.tags
+        }
+
     def _run(self, experiment: str, uid: str) -> entities.Run | None:
         """The run of `uid` in MLflow, if it is published."""
         found = self._client.get_experiment_by_name(experiment)
@@ -158,31 +169,35 @@ class MlflowTracker:
             experiment_id = self._experiment_id(experiment)
             found: dict[str, _Run] = {}
             self._runs[experiment] = found
-            token = None
-            while True:
-                page = self._client.search_runs(
-                    [experiment_id],
-                    run_view_type=entities.ViewType.ALL,
-                    max_results=1000,
-                    order_by=["attributes.start_time ASC"],
-                    page_token=token,
+            for run in self._runs_of(experiment_id, entities.ViewType.ALL):
+                if (uid := run.data.tags.get(UID)) is None:
+                    continue
+                this = _Run(
+                    run.info.run_id,
+                    attempt=int(run.data.tags.get(ATTEMPT, 1)),
+                    status=run.info.status,
+                    ended_at=run.info.end_time,
+                    deleted=run.info.lifecycle_stage == "deleted",
+                    tags=run.data.tags,
                 )
-                for run in page:
-                    if (uid := run.data.tags.get(UID)) is None:
-                        continue
-                    this = _Run(
-                        run.info.run_id,
-                        attempt=int(run.data.tags.get(ATTEMPT, 1)),
-                        status=run.info.status,
-                        ended_at=run.info.end_time,
-                        deleted=run.info.lifecycle_stage == "deleted",
-                        tags=run.data.tags,
-                    )
-                    found[uid] = self._only(found[uid], this) if uid in found else this
-                token = page.token
-                if not token:
-                    break
+                found[uid] = self._only(found[uid], this) if uid in found else this
         return self._runs[experiment]
+
+    def _runs_of(self, experiment_id: str, view: int) -> Iterator[entities.Run]:
+        """All runs of an experiment, from the first on."""
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [experiment_id],
+                run_view_type=view,
+                max_results=1000,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _only(self, first: _Run, second: _Run) -> _Run:
         """The one of two runs of one uid that counts; the other goes to MLflow's trash.
@@ -263,24 +278,8 @@ class MlflowTracker:
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
 
-def _create_database(file: Path) -> None:
-    """Make MLflow's database where there is none. It appears whole, whoever asks or is killed.
-
-    MLflow takes seconds to make one, and can't open what a killed process or two at once left of it.
-    """
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = file.with_name(f"{file.name}.lock")
-    with FileLock(lock):
-        for leftover in file.parent.glob(f"{glob.escape(file.name)}.*.partial*"):
-            leftover.unlink(missing_ok=True)
-        # MLflow keeps connections by name: each attempt gets one of its own.
-        partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-        if not file.exists():
-            MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
-            partial.replace(file)
-        lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
+def _make_database(uri: str) -> None:
+    MlflowClient(uri).search_experiments(max_results=1)
 
 
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:

@@ -9,7 +9,6 @@ from urllib.request import url2pathname
 
 from pipeline.command.errors import StorageError
 
-_SQLITE = "sqlite:///"
 _COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -30,11 +29,6 @@ class Moved:
     recorded: str
     there: Path
     here: Path
-
-
-def database_of(uri: str) -> Path | None:
-    """The file of an SQLite tracking URI; None for a server."""
-    return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None
 
 
 def check_place(database: Path | None, experiment: str, recorded: str) -> None:

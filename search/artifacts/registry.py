@@ -27,7 +27,8 @@ from pipeline.artifact.formats import NAMES
 from pipeline.artifact.manifest import FILE, Manifest, Standing, standing_from
 from pipeline.command.deadline import bounded
 from pipeline.command.errors import UnavailableError
-from pipeline.tracking.relocation import check_place, database_of
+from pipeline.tracking.database import database_of
+from pipeline.tracking.relocation import check_place
 
 CHAMPION = "champion"
 PREVIOUS = "previous"

@@ -16,7 +16,7 @@ from pipeline.command.errors import PlumblineError, StoppedError, StorageError
 from pipeline.command.redact import redact
 from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig
-from pipeline.tracking.config import open_publisher
+from pipeline.tracking.config import missing, open_publisher
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
 from search.analysis.facts import Source
 from search.analysis.leaderboard import counts, summary
@@ -187,7 +187,8 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
     study, tracking = setup.study, setup.tracking
     idle = _is_finished(setup, table)
     publisher = None  # it takes seconds to import MLflow and to look what is there
-    if not (idle and table.is_published(str(tracking.uri), table.ending().status)):
+    told = idle and table.is_published(str(tracking.uri), table.ending().status)
+    if not (told and not _unpublished(setup, table)):
         publisher = open_publisher(tracking, progress.note)
     reporter = None
     if not idle and tracking.name != "none" and tracking.report:
@@ -203,6 +204,12 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
         None if idle else study.on_end,
         lambda: stopper.seconds_left,
     )
+
+
+def _unpublished(setup: Setup, table: TrialTable) -> int:
+    """How many runs the tracker lacks, itself asked, of what it should have of the study by now."""
+    uids = [table.uid, *(entry.uid for entry in _ended(table))]
+    return len(missing(setup.tracking, table.name, uids))
 
 
 def _to_stderr(text: str) -> None:
@@ -263,11 +270,13 @@ def _farewell(
     entries = table.entries()
     screen.print(summary(entries, setup.run.objective), crop=False)  # to be pasted whole
     said = []
-    if watcher.unpublished:
+    if tracking.name == "none":
+        pass
+    elif unpublished := watcher.unpublished or _unpublished(setup, table):
         said.append(
-            f"{watcher.unpublished} runs are not published yet: python -m search.publish does it later."
+            f"{unpublished} runs are not published yet: python -m search.publish does it later."
         )
-    elif tracking.name != "none":
+    else:
         table.mark_published(str(tracking.uri), ending.status)
         said.append(f"Compare the trials: make ui, then experiment {name!r}.")
     if ending.exit_code == STOPPED.exit_code:
