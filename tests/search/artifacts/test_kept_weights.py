@@ -42,11 +42,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Recor
     outcomes: list[Outcome] = []
     for seed in (0, 1):
         suggestion = Suggestion({"train.seed": seed})
-        trial = replace(table.create(suggestion, study.space), attempts=Attempts(1))
+        trial = table.create(suggestion, study.space)
         run = study.space.apply(setup.run, trial.params)
-        table.start(trial, run)
+        began = table.start(trial.number, run, Attempts(1))
         outcomes.append(execute(run, digits, lambda _: False))
-        table.complete(trial, outcomes[-1].result, {"device": "cpu", "threads": "1"}, {})
+        worker = {"device": "cpu", "threads": "1"}
+        table.complete(replace(began, worker=worker), outcomes[-1].result, {})
     own, others = (outcome.weights for outcome in outcomes)
     return Recorded(table.about(), table.entries()[0], own, others)
 
