@@ -3,22 +3,20 @@
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from pipeline.run.config import RunConfig
 from pipeline.tracking.record import DatasetInfo
+from search.coordination.repeats import Repeats, Wanted
 from search.replication.networks import Network
 from search.study.dimension import Choices
 from search.study.space import Space
-from search.study.vocabulary import Entry, Study, StudyConfig, Suggestion
+from search.study.vocabulary import Entry, Study, StudyConfig
 from search.table.postgres import Storage
 from search.table.trials import TrialTable
-from search.workers.messages import Epoch, Finished, Task
-from search.workers.pool import Again, Began, Happened, Pool
+from search.workers.pool import Pool
 
 _SEED = "train.seed"
 
@@ -28,23 +26,6 @@ def environment(threads: int, device: str, trainer: str) -> dict[str, str]:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     packages = {name: version(name) for name in ("keras", backend, "numpy")}
     return {"threads": str(threads), "device": device, "trainer": trainer, **packages}
-
-
-@dataclass
-class _Run:
-    """A network with one of its seeds: a row of its study, once it was begun."""
-
-    network: Network
-    config: RunConfig
-    table: TrialTable
-    space: Space
-    row: Entry | None = None
-
-    def begun(self) -> Entry:
-        """Its row, made if need be."""
-        if self.row is None:
-            self.row = self.table.create(Suggestion({_SEED: self.config.train.seed}), self.space)
-        return self.row
 
 
 class Replication:
@@ -63,7 +44,8 @@ class Replication:
         fresh: bool = False,
     ) -> None:
         self.on_record: list[tuple[Network, Entry]] = []
-        missing: list[_Run] = []
+        self._networks: dict[str, Network] = {}  # by the uid of their study
+        wanted: list[Wanted] = []
         for network in networks:
             study = _study(network, about(network.run), environment)
             name = study.config.name
@@ -71,70 +53,31 @@ class Replication:
                 with suppress(KeyError):
                     storage.delete_study(storage.get_study_id_from_name(name))
             table = TrialTable.open(storage, study)
+            self._networks[table.uid] = network
             rows = {entry.params[_SEED]: entry for entry in table.entries()}  # the last of each
             for config in network.seeded:
                 row = rows.get(config.train.seed)
                 if row is not None and row.state == "complete":
                     self.on_record.append((network, row))
                 else:
-                    missing.append(_Run(network, config, table, study.space))
-            for row in table.interrupted():
-                for run in missing:
-                    if run.table is table and run.config.train.seed == row.params[_SEED]:
-                        run.row = row
+                    params = {_SEED: config.train.seed}
+                    wanted.append(Wanted(table, study.space, params, config))
         # The longest first, so that no worker is left alone at the end.
-        missing.sort(key=lambda run: -run.config.train.epochs)
-        self._runs = dict(enumerate(missing))
-        self._waiting = deque(self._runs)
+        wanted.sort(key=lambda each: -each.run.train.epochs)
+        self._repeats = Repeats(wanted)
 
     @property
     def missing(self) -> int:
         """How many runs have not ended."""
-        return len(self._runs)
+        return self._repeats.missing
 
     def train(self, pool: Pool, ended: Callable[[Network, Entry], None]) -> None:
-        """Run what is missing, and record each run as it ends, before `ended` hears of it.
+        """Run what is missing, as `Repeats.train`."""
 
-        Where the pool's stopper says so it returns earlier; what is `missing` is left to the next launch.
-        Raises PlumblineError where no worker can train.
-        """
-        with pool.leaving(self._count):
-            for happened in pool.run(self._next):
-                for event in happened:
-                    self._handle(event, pool, ended)
+        def told(entry: Entry) -> None:
+            ended(self._networks[entry.uid.rpartition("-")[0]], entry)
 
-    def _next(self) -> Task | None:
-        if not self._waiting:
-            return None
-        number = self._waiting.popleft()
-        run = self._runs[number]
-        return Task(number, run.config, attempts=run.begun().attempts)
-
-    def _handle(self, event: Happened, pool: Pool, ended: Callable[[Network, Entry], None]) -> None:
-        if isinstance(event, Began):
-            run = self._runs[event.task.number]
-            row = run.table.start(run.begun().number, run.config, event.task.attempts)
-            run.row = replace(row, worker=event.worker)
-            return
-        if isinstance(event, Again):
-            self._count(event.task)
-            return
-        run = self._runs[event.number]
-        row = run.begun()
-        if isinstance(event, Epoch):
-            run.row = replace(row, history=(*row.history, event.metrics))
-            pool.reply(event.number, prune=False)
-            return
-        if isinstance(event, Finished):
-            entry = run.table.complete(row, event.result, {})
-        else:
-            entry = run.table.fail(row, event.reason)
-        del self._runs[event.number]
-        ended(run.network, entry)
-
-    def _count(self, task: Task) -> None:
-        run = self._runs[task.number]
-        run.table.count(run.begun().number, task.attempts)
+        self._repeats.train(pool, told)
 
 
 def _study(network: Network, dataset: DatasetInfo, environment: Mapping[str, str]) -> Study:

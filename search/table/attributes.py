@@ -1,11 +1,15 @@
 """What stands of a study as a whole in Optuna's storage, attribute by attribute."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.command.redact import redact
 from search.study.endings import Ending
 from search.study.vocabulary import About
+
+_SQLITE = "sqlite:///"
 
 
 class Attributes(BaseModel):
@@ -14,7 +18,7 @@ class Attributes(BaseModel):
     `uid`: of its run. `identity`: what its trials share. `about`: what its latest launch said of it, and
     `ending`: how that ended. `published`: what the tracker is known to have. `used_up`: what had nothing
     more to suggest, after how many trials. `retried`: when trials failed that were tried again since, in
-    Unix seconds.
+    Unix seconds. `finalists`: who is to be compared, and how.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,7 +30,17 @@ class Attributes(BaseModel):
     published: dict[str, Any] | None = None
     used_up: dict[str, Any] | None = None
     retried: tuple[float, ...] = ()
+    finalists: dict[str, Any] | None = None
 
     def stored(self, name: str) -> Any:
         """One attribute as the storage takes it."""
         return self.model_dump(mode="json", include={name})[name]
+
+
+def tracker_of(uri: str) -> str | None:
+    """What to call the tracker at `uri` in a mark; None where its database file is not there."""
+    if not uri.startswith(_SQLITE):
+        return redact(uri)
+    # It is relative to the folder one is in, and may have been deleted.
+    file = Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
+    return str(file) if file.exists() else None

@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,7 +18,7 @@ from search.study.endings import STOPPED, Ending, of_finished
 from search.study.identity import difference, identity, words_of_space
 from search.study.space import Space
 from search.study.vocabulary import About, Attempts, Entry, Study, Suggestion, TrialState
-from search.table.attributes import Attributes
+from search.table.attributes import Attributes, tracker_of
 from search.table.postgres import Storage
 from search.table.rows import END, START, end_of, plan_of, row_of, start_of
 from search.table.storage import (
@@ -32,10 +31,7 @@ from search.table.storage import (
 )
 from search.table.terms import TO_OPTUNA, distribution
 
-_SQLITE = "sqlite:///"
-_FOREIGN = (
-    "study.name: {!r} in this storage was not made by Plumbline (give the study another study.name)"
-)
+_FOREIGN = "study.name: {!r} in this storage was not made by Plumbline (take another study.name)"
 
 
 class TrialTable:
@@ -70,12 +66,9 @@ class TrialTable:
         objective, data or fixed parameters: its trials could not be compared with new ones.
         """
         storage = open_storage(where) if isinstance(where, str) else where
-        name = study.config.name
+        name, direction = study.config.name, study.base.objective.direction
         found = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction=study.base.objective.direction,
-            load_if_exists=True,
+            study_name=name, storage=storage, direction=direction, load_if_exists=True
         )
         if "identity" not in found.user_attrs:
             if found.get_trials(deepcopy=False):
@@ -165,10 +158,8 @@ class TrialTable:
 
     def ending(self) -> Ending:
         """How the study stands when no launch is running: finished, or as the latest one left it."""
-        target = self.about().trials
-        if self.is_finished(target):
-            return of_finished(self.entries(), target)
-        return self._attrs.ending or STOPPED
+        done = self.is_finished(target := self.about().trials)
+        return of_finished(self.entries(), target) if done else self._attrs.ending or STOPPED
 
     def keep(self) -> None:
         """To be called now and then: what was lost of the storage is noticed, and taken up again."""
@@ -184,13 +175,22 @@ class TrialTable:
         return mark["to"] is not None and mark == self._attrs.published
 
     def _published(self, uri: str, status: Status) -> dict[str, Any]:
-        to: str | None = redact(uri)
-        if uri.startswith(_SQLITE):
-            # It is relative to the folder one is in, and may have been deleted.
-            file = Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
-            to = str(file) if file.exists() else None
         ended = sum(entry.state != "running" for entry in self._entries.values())
-        return {"to": to, "trials": ended, "status": status}
+        return {"to": tracker_of(uri), "trials": ended, "status": status}
+
+    @property
+    def finalists(self) -> dict[str, Any] | None:
+        """What was last asked of the study's finalists, by `search.analysis.finalists`."""
+        return self._attrs.finalists
+
+    def ask_finalists(self, asked: dict[str, Any]) -> None:
+        """Record what is asked of the study's finalists, for whoever reads the verdict."""
+        self._set(finalists=asked)
+
+    def beside(self, name: str) -> "TrialTable | None":
+        """Another study's table in the same storage; None where there is none."""
+        there = (study.study_name for study in self._storage.get_all_studies())
+        return TrialTable(self._storage, name) if name in there else None
 
     def entries(self) -> list[Entry]:
         """All trials by number, the running ones too."""
@@ -209,8 +209,8 @@ class TrialTable:
         for entry in failed:
             trial_id = self._ids[entry.number]
             if entry.run is not None:
-                made = entry.attempts.made
-                start = start_of(Attempts(made, excused=made), entry.started_at, entry.run)
+                excused = Attempts(entry.attempts.made, excused=entry.attempts.made)
+                start = start_of(excused, entry.started_at, entry.run)
                 self._storage.set_trial_user_attr(trial_id, START, start)
             self._entries[entry.number] = self._read(self._storage.get_trial(trial_id))
         return [entry.number for entry in failed]

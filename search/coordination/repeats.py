@@ -1,0 +1,103 @@
+"""Runs that are wanted, one by one: those on record, and the missing ones, which are trained and recorded."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.run.config import RunConfig
+from search.study.space import Space, Stored
+from search.study.vocabulary import Entry, Suggestion
+from search.table.trials import TrialTable
+from search.workers.messages import Epoch, Finished, Task
+from search.workers.pool import Again, Began, Happened, Pool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that is to stand in `table`, with the `params` that name it there, values of `space`."""
+
+    table: TrialTable
+    space: Space
+    params: Mapping[str, Stored]
+    run: RunConfig
+
+
+class Repeats:
+    """Trains runs that are wanted, in their order. Their tables have no other writer meanwhile.
+
+    A row that was left running with the same parameters is taken up again. `rows`: of the runs that a
+    worker has, by their place among those wanted.
+    """
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self._wanted = dict(enumerate(wanted))
+        self._waiting = deque(self._wanted)
+        self._left = {
+            id(each.table): deque(each.table.interrupted()) for each in wanted
+        }  # rows that no run of this launch has taken up
+        self.rows: dict[int, Entry] = {}
+
+    @property
+    def missing(self) -> int:
+        """How many runs have not ended."""
+        return len(self._wanted)
+
+    def train(
+        self,
+        pool: Pool,
+        ended: Callable[[Entry], None],
+        seen: Callable[[Mapping[int, Entry]], None] = lambda _: None,
+    ) -> None:
+        """Train what is missing, and record each run as it ends, before `ended` hears of it.
+
+        `seen`: is given the running ones at each step. Where the pool's stopper says so it returns
+        earlier; what is `missing` then is left to the next launch. Raises PlumblineError where no
+        worker can train.
+        """
+        with pool.leaving(self._count):
+            for happened in pool.run(self._next):
+                for event in happened:
+                    self._handle(event, pool, ended)
+                seen(self.rows)
+
+    def _next(self) -> Task | None:
+        if not self._waiting:
+            return None
+        number = self._waiting.popleft()
+        each = self._wanted[number]
+        left = self._left[id(each.table)]
+        row = next((row for row in left if row.params == each.params), None)
+        if row is None:
+            row = each.table.create(Suggestion(each.params), each.space)
+        else:
+            left.remove(row)
+        self.rows[number] = replace(row, run=each.run)
+        return Task(number, each.run, attempts=row.attempts)
+
+    def _handle(self, event: Happened, pool: Pool, ended: Callable[[Entry], None]) -> None:
+        if isinstance(event, Began):
+            number, run = event.task.number, event.task.run
+            row = self._table(number).start(self.rows[number].number, run, event.task.attempts)
+            self.rows[number] = replace(row, worker=event.worker)
+            return
+        if isinstance(event, Again):
+            self._count(event.task)
+            return
+        row = self.rows[event.number]
+        if isinstance(event, Epoch):
+            self.rows[event.number] = replace(row, history=(*row.history, event.metrics))
+            pool.reply(event.number, prune=False)
+            return
+        table = self._table(event.number)
+        if isinstance(event, Finished):
+            entry = table.complete(row, event.result, {})
+        else:
+            entry = table.fail(row, event.reason)
+        del self.rows[event.number], self._wanted[event.number]
+        ended(entry)
+
+    def _count(self, task: Task) -> None:
+        self._table(task.number).count(self.rows[task.number].number, task.attempts)
+
+    def _table(self, number: int) -> TrialTable:
+        return self._wanted[number].table
