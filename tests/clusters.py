@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.world import LONG, ROOT
+from tests.faults.launch import LONG, ROOT
 
 _STORE = 80_000_000  # bytes, about the least that Ray takes
 

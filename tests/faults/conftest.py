@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults.launch import Driver
 from tests.faults.server import Proxy, healthy
-from tests.faults.world import Driver, World, outcomes
+from tests.faults.world import World, outcomes
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,9 @@ import numpy as np
 import pytest
 
 from tests.faults.conftest import MakeWorld
-from tests.faults.world import (
-    TrackedRun,
-    World,
-    assert_tracked,
-    eventually,
-    outcomes,
-    tracked,
-)
+from tests.faults.launch import eventually
+from tests.faults.tracked import TrackedRun, assert_tracked, tracked
+from tests.faults.world import World, outcomes
 
 pytestmark = pytest.mark.faults
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Served
-from tests.faults.world import Launch, World, eventually, hanging, tracked
+from tests.faults.launch import Launch, eventually
+from tests.faults.tracked import tracked
+from tests.faults.world import World, hanging
 
 pytestmark = pytest.mark.faults
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.world import World, eventually
+from tests.faults.launch import eventually
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, assert_tracked, eventually, tracked
+from tests.faults.launch import eventually
+from tests.faults.tracked import assert_tracked, tracked
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

@@ -5,7 +5,9 @@ import signal
 import pytest
 
 from search.table.trials import TrialTable
-from tests.faults.world import World, assert_tracked, eventually, hanging, outcomes
+from tests.faults.launch import eventually
+from tests.faults.tracked import assert_tracked
+from tests.faults.world import World, hanging, outcomes
 
 pytestmark = pytest.mark.faults
 

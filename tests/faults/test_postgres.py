@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.faults import test_launches
+from tests.faults.launch import Driver, eventually
 from tests.faults.test_chaos import KILLED, TABLE_POINTS, chaos, kill
-from tests.faults.world import Driver, ServerWorld, eventually, hanging, outcomes
+from tests.faults.world import ServerWorld, hanging, outcomes
 from tests.postgres import PASSWORD, Postgres
 
 pytestmark = pytest.mark.faults

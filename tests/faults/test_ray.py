@@ -10,7 +10,8 @@ import pytest
 
 from tests.clusters import Nodes, cluster
 from tests.faults import fakes
-from tests.faults.world import World, eventually, hanging
+from tests.faults.launch import eventually
+from tests.faults.world import World, hanging
 
 pytestmark = [
     pytest.mark.faults,

@@ -9,7 +9,9 @@ import pytest
 from search.study.vocabulary import Entry
 from search.table.storage import open_storage
 from search.table.trials import TrialTable
-from tests.faults.world import Launch, World, eventually, tracked
+from tests.faults.launch import Launch, eventually
+from tests.faults.tracked import tracked
+from tests.faults.world import World
 
 pytestmark = pytest.mark.faults
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Served
-from tests.faults.world import Launch, World
+from tests.faults.launch import Launch
+from tests.faults.world import World
 
 pytestmark = pytest.mark.slow  # real servers
 

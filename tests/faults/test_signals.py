@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import LONG, ROOT, World, assert_tracked, eventually, hanging, tracked
+from tests.faults.launch import LONG, ROOT, eventually
+from tests.faults.tracked import assert_tracked, tracked
+from tests.faults.world import World, hanging
 
 pytestmark = pytest.mark.faults
 

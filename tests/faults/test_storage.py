@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, assert_tracked, eventually, exclusively, hanging
+from tests.faults.launch import eventually
+from tests.faults.tracked import assert_tracked
+from tests.faults.world import World, exclusively, hanging
 
 pytestmark = pytest.mark.slow  # locks that are waited for
 

@@ -3,8 +3,10 @@
 import pytest
 
 from tests.faults.conftest import Served
+from tests.faults.launch import eventually
 from tests.faults.server import Deed
-from tests.faults.world import assert_tracked, eventually, outcomes, tracked
+from tests.faults.tracked import assert_tracked, tracked
+from tests.faults.world import outcomes
 
 pytestmark = pytest.mark.slow  # a real tracking server behind a faulty one
 

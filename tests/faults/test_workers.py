@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.faults.world import World, eventually, outcomes
+from tests.faults.launch import eventually
+from tests.faults.world import World, outcomes
 
 pytestmark = pytest.mark.faults
 

@@ -1,17 +1,9 @@
 """A user's folder with a study in it: launched, disturbed, looked into."""
 
 import contextlib
-import itertools
-import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,127 +13,8 @@ from search.study.vocabulary import Entry
 from search.table.trials import TrialTable
 from tests.faults import fakes
 from tests.faults.fakes import Fault
+from tests.faults.launch import LONG, Driver, Launch, eventually
 from tests.postgres import Postgres
-
-ROOT = Path(__file__).parents[2]
-LONG = 240.0  # seconds: a bound, never a pace
-STORAGE = "sqlite:///mlruns/studies.db"
-
-
-def eventually(what: Callable[[], Any], within: float = LONG, every: float = 0.005) -> Any:
-    """The first true thing that `what` returns; fails after `within` seconds."""
-    deadline = time.monotonic() + within
-    while not (result := what()):
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        time.sleep(every)
-    return result
-
-
-@dataclass
-class Launch:
-    """A command that was started. `pid` is also its process group, as in a terminal."""
-
-    stdout_file: Path
-    stderr_file: Path
-    began: float = field(default_factory=time.monotonic)
-    pid: int = 0
-    status: int | None = None
-    seconds: float = 0.0
-    started: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def stdout(self) -> str:
-        return self.stdout_file.read_text() if self.stdout_file.exists() else ""
-
-    @property
-    def stderr(self) -> str:
-        return self.stderr_file.read_text() if self.stderr_file.exists() else ""
-
-    @property
-    def output(self) -> str:
-        return self.stdout + self.stderr
-
-    def wait(self, within: float = LONG) -> int:
-        """The exit code; minus the signal's number for a process that was killed."""
-        if not self.ended.wait(within):
-            self.signal(signal.SIGKILL)
-            raise AssertionError(f"still running after {within:g} s:\n{self.output}")
-        assert self.status is not None
-        return self.status
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the coordinator alone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def signal_all(self, number: int) -> None:
-        """Send a signal to the coordinator and its workers, as a terminal does on Ctrl-C."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
-
-
-class Driver:
-    """The process of `tests.faults.driver`, which starts commands quickly."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.driver"],
-            cwd=ROOT,
-            env={
-                **{key: value for key, value in os.environ.items() if "MLFLOW" not in key},
-                "PYTHONPATH": str(ROOT),
-                "OPENBLAS_NUM_THREADS": "1",  # no threads: they don't survive a fork
-                "OMP_NUM_THREADS": "1",
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._launches: dict[int, Launch] = {}
-        self._ids = itertools.count(1)
-        self._lock = threading.Lock()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def start(self, folder: Path, module: str, argv: list[str], **request: Any) -> Launch:
-        """Start a command in `folder`. It runs when this returns."""
-        assert self._process.stdin is not None
-        with self._lock:
-            number = next(self._ids)
-            out, err = folder.parent / f"out-{number}.txt", folder.parent / f"err-{number}.txt"
-            launch = self._launches[number] = Launch(out, err)
-            message = {
-                "id": number,
-                "module": module,
-                "argv": argv,
-                "cwd": str(folder),
-                "stdout": str(out),
-                "stderr": str(err),
-                **request,
-            }
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        assert launch.started.wait(LONG), "the driver does not answer"
-        return launch
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(LONG)
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            if answer["id"] == 0:
-                continue
-            launch = self._launches[answer["id"]]
-            if "pid" in answer:
-                launch.pid = answer["pid"]
-                launch.started.set()
-            else:
-                launch.status = answer["status"]
-                launch.seconds = time.monotonic() - launch.began
-                launch.ended.set()
 
 
 class World:
@@ -346,78 +219,6 @@ def outcomes(entries: list[Entry]) -> dict[int, tuple[Any, ...]]:
         )
         for entry in entries
     }
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """A run in an MLflow database. `metrics`: (name, step) -> [(value, milliseconds)]."""
-
-    status: str
-    start: int
-    end: int | None
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[tuple[str, int], list[tuple[float, int]]]
-
-
-def tracked(database: Path, experiment: str) -> list[TrackedRun]:
-    """The active runs of an experiment, read past MLflow's client."""
-    with contextlib.closing(sqlite3.connect(database, timeout=LONG)) as connection:
-        ask = connection.execute
-        runs = ask(
-            "SELECT run_uuid, status, start_time, end_time FROM runs JOIN experiments USING "
-            "(experiment_id) WHERE experiments.name = ? AND runs.lifecycle_stage = 'active'",
-            [experiment],
-        ).fetchall()
-        found = []
-        for run, status, start, end in runs:
-            metrics: dict[tuple[str, int], list[tuple[float, int]]] = {}
-            rows = ask("SELECT key, step, value, timestamp FROM metrics WHERE run_uuid = ?", [run])
-            for key, step, value, at in rows:
-                metrics.setdefault((key, step), []).append((value, at))
-            tags = dict(ask("SELECT key, value FROM tags WHERE run_uuid = ?", [run]).fetchall())
-            params = dict(ask("SELECT key, value FROM params WHERE run_uuid = ?", [run]).fetchall())
-            found.append(TrackedRun(status, start, end, tags, params, metrics))
-        return found
-
-
-def assert_tracked(
-    database: Path, entries: list[Entry], uid: str, experiment: str, retried: int = 0
-) -> None:
-    """One run for every trial and one for the study, each ended, with the table's points at its times.
-
-    `retried`: how many trials were tried again after they had failed.
-    """
-    runs = tracked(database, experiment)
-    by_uid = {run.tags.get("uid", "?"): run for run in runs}
-    assert sorted(run.tags.get("uid", "?") for run in runs) == sorted(
-        [uid, *(entry.uid for entry in entries)]
-    )
-    assert by_uid[uid].status == "FINISHED"
-    statuses = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-    for entry in entries:
-        run = by_uid[entry.uid]
-        assert run.status == statuses[entry.state]
-        assert run.tags["trial.state"] == entry.state
-        assert run.params == entry.settings
-        assert run.start == round(entry.started_at * 1000)
-        assert entry.ended_at is not None
-        assert run.end == round(entry.ended_at * 1000)
-        expected = {
-            (metric, epoch.epoch): [(value, round(epoch.finished_at * 1000))]
-            for epoch in entry.history
-            for metric, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
-        }
-        if entry.result is not None:
-            for metric, value in entry.result.final_metrics().items():
-                expected[metric, 0] = [(value, round(entry.ended_at * 1000))]
-        assert run.metrics == expected
-    best = f"best_{'val_accuracy'}"
-    steps = {step for metric, step in by_uid[uid].metrics if metric == best}
-    complete = [entry for entry in entries if entry.state == "complete"]
-    if complete:
-        assert max(steps) == len(entries) + retried
-    assert all(len(points) == 1 for points in by_uid[uid].metrics.values()), by_uid[uid].metrics
 
 
 @contextlib.contextmanager

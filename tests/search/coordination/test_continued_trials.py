@@ -18,7 +18,8 @@ from search.table.weights import WeightStore
 from search.telling.runs import Records
 from search.workers.messages import Event, Failed, Finished, Lost, Started, Task
 from search.workers.stopping import Stopper
-from tests.search.engines.test_keras_tuner_engine import DROPOUT, SIX, setup_of
+from tests.search.conftest import DROPOUT
+from tests.search.engines.oracles.session import SIX, setup_of
 
 
 def result(run: RunConfig, start: State | None) -> RunResult:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search.machine.gpu_meter import GpuMeter
-from tests.faults.world import eventually
+from tests.faults.launch import eventually
 
 
 class FakeNvml(ModuleType):

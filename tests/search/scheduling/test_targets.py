@@ -18,7 +18,7 @@ from pipeline.command.errors import ConfigError
 from search.scheduling.cron import check
 from search.scheduling.request import launch
 from search.scheduling.targets import TEMPLATES, render
-from tests.faults.world import ROOT, eventually
+from tests.faults.launch import ROOT, eventually
 from tests.search.scheduling.printed import CONFIG, STUDY, rendered
 
 GOLDEN = Path(__file__).parent / "golden"
