@@ -28,14 +28,14 @@ def laws_on_jax(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     """`test_loops` on JAX."""
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    here = Path(__file__).parent
+    laws = Path(__file__).parent / "network" / "test_loops.py"
     file = tmp_path_factory.mktemp("jax") / "report.txt"
     flags = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-W", "ignore")
     with file.open("w") as opened:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *flags, "-k", _ELSEWHERE, here / "test_loops.py"],
+            [sys.executable, "-m", "pytest", *flags, "-k", _ELSEWHERE, laws],
             env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": _UNOPTIMIZED},
-            cwd=here.parents[1],
+            cwd=laws.parents[3],
             stdout=opened,
             stderr=subprocess.STDOUT,
         )
