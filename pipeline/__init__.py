@@ -1,1 +1,1 @@
-"""One training run: configuration, data, network, training, test metrics, record. Knows nothing of search."""
+"""Commands on single runs, one a file; nothing imports one, or anything of `search`."""

@@ -31,10 +31,10 @@ from pipeline.training.score import Predict
 
 _BARS = 10
 _HALF = 0.5
-"""A class that is less probable is no answer."""
+"""A class that is less probable is no sure answer."""
 
 _RECOGNISED = 0.5
-"""Of the bundled digits: a model that reads fewer of them is no model of digits, or of other pixels."""
+"""The share of the bundled digits that a model must read, or it is taken for one of something else."""
 
 _TOLERANCE = 0.01
 """How far the probabilities of one image may be from a sum of 1; 16 bits are within 0.005."""

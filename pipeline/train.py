@@ -34,7 +34,7 @@ EXPERIMENT = "runs"
 
 
 class _Threads(Section):
-    """The part of the launcher that a run without a launcher keeps to."""
+    """What a run without a launcher takes from that section."""
 
     threads_per_worker: PositiveInt
 

@@ -1,1 +1,1 @@
-"""Many runs: what to try next, where to run it, what came of it. The coordinator never imports TensorFlow."""
+"""Commands on studies, one a file; nothing imports one."""

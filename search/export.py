@@ -184,7 +184,7 @@ def _export(
 
 
 def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataConfig]:
-    """The run of `entry`, and its data: where they lie, the command line may say."""
+    """The recorded run of `entry`, and its data, whose path the command line may replace."""
     run = entry.run
     assert run is not None, "it has a result"
     if here["name"] != run.data.name or here["path"] is None:

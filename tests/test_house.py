@@ -1,6 +1,7 @@
 """The plan of the house, read from the source: rooms, their order, their doors."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,9 @@ DOORS = {
 """Third-party tool -> the files and rooms that may import it, anywhere in them. All of them do."""
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def _files(*folders: str) -> list[Path]:
     return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
 
@@ -101,12 +105,37 @@ def test_the_rooms_are_those_of_the_list() -> None:
     assert {_room(module) for module in MODULES} == set(ROOMS)
 
 
+def _says(room: str) -> str:
+    """What a room says that it is for."""
+    return ast.get_docstring(ast.parse(MODULES[room].read_text(encoding="utf-8"))) or ""
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_is_for_and_is_not_overfull(room: str) -> None:
-    folder = ROOT.joinpath(*room.split("."))
-    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
-    files = [file for file in folder.glob("*.py") if file.name != "__init__.py"]
+    assert re.fullmatch(r"[A-Z].*\.", _says(room)), "one line, a sentence"
+    files = [file for file in MODULES[room].parent.glob("*.py") if file != MODULES[room]]
     assert 1 <= len(files) <= 12
+
+
+def test_the_map_in_the_readme_has_every_room_with_what_it_says_of_itself() -> None:
+    rows = re.findall(r"^\| `((?:pipeline|search)[a-z_.]*)` \| (.+) \|$", README, re.MULTILINE)
+    assert rows == [(room, _says(room)) for room in ROOMS]
+
+
+def _told(heading: str, mark: str) -> list[str]:
+    """The paragraphs of the README between `heading` and the next chapter that begin with `mark`."""
+    chapter = README.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return re.split(f"^{mark} ", chapter, flags=re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    _told("What sets it apart:", "-") + _told("## What it is for", "###"),
+    ids=lambda text: text.splitlines()[0],
+)
+def test_a_behaviour_that_the_readme_tells_of_names_its_rooms(behaviour: str) -> None:
+    named = set(re.findall(r"`([a-z_.]+)`", behaviour))
+    assert named & set(ROOMS) or "(#architecture)" in behaviour
 
 
 @pytest.mark.parametrize("room", ROOMS)

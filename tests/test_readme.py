@@ -3,6 +3,7 @@
 Each passes the door that its module has, and those that are quick are run as they stand.
 """
 
+import ast
 import os
 import re
 import shlex
@@ -99,6 +100,40 @@ def assert_is_let_in(command: str) -> None:
     if module == "search.export":
         words = spelled_out(words)
     DOORS[module](compose(words))
+
+
+PAGES = [
+    page for folder in (".", "docs", "benchmarks") for page in sorted((ROOT / folder).glob("*.md"))
+]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*PAGES, *sorted(CONF.rglob("*.yaml"))],
+    ids=lambda file: file.relative_to(ROOT).as_posix(),
+)
+def test_a_module_that_is_named_is_there(file: Path) -> None:
+    """With the function or class that is named in it; a file by its path."""
+    text = file.read_text()
+    for name in re.findall(r"\b(?:pipeline|search)(?:\.[A-Za-z]\w*)+", text):
+        assert is_there(name), name
+    for path in re.findall(r"\b(?:conf|docs|pipeline|search|tests|benchmarks)/[\w./-]*\w", text):
+        assert (ROOT / path).exists(), path
+
+
+def is_there(name: str) -> bool:
+    """Whether `name` is a module, or a name at the top of one."""
+    if any((ROOT / f"{name.replace('.', '/')}{end}").exists() for end in (".py", "/__init__.py")):
+        return True
+    module = ROOT / f"{name.rpartition('.')[0].replace('.', '/')}.py"
+    return module.exists() and any(
+        name.rpartition(".")[2] in (getattr(node, "name", None), *_imported(node))
+        for node in ast.parse(module.read_text()).body
+    )
+
+
+def _imported(node: ast.stmt) -> list[str]:
+    return [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
 
 
 def test_the_first_commands_are_the_two_that_matter() -> None:

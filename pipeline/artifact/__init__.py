@@ -1,1 +1,1 @@
-"""A model as files: how it is written, what stands beside it, how it is loaded again."""
+"""A trained model is written to files, described by a manifest, and loaded again."""

@@ -57,9 +57,8 @@ def write(model: Any, kind: Format, folder: Path) -> Path:
         elif kind == "saved_model":
             _write_saved_model(model, path)
         else:
-            model(
-                np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
-            )  # ONNX wants it used
+            # The way to ONNX wants a model that was called.
+            model(np.zeros((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype))
             model.export(str(path), format=kind, verbose=False)
     except Exception as error:  # converters raise whatever they like
         raise PlumblineError(f"{kind}: can't be written: {_last_line(str(error))}") from error
@@ -67,7 +66,7 @@ def write(model: Any, kind: Format, folder: Path) -> Path:
 
 
 def read(path: Path) -> Predict:
-    """What the model at `path` predicts; what kind it is, its name says.
+    """Load the model at `path` as what predicts with it; its name says which kind it is.
 
     A `.keras` file is loaded in safe mode: it can't bring code of its own.
     """
@@ -75,7 +74,7 @@ def read(path: Path) -> Predict:
 
 
 def predict_apart(path: Path, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """What the model at `path` gives for `inputs` in a process that knows nothing but that file.
+    """Predict `inputs` with the model at `path`, in a process that knows nothing but that file.
 
     It computes on the CPU. Raises PlumblineError where the model can't be loaded or run.
     """

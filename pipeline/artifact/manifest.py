@@ -1,4 +1,4 @@
-"""What an exported model is: one frozen record beside its files, with the sum of each of them."""
+"""The manifest of an exported model: one frozen record beside its files, with the sum of each."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _MOST_SIDE = 1_000_000  # columns of feature rows, too
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model takes: N x `shape` of `dtype`, as they were read: pixels from `low` to `high`.
+    """A model takes N x `shape` of `dtype`, as they were read: pixels from `low` to `high`.
 
     For feature rows, where each column has a range of its own, the two are None.
     """
@@ -106,11 +106,11 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
-        """It with the sums of the files beside it."""
+        """A copy that names `files`, with their sums."""
         return replace(self, files=files)
 
     def write(self, folder: Path) -> None:
-        """Put it beside the files that it speaks of."""
+        """Write it into `folder`, beside the files that it names."""
         text = json.dumps({"schema": _SCHEMA, **asdict(self)}, indent=2)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -136,7 +136,7 @@ class Manifest:
             ) from None
 
     def damage(self, folder: Path) -> str | None:
-        """The first of its files that is not as it was exported; None: all are whole."""
+        """What has become of its first damaged file in `folder`; None: all are whole."""
         found = sums(folder)
         for name in self.files:
             if name not in found:
@@ -147,7 +147,7 @@ class Manifest:
 
 
 def standing_from(tree: Mapping[str, Any], run: Mapping[str, str]) -> Standing:
-    """The standing that JSON made `tree` of. The version before kept its settings in the `run` alone."""
+    """Read a standing from JSON; the version before kept its settings in the `run` alone."""
     return Standing(**{"settings": measure(run, tree["metric"]), **tree})
 
 

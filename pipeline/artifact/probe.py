@@ -1,4 +1,4 @@
-"""Which pixels a model takes that nobody says anything of: found by showing it digits.
+"""The range of pixels that a model takes, found by showing it digits where no manifest tells it.
 
 A model that expects pixels from 0 to 255 answers nonsense on pixels from 0 to 1, and the other way round
 it is too sure of what it says. The logarithmic loss on digits that are known tells both.

@@ -1,1 +1,1 @@
-"""What every command shares: composing the configuration, one clear error, signals, exit codes."""
+"""Every command shares this: the configuration composed, one clear error, signals, exit codes."""

@@ -71,7 +71,7 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 
 
 def from_yaml(text: str) -> dict[str, Any]:
-    """What `to_yaml` made `text` of."""
+    """Read back what `to_yaml` wrote."""
     values = OmegaConf.to_container(OmegaConf.create(text))
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

@@ -19,7 +19,7 @@ _AGAIN_SECONDS = 0.02  # after which a signal comes again that Python has droppe
 
 
 class _Interrupt(KeyboardInterrupt):
-    """A signal on its way out of what it interrupted."""
+    """Raised by signal `number`, to end what it interrupted."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")

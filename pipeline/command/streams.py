@@ -44,7 +44,7 @@ def replace_what_cannot_be_encoded() -> None:
 
 
 class _Guarded:
-    """A stream whose failures are told once, by an error of ours. All else is the stream's own."""
+    """A stream that raises once, an error of ours, when it can't be written. All else is the stream's own."""
 
     def __init__(self, stream: TextIO, tells: bool) -> None:
         self._stream = stream
@@ -74,7 +74,7 @@ class _Guarded:
         self._tell()
 
     def _lose(self, problem: OSError) -> None:
-        """Lead the stream nowhere, with what it holds back: Python writes it at the end of the process."""
+        """Lead the stream to the null device, with what it still holds: Python writes that when it ends."""
         self._problem = problem
         with open(os.devnull, "wb") as nowhere, suppress(OSError):  # noqa: PTH123
             os.dup2(nowhere.fileno(), self._stream.fileno())
@@ -92,7 +92,7 @@ class _Guarded:
 
 
 def _open_what_is_closed() -> None:
-    """Open what the shell closed (`<&-`, `>&-`, `2>&-`) on nowhere: else a database would get its number."""
+    """Open what the shell closed (`<&-`, `>&-`, `2>&-`) on the null device: a file would get its number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             stream = open(os.devnull, "w" if number else "r")  # noqa: PTH123, SIM115

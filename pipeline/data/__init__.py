@@ -1,4 +1,4 @@
-"""Data sets as arrays: found, read, checked and digested without importing Keras."""
+"""A data set is found, read, checked and digested, without Keras."""
 
 from pipeline.data.dataset import Arrays, Dataset, Split, grey_size, validation_start
 from pipeline.data.sense import check_rows, check_run, doubts

@@ -17,10 +17,10 @@ BLOCK = 1 << 20
 """Bytes that are read at once: no header and no directory of four arrays is longer."""
 
 _PLENTY = 64 << 20
-"""Bytes that any file may announce: less harm than a message."""
+"""Bytes that any file may announce unchecked: so few do no harm."""
 
 _DENSE = 100
-"""Times its compressed size that a file may announce beyond them; numbers that differ stay far below."""
+"""How many times its compressed size a file may announce beyond them; real data stay far below."""
 
 _LONGEST = 1000  # characters of a name or a reason in an error
 

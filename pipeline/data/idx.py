@@ -30,7 +30,7 @@ _GZIP_WINDOW = 31  # zlib's number for a gzip stream: its header, its sum and it
 
 
 class _Open(NamedTuple):
-    """An IDX file behind its header. `packed`: its size where it is gzipped."""
+    """An IDX file, read up to the end of its header. `packed`: its size where it is gzipped."""
 
     stream: "io.BufferedReader[Any]"
     announced: Announced

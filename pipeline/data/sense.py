@@ -11,19 +11,19 @@ from pipeline.data.dataset import Dataset, Split, validation_start
 from pipeline.run.config import RunConfig, TrainConfig
 
 _CHANCE = 1e-4
-"""How likely rows in a random order must be to have no validation row of a class, or they are none."""
+"""Rows count as sorted where a random order is less likely to leave a class out of the validation rows."""
 
 _UNEVEN = 10
-"""Times as many rows as the rarest class that the commonest may have unsaid."""
+"""How many times the rows of the rarest class the commonest may have before that is said."""
 
 _MOSTLY = 0.8
-"""Share of the rows that one class may have unsaid."""
+"""The share of the rows that one class may have before that is said."""
 
 _COPIES = 0.01
-"""Share of rows that judge which may be training rows as well, unsaid."""
+"""The share of the judging rows that may be training rows as well before that is said."""
 
 _OTHER_UNIT = 3
-"""Times the range of the training images that the range of the test images may have, unsaid."""
+"""How many times the range of the training images the test images may have before that is said."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.command.errors import ConfigError, UnavailableError
 from pipeline.data.checks import ARRAYS, check_layout, check_values
-from pipeline.data.dataset import (
-    Dataset,
-    Split,
-    bounds,
-    digest,
-    spread_evenly,
-    validation_start,
-)
+from pipeline.data.dataset import Dataset, Split, bounds, digest, spread_evenly, validation_start
 from pipeline.data.files import shown, told
 from pipeline.data.idx import read_idx_folder
 from pipeline.data.npz import read_npz

@@ -1,1 +1,1 @@
-"""The network and the loops that move it on by whole epochs; all that depends on the backend."""
+"""The network is built, and trained by whole epochs: all that depends on the backend."""

@@ -1,4 +1,4 @@
-"""Training loops, and which one a run takes."""
+"""The choice of the loop that trains a run."""
 
 from collections import OrderedDict
 
@@ -25,18 +25,9 @@ def loop_for(run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
 
         return PlainLoop()
     model, train = run.model, run.train
-    key = (
-        *(model.layers, model.activation, model.dropout > 0, model.l1 > 0, model.l2 > 0),
-        *(
-            train.optimizer,
-            train.momentum,
-            train.loss,
-            train.batch_size,
-            train.precision,
-            shape,
-            classes,
-        ),
-    )
+    layers = (model.layers, model.activation, model.dropout > 0, model.l1 > 0, model.l2 > 0)
+    steps = (train.optimizer, train.momentum, train.loss, train.batch_size, train.precision)
+    key = (layers, steps, shape, classes)
     if key not in _compiled:
         _compiled[key] = _compile(backend, run, shape, classes)
         if len(_compiled) > _KEPT:

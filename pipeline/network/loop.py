@@ -137,7 +137,7 @@ class CompiledLoop(Loop):
 
 
 _KEPT = 4
-"""The training, validation and test rows of a run, and one more while the next run takes others."""
+"""How many parts stay on the device: those that train, validate and test, and one of the next run."""
 
 _on_device: OrderedDict[tuple[int, int, int], tuple[Arrays, Any, Any]] = OrderedDict()
 
@@ -150,11 +150,8 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
     inputs, targets = (array.__array_interface__["data"][0] for array in rows)
     key = (inputs, targets, len(rows.inputs))
     if key not in _on_device:
-        _on_device[key] = (
-            rows,
-            put(rows.inputs),
-            put(rows.targets),
-        )  # rows: keeps the address taken
+        # With the rows themselves: as long as they live, nothing else has their address.
+        _on_device[key] = (rows, put(rows.inputs), put(rows.targets))
         if len(_on_device) > _KEPT:
             _on_device.popitem(last=False)
     _on_device.move_to_end(key)

@@ -85,9 +85,8 @@ class _Dropout(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
 
     def __init__(self, rate: keras.Variable, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._rate: Callable[[], Any] = lambda: (
-            rate
-        )  # as a function, so that Keras does not count it as a weight
+        # A function, as Keras would count a variable as one of the layer's weights.
+        self._rate: Callable[[], Any] = lambda: rate
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs: Any, training: bool = False) -> Any:

@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def as_it_is(function: _Function) -> _Function:
-    """`function` has no loop over tensors: AutoGraph need not rewrite it, and all that it calls.
+    """Keep AutoGraph from rewriting `function`, and all that it calls: no loop there is over tensors.
 
     That takes half a second of each new shape.
     """

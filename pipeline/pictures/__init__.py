@@ -1,1 +1,1 @@
-"""Pictures of digits from elsewhere, read with care and made like the data that a model knows."""
+"""Pictures of digits are read with care, and made like the images that a model knows."""

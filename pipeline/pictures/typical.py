@@ -22,7 +22,7 @@ _SIDE = 16
 
 _VARIANCE = 0.95
 _BEYOND = 0.01
-"""Of the images kept out: that many are beyond each of the two limits."""
+"""The share of the images kept out that is beyond each of the two limits."""
 
 _MOST_BYTES = 100_000_000
 

@@ -1,1 +1,1 @@
-"""What one run is and what it leaves: its configuration and its result, without anything that trains."""
+"""A run is put in words: its configuration, its result, and which runs can be compared."""

@@ -7,11 +7,7 @@ The field names are the override paths of the command line and the parameter nam
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.command.section import (
     PositiveInt,

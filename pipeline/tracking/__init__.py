@@ -1,1 +1,1 @@
-"""What is told of runs: records, their publication off the training path, the door to MLflow."""
+"""Runs are told to MLflow, again and again until it has them, off the training path."""

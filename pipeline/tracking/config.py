@@ -1,13 +1,10 @@
-"""Where runs are told of: the configuration, the publisher that it opens, and what is missing there."""
+"""The configuration of tracking, the publisher that it opens, and what is missing there."""
 
 import sqlite3
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from pipeline.command.collector import imports_only
 from pipeline.command.section import PositiveInt, Section, unambiguous
@@ -41,9 +38,8 @@ class TrackingConfig(Section):
         return self
 
 
-_INTERVAL_SECONDS = (
-    5.0  # how far what people see may lag: a request costs the same for one epoch as for ten
-)
+_INTERVAL_SECONDS = 5.0
+"""How far what people see may lag: a request costs the same for one epoch as for ten."""
 
 
 def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Publisher | None:

@@ -1,4 +1,4 @@
-"""What is told to the world of a run: a frozen record that grows from snapshot to snapshot."""
+"""The record of a run, as a tracker shows it: frozen, and followed by a longer one as the run goes on."""
 
 import getpass
 import subprocess

@@ -1,1 +1,1 @@
-"""One run from its configuration to its result: fitted, scored, diagnosed."""
+"""One run goes from its configuration to its result: fitted, scored, diagnosed."""

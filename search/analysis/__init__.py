@@ -1,1 +1,1 @@
-"""What a study's trials mean: facts, ranks, importance, and how sure that is."""
+"""A study's trials are ranked and weighed: who leads, how surely, and which parameters mattered."""

@@ -19,7 +19,7 @@ def validation_rows(facts: Facts, entry: Entry) -> int:
 
 
 def standard_error(share: float, rows: int) -> float:
-    """Of a fraction of `rows` independent rows (binomial)."""
+    """The standard error of the fraction `share` of `rows` independent rows (binomial)."""
     return math.sqrt(max(share * (1 - share), 0.0) / rows)
 
 

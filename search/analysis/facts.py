@@ -1,4 +1,4 @@
-"""What reports and plots are made of: the trial table's words on a study, its space and its entries."""
+"""The facts that reports and plots are made of: a study, its space and its trials, from the table."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ class Facts:
 
     @classmethod
     def of(cls, about: About, entries: Sequence[Entry], used_up: bool = False) -> "Facts":
-        """With the space read from the configuration that `about` keeps."""
+        """Read the space from the configuration that `about` keeps."""
         values = from_yaml(about.config)
         space = parse(values["study"]["space"], run_config(values), on_record=True)
         return cls(about, space, tuple(entries), used_up)
@@ -105,7 +105,7 @@ class Facts:
 
     @cached_property
     def ranked(self) -> list[Entry]:
-        """The trials that stand for them."""
+        """The trials that stand for the configurations, best first."""
         return [each.entry for each in self.ranking]
 
     @cached_property

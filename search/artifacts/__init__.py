@@ -1,1 +1,1 @@
-"""What leaves: a model's files with card and manifest, verified, and its place in MLflow's registry."""
+"""A trial's model becomes files that are verified, described, and registered in MLflow."""

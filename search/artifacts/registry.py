@@ -253,7 +253,7 @@ def _save(
 
 
 class _Verified:
-    """What MLflow takes for a Keras model when it saves one: a file that is there already."""
+    """Passes a verified file off as a Keras model, which MLflow then saves by copying it."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

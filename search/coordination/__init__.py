@@ -1,1 +1,1 @@
-"""The loop of a study: what to train next, and what is made of what comes back."""
+"""The loop of a study asks for trials, has them trained, and records what came of them."""

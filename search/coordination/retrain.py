@@ -72,7 +72,7 @@ def _backend(name: str | None) -> Iterator[None]:
 
 
 def _train(pool: Pool, legs: Sequence[Leg]) -> tuple[Finished, dict[str, str]]:
-    """How the last leg ended, each going on from the one before, and on what it was trained."""
+    """Train the legs, each from the end of the one before; how the last ended, and what trained it."""
     start: State | None = None
     for number, leg in enumerate(legs):
         ended = _run(pool, Task(number, leg.run, start, keep_state=True), leg.until)

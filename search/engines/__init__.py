@@ -1,1 +1,1 @@
-"""What suggests trials."""
+"""Optuna or KerasTuner suggests trials and prunes them, and sees no test metric."""

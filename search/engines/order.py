@@ -15,7 +15,7 @@ _ORDER = "order"
 
 
 class Algorithm(Protocol):
-    """What suggests and prunes, by what it was told of. Trials are added in the order of their numbers."""
+    """Suggests trials and prunes them, by the results that it was told. Trials are added by number."""
 
     continues: bool
 

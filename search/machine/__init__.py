@@ -1,1 +1,1 @@
-"""What this machine has: CPUs, GPUs, and how busy those are."""
+"""CPUs and GPUs of this machine are counted and measured."""

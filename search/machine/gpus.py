@@ -48,7 +48,7 @@ def visible_gpus(required: bool = False) -> list[Gpu]:
 
 
 class _NoneError(Exception):
-    """Why there is no GPU."""
+    """Says why there is no GPU."""
 
 
 def _listed() -> dict[str, Gpu]:

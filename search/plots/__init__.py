@@ -1,1 +1,1 @@
-"""Figures of a study and of a trial, made of the trial table's entries alone."""
+"""Figures of studies and trials are described as data, and drawn for a page or as PNG."""

@@ -10,10 +10,10 @@ from search.plots.marks import Dots, Line, Mark, Panel, Plot, Points, Side
 from search.plots.style import BLUE, GREEN, INK, NOTHING, ORANGE, parameter_side, tip
 
 _REPEATS = "train.seed"
-"""Varies to repeat a trial: it is no parameter of its own."""
+"""The setting that varies to repeat a trial; it is no parameter of its own."""
 
 _SIZE = "model.hidden_units"
-"""What makes a network larger, so that its cost is drawn too."""
+"""The setting that makes a network larger, so that its cost is drawn too."""
 
 Measure = Callable[[RunResult], float]
 
@@ -68,11 +68,11 @@ def means(points: Points) -> list[tuple[float, float]]:
 
 
 def _val_accuracy(result: RunResult) -> float:
-    """At the epoch that counts; NaN without validation rows."""
+    """Validation accuracy at the epoch that counts; NaN without validation rows."""
     best = next(epoch for epoch in result.history if epoch.epoch == result.best_epoch)
     return best.metrics.get("val_accuracy", math.nan)
 
 
 def _epoch_seconds(result: RunResult) -> float:
-    """The median over the epochs: the first one is compiled."""
+    """Seconds of an epoch: the median, as the first one is compiled."""
     return statistics.median(epoch.seconds for epoch in result.history)

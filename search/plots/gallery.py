@@ -40,18 +40,18 @@ def of_study(facts: Facts) -> dict[str, Plot]:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """`figure` as a PNG."""
+    """Write `figure` as a PNG."""
     figure.savefig(file, format="png")
 
 
 def save_study(facts: Facts, folder: Path) -> None:
-    """All figures of a study as PNGs in `folder`."""
+    """Write all figures of a study as PNGs into `folder`."""
     for name, plot in of_study(facts).items():
         save(png.draw(plot), folder / f"{name}.png")
 
 
 def save_trial(entry: Entry, dataset: Dataset, folder: Path) -> None:
-    """Confusion matrix and hardest images of a trial, as far as it has them."""
+    """Write confusion matrix and hardest images of a trial, as far as it has them."""
     if entry.result is None or not entry.result.confusion:
         return
     save(trial.confusion(entry), folder / "confusion.png")

@@ -108,9 +108,8 @@ def _trace(mark: Mark, across: str) -> Any:
             if mark.arrow:
                 head = {"symbol": "arrow", "size": [0, 12], "angleref": "previous"}
                 at |= {"mode": "lines+markers", "marker": {**head, "color": mark.colour}}
-            tip = _bold(mark.tip).replace(
-                "{", "&#123;"
-            )  # a brace would begin a place of the template
+            # A brace would begin a place of plotly's template.
+            tip = _bold(mark.tip).replace("{", "&#123;")
             shown = f"{across} %{{x}}: %{{y:.4f}}<br>{tip}<extra></extra>"
             hover = {"hovertemplate": shown} if mark.tip else {"hoverinfo": "skip"}
             return go.Scatter(_at(mark.points), **at, **hover)

@@ -32,7 +32,7 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Scale":
-        """Around `values`, without what lies more than three interquartile ranges away."""
+        """A scale around `values`, without what lies more than three interquartile ranges away."""
         array = np.array(values, float)
         first, third = np.percentile(array, [25, 75])
         reach = 3 * (third - first)
@@ -45,7 +45,7 @@ class Scale:
 
     @classmethod
     def of_study(cls, facts: Facts) -> "Scale":
-        """Around the complete trials, as far as they are enough; values of pruned ones may lie anywhere."""
+        """A scale around the complete trials where there are enough: pruned ones may lie anywhere."""
         values = [entry.value or 0.0 for entry in facts.valued]
         complete = [entry.value or 0.0 for entry in facts.ranked]
         found = cls.of((complete if len(complete) >= _ENOUGH else values) or [0.0, 1.0])

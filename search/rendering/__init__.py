@@ -1,1 +1,1 @@
-"""A study's report as a page and as files."""
+"""A study's report is made as one page and as pictures."""

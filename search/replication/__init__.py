@@ -1,1 +1,1 @@
-"""The published networks: trained, tracked and set beside what their sources report."""
+"""The published networks are trained, kept on record, and compared with what their sources report."""

@@ -109,7 +109,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
 
 
 def _going_on(command: str) -> str:
-    """What is on record now is fresh."""
+    """The command that goes on: without `replicate.fresh`, as what is on record now is fresh."""
     words = command.split(" ")
     return " ".join(word for word in words if not word.startswith("replicate.fresh="))
 
@@ -148,7 +148,7 @@ def _train(
 
 @dataclass
 class _Results:
-    """What was measured of each row of the table, published as it comes. `failed`: a line for each run."""
+    """Collects what was measured for each row, and publishes it. `failed`: a line for each run."""
 
     publisher: Publisher | None
     about: Callable[[DataConfig], DatasetInfo]
@@ -159,7 +159,7 @@ class _Results:
     _seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, network: Network, entry: Entry) -> None:
-        """A run of a network that has ended."""
+        """Take in a run of a network that has ended."""
         self.publish(of_run(network, entry, self.about(network.run.data)))
         if entry.result is None:
             self.failed.append(_line(network, entry))
@@ -168,7 +168,7 @@ class _Results:
         self._count(network.name, metrics, entry.result.timings["seconds_total"])
 
     def add_forest(self, config: ForestConfig, dataset: Dataset, threads: int) -> None:
-        """The forest, which is fitted now."""
+        """Fit the forest, and take it in."""
         started = time.time()
         fitted = fit(config, dataset, threads)
         seconds = fitted.train_seconds + fitted.test_seconds

@@ -47,7 +47,7 @@ def _record(
 
 
 def of_run(network: Network, entry: Entry, dataset: DatasetInfo) -> RunRecord:
-    """The record of a run on record: however often it is told, there is one in the tracker."""
+    """The record of a network's run; published again, it changes nothing in the tracker."""
     published = {f"published.{name}": str(value) for name, value in network.published.items()}
     tags = {"experiment": network.name, **published, **entry.worker}
     points = epoch_points(entry.history)

@@ -81,7 +81,7 @@ class Replication:
 
 
 def _study(network: Network, dataset: DatasetInfo, environment: Mapping[str, str]) -> Study:
-    """The study of `network`, by a name that is another one where anything else decides its numbers."""
+    """The study of `network`; its name stands for all that decides the numbers."""
     parameters = network.run.parameters()
     for path in (_SEED, "data.path"):
         del parameters[path]

@@ -1,1 +1,1 @@
-"""Files that make cron, systemd, SLURM or Kubernetes run a study: the time, the templates, the quoting."""
+"""A study is written down for cron, systemd, SLURM or Kubernetes, with every value quoted."""

@@ -47,12 +47,12 @@ class ScheduleConfig(Section):
 
     @property
     def seconds(self) -> int:
-        """After them the scheduler ends a launch."""
+        """Seconds after which the scheduler ends a launch."""
         return round(self.hours * 3600)
 
     @property
     def study_seconds(self) -> int:
-        """What is left of them for the study to train in."""
+        """Seconds of a launch in which the study may train."""
         return self.seconds - 2 * self.grace_seconds
 
 

@@ -1,1 +1,1 @@
-"""From a composed configuration to checked objects, and to one launch of a study."""
+"""A composed configuration becomes checked objects, and those one launch of a study."""

@@ -1,1 +1,1 @@
-"""What is asked: the space, the study's words, the order of its trials and how it ends."""
+"""A study is put in words: its space, trials, ranking, identity and endings."""

@@ -16,7 +16,7 @@ Stored = str | int | float | bool | None
 """A value as the trial table stores it: lists become JSON text."""
 
 _MOST_STEPS = 1e15
-"""Floats can't tell more of them apart."""
+"""The most steps that a range may have: floats can't tell more of them apart."""
 
 
 class Range(Section):

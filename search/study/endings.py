@@ -14,7 +14,7 @@ State = Literal["met", "used_up", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Ending:
-    """One way to end.
+    """A way in which a launch can end.
 
     `state`: in the summary. `status`: of the study's run in MLflow. `exit_code`: of the command.
     `words`: for people, with the reason where there is one.

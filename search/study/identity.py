@@ -15,7 +15,7 @@ _SINCE = {
     "data.split_seed": "null",
     "data scaling": "by all training rows",
 }
-"""Settings that are younger than some studies, which don't name them, and what they were until then."""
+"""Settings that older studies don't name, and the value that each of them had then."""
 
 _EQUAL_WIDTHS = re.compile(r"\[(\d+)(?:,\1)*\]")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)")

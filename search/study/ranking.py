@@ -119,7 +119,7 @@ class Ranking(Sequence[Configuration]):
         return [entry.number for each in self._order[:best] for entry in each.trials]
 
     def _with(self, entry: Entry) -> tuple[Configuration | None, Configuration]:
-        """The configuration of `entry` before it came, and since."""
+        """The configuration of `entry` without it, and with it."""
         before = self._found.get(key_of(entry))
         others = () if before is None else before.trials
         trials = [each for each in others if each.number != entry.number]

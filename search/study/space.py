@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _MOST_POINTS = 100_000
-"""Of a grid: its points are listed before the first is tried."""
+"""The most points that a grid may have: all are listed before the first is tried."""
 
 LAYER = re.compile(r"model\.hidden_units\.layer([1-9]\d*)")
 """A dimension for the width of one hidden layer, counted from 1; it counts up to `model.depth`."""

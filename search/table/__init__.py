@@ -1,1 +1,1 @@
-"""What is known: the trial table in SQLite or PostgreSQL, its lock, the kept weights."""
+"""The trial table keeps all that is known of a study, in SQLite or PostgreSQL, for one writer."""

@@ -24,7 +24,7 @@ class Storage(optuna.storages.RDBStorage):
     """Optuna's storage in an SQL database that holds trial tables."""
 
     def keep(self) -> None:
-        """To be called now and then while a study runs. Raises where its table is lost."""
+        """Look after the table; called now and then while a study runs. Raises where it is lost."""
 
     def set_curve(self, trial_id: int, curve: Mapping[int, float]) -> None:
         """Write all intermediate values of a trial, by step, where Optuna has them.
@@ -56,7 +56,7 @@ _LAUNCHES = sqlalchemy.Table(  # who held a study last: Optuna's own tables know
 
 T = TypeVar("T")
 Claim = Callable[[Any, object], None]
-"""Is given each new connection (of the driver) before anything is written through it."""
+"""A function that takes each new connection (of the driver) before anything is written through it."""
 
 
 class LostError(UnavailableError):
@@ -212,7 +212,7 @@ def _tables(connection: sqlalchemy.Connection, url: str) -> set[str]:
 
 
 def _connect_args(url: str) -> dict[str, Any]:
-    """So that a server that is gone without a word is noticed within the bound; the URL's own count."""
+    """Arguments that notice a silent server within the bound; those in the URL come first."""
     arguments = {
         "connect_timeout": 5,
         "keepalives_idle": 10,

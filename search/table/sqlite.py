@@ -100,12 +100,12 @@ class FileStorage(Storage):
 
 
 def writer(file: Path) -> Connect:
-    """How to look into `file` where it may be written."""
+    """A way to open `file` that may write beside it."""
     return lambda: _connect(file, "mode=rw")
 
 
 def reader(file: Path) -> Connect:
-    """How to read `file` so that nothing is made beside it, on a disk that takes no writing too."""
+    """A way to read `file` that makes nothing beside it, also on a disk that can't be written."""
     log = file.with_name(f"{file.name}-wal")
     if not log.exists():
         return lambda: _connect(file, "immutable=1")  # nobody writes, and what was written is in it

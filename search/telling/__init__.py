@@ -1,1 +1,1 @@
-"""Who hears of a study while it runs: terminal, summary file, tracker, report."""
+"""Terminal, summary file, tracker and report hear how a study goes."""

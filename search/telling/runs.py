@@ -141,9 +141,8 @@ class Records:
         about = self.about
         states = [entry.state for entry in ended]
         counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
-        lines = [
-            f"**{about.question or about.name}**"
-        ]  # MLflow shows three lines, and the rest on a click
+        # MLflow shows three lines, and the rest on a click.
+        lines = [f"**{about.question or about.name}**"]
         if best is not None and (test := best.tests.get("test_accuracy")) is not None:
             metric = about.objective.metric
             lines += ["", f"Best: {best}, {metric} **{best.value:.4f}**, with", ""]

@@ -44,7 +44,7 @@ class Worker:
         return {**self._made.about, "node": socket.gethostname()}
 
     def ping(self) -> None:
-        """Be there."""
+        """Show that this worker lives."""
 
     def leave(self) -> None:
         """Remove what this worker made: it is about to be ended."""

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LONGEST_STEP = (
-    1.0  # seconds: a look at the clock is never longer after the last one, unless asleep
-)
+_LONGEST_STEP = 1.0
+"""Seconds between two looks at the clock, at most: a process for which it was longer was asleep."""
 
 
 class AwakeClock:
@@ -38,9 +37,8 @@ async def within(seconds: float | None, what: Awaitable[T]) -> T:
         while not task.done():
             if left <= 0:
                 raise TimeoutError
-            step = min(
-                left, _LONGEST_STEP
-            )  # however long it took, if the process was stopped in it
+            # What a step took longer, the process was stopped: it does not count.
+            step = min(left, _LONGEST_STEP)
             await asyncio.wait({task}, timeout=step)
             left -= step
         return task.result()

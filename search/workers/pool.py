@@ -1,4 +1,4 @@
-"""The one event loop: tasks in, events out, whatever their workers suffer meanwhile."""
+"""The one event loop: it takes tasks, gives back events, and tries again what a lost worker had."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -78,7 +78,7 @@ class WorkerProcess:
         return cls(slot, process, ours, folder, log)
 
     def cause(self) -> str:
-        """What its death is called, once its line has ended."""
+        """Say how the process died, once its line has ended."""
         self.process.join(_END_SECONDS)
         self.process.kill()
         self.process.join(_KILL_SECONDS)
@@ -90,7 +90,7 @@ class WorkerProcess:
         return f"ended with exit code {exitcode}"
 
     def say(self, message: object) -> None:
-        """Send it, sooner or later; poll notices if the worker is dead."""
+        """Send `message` as soon as there is room; a dead worker is noticed by polling."""
         with contextlib.suppress(OSError):
             self.line.send(message)
 

@@ -78,7 +78,7 @@ MakeTrainer = Callable[[Data, int], Trainer]
 
 
 def keras_trainer(data: Data, threads: int) -> Trainer:
-    """The real thing: Keras imported, and the data loaded once for all trials of a worker."""
+    """Make the trainer of real runs: it imports Keras, and loads the data once for all trials of a worker."""
     from pipeline.network.backend import backend_versions, device_name, limit_threads
 
     limit_threads(threads)
@@ -166,13 +166,13 @@ def lacks_gpu(worker: Trainer) -> Broken | None:
 
 
 class Line(Protocol):
-    """What a trial and its coordinator talk through."""
+    """Carries messages between a trial and its coordinator."""
 
     def send(self, obj: Any, /) -> None:
-        """Say something."""
+        """Send a message."""
 
     def recv(self) -> Any:
-        """Hear something, as soon as it is said."""
+        """The next message, waited for."""
 
 
 def run_task(task: Task, worker: Trainer, line: Line) -> Event:

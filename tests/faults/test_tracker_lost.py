@@ -10,7 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.faults.conftest import Served
-from tests.faults.world import World, assert_tracked, eventually, hanging
+from tests.faults.launch import eventually
+from tests.faults.tracked import assert_tracked
+from tests.faults.world import World, hanging
 
 pytestmark = pytest.mark.faults
 

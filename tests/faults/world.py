@@ -181,9 +181,8 @@ class ServerWorld(World):
         super().__init__(driver, base)
         self.server = server
         self._url = url
-        self.settings["search.table.postgres.LOCKED_SECONDS"] = (
-            LONG  # a busy machine restarts it slowly
-        )
+        # A busy machine restarts a server slowly.
+        self.settings["search.table.postgres.LOCKED_SECONDS"] = LONG
         self.overrides += [f"storage.url='{url}'"]
 
     @property

@@ -1,1 +1,1 @@
-"""KerasTuner's search algorithms, each made anew from the trials that it suggested."""
+"""KerasTuner's search algorithms are made anew from the trials on record."""

@@ -28,7 +28,7 @@ class Arguments(Section):
 
 
 class Oracle:
-    """What the four have in common; each inherits from this and then from KerasTuner's.
+    """Base of the four oracles; each inherits from this and then from KerasTuner's class.
 
     `create_trial` and `end_trial` are not used: they count failures, print, lock, and write files.
     """
@@ -103,7 +103,7 @@ class Oracle:
         return not self._runs.is_new(self.point(values))
 
     def _random_values(self) -> Values | None:
-        """KerasTuner gives up when it hit on tried points for some times; this looks what is left."""
+        """A new point at random; where KerasTuner gives up after some collisions, one of those left."""
         values: Values | None = super()._random_values()  # type: ignore[misc]
         if values is not None or (left := self._runs.untried(self.seed)) is None:
             return values

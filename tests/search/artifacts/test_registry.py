@@ -122,9 +122,8 @@ def test_a_champion_stands_by_what_the_trial_table_says_now_and_by_how_it_was_me
     reason = "its val_loss is of train.loss=categorical_crossentropy, the new one's of mse"
     old = {"metric": "val_loss", "direction": "minimize", "value": 0.1, "data": "beef"}
     MlflowClient(uri, uri).set_model_version_tag("mine", "1", "standing", json.dumps(old))
-    assert reason in register(
-        "s1-1", mse
-    )  # the version before kept how it measured in the run alone
+    # The version before kept how it measured in the run alone.
+    assert reason in register("s1-1", mse)
     now = replace(lucky, value=0.4, seeds=3, spread=0.2)
     assert "version 2 is champion" in register("s1-1", other, first=now)
 

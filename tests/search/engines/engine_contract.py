@@ -177,9 +177,7 @@ class EngineContract:
     trials = 6  # enough for every engine to suggest by what it has seen
     exhaustive = False  # whether every study visits the same points
     ordered = 24  # the same, with several workers in order
-    uncountable: Mapping[str, Any] | None = (
-        None  # another space of one run, where that must be finite
-    )
+    uncountable: Mapping[str, Any] | None = None  # of one run, for engines that need a finite one
     promotes = False  # whether a trial may go on from another, with its parameters
 
     # Steps of a study.

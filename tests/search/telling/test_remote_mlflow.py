@@ -77,9 +77,7 @@ def test_a_whole_study_lands_on_a_remote_server_and_its_password_nowhere(
     study = ("+study=smoke", f"study.trials={TRIALS}", f"train.epochs={EPOCHS}", "pruner=none")
     calls = [
         run_python("-m", "search.optimize", *study, uri),
-        run_python(
-            "-m", "search.report", "study.name=smoke", uri
-        ),  # at once, on a busy machine too
+        run_python("-m", "search.report", "study.name=smoke", uri),
         run_python("-m", "search.export", "study.name=smoke", "export.formats=[keras]", uri),
         run_python("-m", "search.publish", "study.name=smoke", uri),
     ]
