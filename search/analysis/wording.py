@@ -14,10 +14,9 @@ def words(verdict: Verdict) -> list[str]:
     if verdict.answer is not None:
         answer = verdict.of(verdict.answer)
         said += [_mean(verdict, answer), *_gain(verdict, answer), *_curse(verdict, answer)]
-        for name, estimate in verdict.test.items():
-            said.append(
-                f"On the test set, looked at after this stood, its {name} is {shown(estimate)}."
-            )
+        if verdict.test:
+            tests = ", ".join(f"{name} {shown(each)}" for name, each in verdict.test.items())
+            said.append(f"On the test set, looked at after this stood: {tests}.")
     return said
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline.command.cli import listing
 from pipeline.command.compose import CONF, to_yaml
-from pipeline.command.errors import PlumblineError, StoppedError, StorageError
+from pipeline.command.errors import PlumblineError, StorageError
 from pipeline.command.redact import redact
 from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig
@@ -23,13 +23,13 @@ from search.analysis.leaderboard import counts, summary
 from search.coordination.coordinator import Coordinator
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
+from search.setup.means import launcher_for, number_of_workers, our_turn
 from search.setup.read import Setup, read
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
 from search.study.vocabulary import Entry, Study
-from search.table.lock import LockedError, study_lock
-from search.table.postgres import LostError, Storage
+from search.table.postgres import LostError
 from search.table.storage import check_writable, errors_named
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
@@ -38,9 +38,8 @@ from search.telling.reporter import Reporter
 from search.telling.runs import Records
 from search.telling.summary import SummaryFile
 from search.telling.watcher import StudyWatcher
-from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import Launcher, RayConfig
-from search.workers.ray import RayLauncher, check
+from search.workers.ray import check
 from search.workers.stopping import Stopper
 
 
@@ -60,13 +59,15 @@ def launch(values: dict[str, Any], command: str) -> int:
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     with errors_named(setup.storage.url), ExitStack() as stack:
-        if (storage := _wait_for_our_turn(setup, stack)) is None:
+        if (
+            storage := our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
+        ) is None:
             return 0
         table = TrialTable.open(storage, study)
         table.describe(study.about(to_yaml(values), command, environment_tags()))
         _try_again(setup, table)
         weights = _best_weights(setup, table)
-        wanted = _workers(setup, ground)
+        wanted = number_of_workers(setup.launcher, ground.gpus)
         workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
         screen = Console(highlight=False)
         progress = _progress(setup, table, workers, screen)
@@ -123,27 +124,6 @@ def _is_finished(setup: Setup, table: TrialTable) -> bool:
     return table.is_finished(setup.study.trials, setup.suggests, again)
 
 
-def _wait_for_our_turn(setup: Setup, stack: ExitStack) -> Storage | None:
-    """The storage, in which the study is ours while `stack` is open; None: this launch is skipped.
-
-    What happens where another launch has it, `study.lock` says. Raises StoppedError.
-    """
-    name, url = setup.study.name, setup.storage.url
-    try:
-        return stack.enter_context(study_lock(url, name, wait=False))
-    except LockedError:
-        if setup.study.lock == "skip":
-            print(f"{name}: another launch is running; skipped (study.lock=skip).")
-            return None
-        if setup.study.lock == "fail":
-            raise StoppedError(
-                f"{name}: another launch of this study is running "
-                "(wait for it, or choose study.lock=wait or study.lock=skip)"
-            ) from None
-    print(f"{name}: another launch is running; waiting for its end.", flush=True)
-    return stack.enter_context(study_lock(url, name, wait=True))
-
-
 def _try_again(setup: Setup, table: TrialTable) -> None:
     if setup.study.retry is None:
         return
@@ -162,13 +142,6 @@ def _best_weights(setup: Setup, table: TrialTable) -> WeightStore:
 
 def _ended(table: TrialTable) -> list[Entry]:
     return [entry for entry in table.entries() if entry.state != "running"]
-
-
-def _workers(setup: Setup, ground: _Ground) -> int:
-    """As many as were asked for, or as the machine has room for."""
-    config = setup.launcher
-    per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
-    return config.workers or default_workers(ground.gpus, per_gpu)
 
 
 def _progress(setup: Setup, table: TrialTable, workers: int, screen: Console) -> Progress:
@@ -247,10 +220,8 @@ def _what_is_to_come(
 
 
 def _launcher(setup: Setup, ground: _Ground, workers: int, note: Callable[[str], None]) -> Launcher:
-    if isinstance(setup.launcher, RayConfig):
-        return RayLauncher(setup.launcher, ground.data, workers)
     meter = GpuMeter(note) if ground.gpus and setup.tracking.system_metrics else None
-    return LocalLauncher(setup.launcher, ground.data, workers, ground.gpus, meter)
+    return launcher_for(setup.launcher, ground.data, workers, ground.gpus, meter)
 
 
 def _ending(setup: Setup, table: TrialTable, coordinator: Coordinator, stopper: Stopper) -> Ending:

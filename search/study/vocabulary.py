@@ -18,6 +18,9 @@ from pipeline.tracking.record import DatasetInfo
 from search.study.space import Space, Stored
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
+Lock = Literal["fail", "wait", "skip"]
+"""What a launch does while another one of the study runs."""
+
 Curve = Mapping[int, float]
 """The objective's metric by epoch, counted from 1."""
 
@@ -28,16 +31,18 @@ class StudyConfig(Section):
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
     `order`: whether results count in the order of the trials' numbers, so that the same seed and number
     of workers give the same study, or as they come. `max_seconds`: budget of one launch. `retry`: what of
-    it is tried again. `summary`: JSON file. `on_end`: command that gets its path.
+    it is tried again. `finalists`: whether its best configurations are compared once it is met.
+    `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     question: str | None
     trials: Annotated[int, Field(ge=1)]
-    lock: Literal["fail", "wait", "skip"]
+    lock: Lock
     space: Mapping[str, Any]
     order: Literal["fixed", "free"] = "free"
     max_seconds: Annotated[float, Field(gt=0)] | None = None
+    finalists: bool = False
     retry: Literal["failed"] | None = None
     summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
     on_end: Annotated[str, Field(min_length=1)] | None = None

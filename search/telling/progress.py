@@ -18,7 +18,7 @@ from search.study.vocabulary import Entry
 
 
 class Progress:
-    """Follows a study of `target` trials. `ended` is what the table held at the start."""
+    """Follows a study of `target` trials. `ended`: what the table held at the start; `noun`: for one."""
 
     def __init__(
         self,
@@ -28,12 +28,14 @@ class Progress:
         workers: int,
         objective: ObjectiveConfig,
         ended: list[Entry],
+        noun: str = "trial",
     ) -> None:
         self._console = console
         self._name = name
         self._target = target
         self._workers = workers
         self._objective = objective
+        self._noun = noun
         self._ended = len(ended)
         self._durations = Durations(ended)
         self._ranking = Ranking(objective, ended)
@@ -81,7 +83,7 @@ class Progress:
         outcome = f"{self._objective.metric} {entry.value:.4f}" if entry.value is not None else ""
         reason = (entry.reason or "").splitlines()[:1]
         parts = [
-            f"trial {entry.number}: {entry.state}",
+            f"{self._noun} {entry.number}: {entry.state}",
             *([outcome] if outcome else reason),
             params,
             *([f"{entry.ended_at - entry.started_at:.1f} s"] if entry.ended_at is not None else []),
@@ -95,7 +97,9 @@ class Progress:
         if not self._ranking:
             return "best -"
         best = self._ranking[0]
-        what = f"mean of {best.seeds} seeds" if best.seeds > 1 else f"trial {best.entry.number}"
+        what = (
+            f"mean of {best.seeds} seeds" if best.seeds > 1 else f"{self._noun} {best.entry.number}"
+        )
         return f"best {best.value:.4f} ({what})"
 
     def seconds_left(self) -> float | None:
@@ -122,7 +126,7 @@ class Progress:
             Text(self._name, style="bold"), bar, count, self._best_text(), f"left {self._left()}"
         )
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("trial", "epoch", self._objective.metric, "seconds", "parameters"):
+        for column in (self._noun, "epoch", self._objective.metric, "seconds", "parameters"):
             table.add_column(column, justify="left" if column == "parameters" else "right")
         now = time.time()
         for entry in self._running:

@@ -155,9 +155,7 @@ def test_the_test_set_comes_last() -> None:
         unsealed(verdict, {"test_accuracy": dict(list(contender("t").confirmation.items())[:10])})
     )
     assert said[:-1] == words(verdict)
-    assert said[-1].startswith(
-        "On the test set, looked at after this stood, its test_accuracy is 0.97"
-    )
+    assert said[-1].startswith("On the test set, looked at after this stood: test_accuracy 0.97")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,290 @@
+"""The finalists of a study: who they are, the fresh seeds they are trained with, and what came of that."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipeline.command.errors import ConfigError
+from pipeline.command.section import PositiveInt, Section, flatten
+from pipeline.run.config import RunConfig, run_config
+from pipeline.run.fingerprint import default_rate, fingerprint
+from search.analysis.facts import Facts
+from search.analysis.plan import Contender, Part, Plan, Run
+from search.analysis.verdict import Verdict, judge, needed, unsealed
+from search.study.ranking import SEED
+from search.study.shown import shown
+from search.study.space import Range, Space, Stored, encode, replaced
+from search.study.vocabulary import Entry
+from search.table.trials import TrialTable
+
+DEFAULT = "default"
+"""The name of the configuration that a study started from."""
+
+_SPLIT = "data.split_seed"
+_SEEDS = Range(low=0, high=2**32 - 1, integer=True)
+
+
+class FinalistsConfig(Section):
+    """How many of a study's best configurations are compared, and how; see `Plan`.
+
+    `resplit`: whether each seed draws its own validation rows, the same for every configuration; None:
+    where there are any.
+    """
+
+    top: PositiveInt
+    seeds: PositiveInt
+    step: PositiveInt
+    max_seeds: PositiveInt
+    confirm: PositiveInt
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    margin: Annotated[float, Field(ge=0)]
+    resplit: bool | None
+
+    def plan(self, metric: str, direction: str) -> Plan:
+        """The same for a study with this objective."""
+        chosen = self.model_dump(exclude={"top", "resplit"})
+        return Plan.model_validate({"metric": metric, "direction": direction, **chosen})
+
+
+class Asked(Section):
+    """What is asked of a study's finalists, as its table keeps it.
+
+    `trials`: those that stand for the configurations, best first. `default`: why the starting point is
+    left out; None: it is compared.
+    """
+
+    plan: Plan
+    resplit: bool
+    trials: tuple[int, ...]
+    left_out: str | None
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration to be compared. `entry`: the study's trial that stands for it, if it has one.
+
+    `params`: its values of the study's space.
+    """
+
+    name: str
+    run: RunConfig
+    params: Mapping[str, Stored]
+    entry: Entry | None
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """Those who are compared, and the rows of their runs over fresh seeds, in a table of their own."""
+
+    facts: Facts
+    uid: str
+    asked: Asked
+    rows: Sequence[Entry] = field(default=())
+
+    @classmethod
+    def chosen(cls, facts: Facts, uid: str, config: FinalistsConfig) -> "Finalists":
+        """The best distinct configurations of a study, and what it started from.
+
+        Raises ConfigError where there is none, or its trials can't be compared.
+        """
+        name, objective = facts.about.name, facts.objective
+        if not facts.ranking:
+            raise ConfigError(f"{name}: no trial of this study is complete yet")
+        for path, reason in facts.apart.items():
+            raise ConfigError(
+                f"{name}: its trials can't be compared by {objective.metric}, as they differ in {path}, "
+                f"and {reason}"
+            )
+        found: dict[str, int] = {}
+        for each in facts.ranking:
+            assert each.entry.run is not None
+            found.setdefault(_network(each.entry.run), each.entry.number)
+        base = run_config(facts.config)
+        resplit = base.train.validation_split > 0 if config.resplit is None else config.resplit
+        if resplit and base.train.validation_split == 0:
+            raise ConfigError("finalists.resplit: there are no validation rows to be drawn anew")
+        asked = Asked(
+            plan=config.plan(objective.metric, objective.direction),
+            resplit=resplit,
+            trials=tuple(found.values())[: config.top],
+            left_out=_unreachable(base, facts.space),
+        )
+        return cls(facts, uid, asked)
+
+    @classmethod
+    def recorded(cls, facts: Facts, table: TrialTable) -> "Finalists | None":
+        """Those of whom the study's table knows; None where nobody asked for them."""
+        if table.finalists is None:
+            return None
+        asked = Asked.model_validate_json(json.dumps(table.finalists))
+        found = cls(facts, table.uid, asked)
+        beside = table.beside(found.table_name)
+        return found if beside is None else found.with_rows(beside.entries())
+
+    def with_rows(self, rows: Sequence[Entry]) -> "Finalists":
+        """The same with these rows."""
+        return Finalists(self.facts, self.uid, self.asked, rows)
+
+    @property
+    def table_name(self) -> str:
+        """The study that keeps their rows: they count for no target, engine or ranking of another."""
+        return f"finalists.{self.uid}"
+
+    @cached_property
+    def space(self) -> Space:
+        """The study's space, with any seed."""
+        return Space(
+            {**self.facts.space.dimensions, SEED: _SEEDS}, dict(self.facts.space.conditions)
+        )
+
+    @cached_property
+    def all(self) -> Mapping[str, Finalist]:
+        """By name: the best first, and the starting point where it is compared."""
+        found: dict[str, Finalist] = {}
+        base = run_config(self.facts.config)
+        default = None if self.asked.left_out else _network(base)
+        entries = {entry.number: entry for entry in self.facts.entries}
+        for number in self.asked.trials:
+            entry = entries[number]
+            assert entry.run is not None
+            is_default = _network(entry.run) == default
+            each = self._of(DEFAULT if is_default else f"trial {number}", entry)
+            found[each.name] = each
+        if default is not None and DEFAULT not in found:
+            known = (
+                e for e in self.facts.state("complete") if e.run and _network(e.run) == default
+            )
+            entry_or_none = next(known, None)
+            params = _params_of(base, self.facts.space)
+            found[DEFAULT] = Finalist(DEFAULT, base, params, entry_or_none)
+        return found
+
+    def _of(self, name: str, entry: Entry) -> Finalist:
+        assert entry.run is not None
+        params = {path: value for path, value in entry.params.items() if path != SEED}
+        return Finalist(name, entry.run, params, entry)
+
+    def run_of(self, run: Run) -> RunConfig:
+        """The configuration of one of their runs."""
+        seed = self.seed(run.part, run.seed)
+        again = {SEED: seed, **({_SPLIT: seed} if self.asked.resplit else {})}
+        return replaced(self.all[run.contender].run, again)
+
+    def params_of(self, run: Run) -> dict[str, Stored]:
+        """What names one of their runs in their table."""
+        return {**self.all[run.contender].params, SEED: self.seed(run.part, run.seed)}
+
+    def seed(self, part: Part, place: int) -> int:
+        """The seed at a place of the list of `part`; no trial of the study had it."""
+        used = {entry.run.train.seed for entry in self.facts.entries if entry.run is not None}
+        again = 0
+        while (seed := _drawn(f"{self.uid} {part} {place} {again}")) in used:
+            again += 1
+        return seed
+
+    @cached_property
+    def _by_run(self) -> Mapping[str, Entry]:
+        """The last row of each run that ended, by its fingerprint."""
+        ended = (row for row in self.rows if row.state != "running" and row.run is not None)
+        return {fingerprint(row.run): row for row in ended if row.run is not None}
+
+    def row_of(self, run: Run) -> Entry | None:
+        """The row of one of their runs, where it ended."""
+        return self._by_run.get(fingerprint(self.run_of(run)))
+
+    @cached_property
+    def contenders(self) -> tuple[Contender, ...]:
+        """What is on record of each."""
+        return tuple(self._contender(each) for each in self.all.values())
+
+    def _contender(self, finalist: Finalist) -> Contender:
+        plan = self.asked.plan
+        race = dict(self._values(finalist.name, "race", plan.max_seeds))
+        again = dict(self._values(finalist.name, "confirmation", plan.confirm))
+        known = finalist.entry or self.row_of(Run(finalist.name, "race", 0))
+        result = None if known is None else known.result
+        return Contender(
+            name=finalist.name,
+            parameters=0 if result is None else result.parameters,
+            seconds=0.0 if result is None else result.timings["train_seconds"],
+            default=finalist.name == DEFAULT,
+            study=None if finalist.entry is None else self.facts.ranking.of(finalist.entry).value,
+            race=race,
+            confirmation=again,
+        )
+
+    def _values(self, name: str, part: Part, seeds: int) -> Iterator[tuple[int, float | None]]:
+        for place in range(seeds):
+            row = self.row_of(Run(name, part, place))
+            if row is not None and (row.value is not None or has_diverged(row)):
+                yield place, row.value
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """The runs without which the next decision can't be made; none once the verdict stands."""
+        return needed(self.contenders, self.asked.plan)
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """The verdict, with the test metrics of its answer; None while runs are missing."""
+        if self.missing:
+            return None
+        verdict = judge(self.contenders, self.asked.plan)
+        return verdict if verdict.answer is None else unsealed(verdict, self._tests(verdict.answer))
+
+    def _tests(self, name: str) -> dict[str, dict[int, float | None]]:
+        """The test metrics of one of them, over the seeds that took no part in the choice."""
+        found: dict[str, dict[int, float | None]] = {}
+        for place in range(self.asked.plan.confirm):
+            row = self.row_of(Run(name, "confirmation", place))
+            if row is not None and row.result is not None:
+                for metric, value in row.result.test.items():
+                    found.setdefault(metric, {})[place] = value
+        return found
+
+    def words_for(self, name: str) -> str:
+        """The parameters of one of them, for people."""
+        params = self.all[name].params
+        return " ".join(f"{path}={shown(value)}" for path, value in params.items())
+
+
+def has_diverged(row: Entry) -> bool:
+    """Whether a run failed by its own numbers, so that training it again would not help."""
+    return row.state == "failed" and row.reason is not None and " at epoch " in row.reason
+
+
+def _network(run: RunConfig) -> str:
+    """The same for configurations that differ in their seeds alone."""
+    return fingerprint(replaced(run, {SEED: 0, _SPLIT: None}))
+
+
+def _drawn(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _params_of(base: RunConfig, space: Space) -> dict[str, Stored]:
+    """The point of `space` at which `base` stands; its values may lie outside of their dimensions."""
+    leaves: dict[str, Any] = dict(flatten(base.model_dump()))
+    if base.train.learning_rate is None:
+        leaves["train.learning_rate"] = default_rate(base.train.optimizer)
+    if len(widths := set(base.model.layers)) == 1:  # however the widths were written
+        leaves["model.hidden_units"] = widths.pop()
+    leaves |= {f"model.hidden_units.layer{n}": w for n, w in enumerate(base.model.layers, 1)}
+    point: dict[str, Stored] = {}
+    for path in space.dimensions:
+        if path != SEED and path in leaves and space.is_active(path, point):
+            point[path] = encode(leaves[path])
+    return point
+
+
+def _unreachable(base: RunConfig, space: Space) -> str | None:
+    """Why no trial of a study could have been its starting point; None: one could."""
+    for path, value in _params_of(base, space).items():
+        if not space.dimensions[path].has(value):
+            return f"{path}={value} is not in the space"
+    return None

@@ -1,0 +1,207 @@
+"""The comparison of a study's finalists, from its configuration to its exit code."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.command.errors import PlumblineError, StoppedError, UnavailableError
+from pipeline.command.redact import redact
+from pipeline.command.section import validated
+from pipeline.data import load, locate
+from pipeline.run.config import DataConfig, run_config
+from pipeline.tracking.config import TrackingConfig, missing, open_publisher
+from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists, FinalistsConfig, has_diverged
+from search.analysis.wording import words
+from search.coordination.repeats import Repeats, Wanted
+from search.machine.gpus import visible_gpus
+from search.setup.means import launcher_for, number_of_workers, our_turn
+from search.study.durations import Durations
+from search.study.vocabulary import About, Lock, Study, StudyConfig
+from search.table.postgres import Storage
+from search.table.storage import StorageConfig, errors_named
+from search.table.trials import TrialTable
+from search.telling.progress import Progress
+from search.telling.verdict import VerdictRecords, as_table
+from search.workers.messages import LocalConfig, RayConfig, launcher_config
+from search.workers.pool import Pool
+from search.workers.stopping import Stopper
+
+_PUBLISH_SECONDS = 10.0  # how long the end waits for a tracker that does not answer
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the command was given, checked. `path`: where the data lies now, if that was said."""
+
+    finalists: FinalistsConfig
+    launcher: LocalConfig | RayConfig
+    tracking: TrackingConfig
+    storage: StorageConfig
+    name: str | None
+    lock: Lock
+    path: str | None
+
+
+def compare(values: Mapping[str, Any], command: str) -> int:
+    """Train a study's finalists over fresh seeds until the verdict stands, and tell of it.
+
+    What is on record is not trained again. `command`: what to type to go on. Returns 0; 1 where there is
+    no answer, as all diverged; 75 where it was stopped. Raises PlumblineError where a run failed that
+    has not diverged.
+    """
+    settings = _read(values)
+    screen = Console(highlight=False, soft_wrap=True)
+    url = settings.storage.url
+    with errors_named(url), ExitStack() as stack:
+        name = TrialTable.load(url, settings.name).name
+        if (storage := our_turn(url, name, settings.lock, stack)) is None:
+            return 0
+        table = TrialTable(storage, name)
+        facts = Facts.of(table.about(), table.entries())
+        finalists = Finalists.chosen(facts, table.uid, settings.finalists)
+        table.ask_finalists(finalists.asked.model_dump(mode="json"))
+        rows = _rows(storage, finalists)
+        finalists = finalists.with_rows(rows.entries())
+        if finalists.missing:
+            finalists = _train(settings, finalists, rows, screen)
+        unpublished = _publish(settings.tracking, finalists, screen)
+    return _farewell(settings, finalists, unpublished, screen, command)
+
+
+def _read(values: Mapping[str, Any]) -> _Settings:
+    return _Settings(
+        finalists=validated(FinalistsConfig, values["finalists"], "finalists"),
+        launcher=launcher_config(values["launcher"]),
+        tracking=validated(TrackingConfig, values["tracking"], "tracking"),
+        storage=validated(StorageConfig, values["storage"], "storage"),
+        name=values["study"]["name"],
+        lock=values["study"]["lock"],
+        path=values["data"]["path"],
+    )
+
+
+def _rows(storage: Storage, finalists: Finalists) -> TrialTable:
+    """The table of their runs, made if need be."""
+    about = finalists.facts.about
+    config = StudyConfig(
+        name=finalists.table_name, question=None, trials=1, lock="fail", space={"train": {}}
+    )
+    base = run_config(finalists.facts.config)
+    return TrialTable.open(storage, Study(config, base, finalists.space, about.dataset, {}))
+
+
+def _train(
+    settings: _Settings, finalists: Finalists, rows: TrialTable, screen: Console
+) -> Finalists:
+    """The finalists with the runs that the verdict needs; fewer where it was stopped."""
+    config, facts = settings.launcher, finalists.facts
+    gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
+    data = _data(settings, facts.about, run_config(facts.config).data)
+    workers = number_of_workers(config, gpus)
+    for line in _what_is_to_come(finalists, workers):
+        screen.print(line)
+    stopper = Stopper(config.grace_seconds, screen.print)
+    with stopper.listening(), closing(launcher_for(config, data, workers, gpus)) as launcher:
+        pool = Pool(launcher, config.attempts, stopper)
+        while wanted := _wanted(finalists, rows):
+            ended = [row for row in rows.entries() if row.state != "running"]
+            target = len(ended) + len(wanted)
+            progress = Progress(
+                screen, facts.about.name, target, workers, facts.objective, ended, noun="run"
+            )
+            repeats = Repeats(wanted)
+            with progress:
+                repeats.train(pool, progress.ended, progress.update)
+            finalists = finalists.with_rows(rows.entries())
+            if repeats.missing:
+                break
+            _check(finalists, rows, len(ended))
+    return finalists
+
+
+def _data(settings: _Settings, about: About, recorded: DataConfig) -> DataConfig:
+    """Where the study's data lies. Raises UnavailableError where they are others by now."""
+    path = recorded.path if settings.path is None else settings.path
+    data = locate(recorded.model_copy(update={"path": path}))
+    dataset = load(data)
+    if dataset.digest != about.dataset.digest:
+        raise UnavailableError(
+            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
+            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
+        )
+    return data
+
+
+def _wanted(finalists: Finalists, rows: TrialTable) -> list[Wanted]:
+    return [
+        Wanted(rows, finalists.space, finalists.params_of(run), finalists.run_of(run))
+        for run in finalists.missing
+    ]
+
+
+def _what_is_to_come(finalists: Finalists, workers: int) -> list[str]:
+    """Who is compared, and what that costs."""
+    plan, about = finalists.asked.plan, finalists.facts.about
+    fewest, most = plan.runs(len(finalists.all))
+    said = [f"{about.name}: {len(finalists.all)} configurations over fresh seeds."]
+    if finalists.asked.left_out is not None:
+        said.append(f"The study's starting point is left out: {finalists.asked.left_out}.")
+    known = [each.entry for each in finalists.all.values() if each.entry is not None]
+    usual = Durations(known).usual
+    cost = f"{fewest} to {most} runs, of which {len(finalists.rows)} are on record"
+    if usual is not None:
+        low, high = ((count - len(finalists.rows)) * usual / workers for count in (fewest, most))
+        cost += f"; {_minutes(max(low, 0))} to {_minutes(high)} with {workers} workers"
+    return [*said, f"{cost}."]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _check(finalists: Finalists, rows: TrialTable, before: int) -> None:
+    """Raise PlumblineError where one of the latest runs failed for another reason than its numbers."""
+    for row in rows.entries()[before:]:
+        if row.state == "failed" and not has_diverged(row):
+            raise PlumblineError(
+                f"{finalists.facts.about.name}: run {row.number} failed: {row.reason} (mend that; the same "
+                "command tries it again)"
+            )
+
+
+def _publish(tracking: TrackingConfig, finalists: Finalists, screen: Console) -> int:
+    """How many runs of the comparison the tracker still has not; what it has is not told again."""
+    if tracking.name == "none":
+        return 0
+    found = VerdictRecords(finalists).all()
+    lacking = missing(tracking, finalists.facts.about.name, [record.uid for record in found])
+    if finalists.verdict is not None and not lacking:
+        return 0
+    publisher = open_publisher(tracking, screen.print)
+    assert publisher is not None
+    for record in found:
+        publisher.update(record)
+    return publisher.close(_PUBLISH_SECONDS, hurry=False)
+
+
+def _farewell(
+    settings: _Settings, finalists: Finalists, unpublished: int, screen: Console, command: str
+) -> int:
+    """Print the verdict, or what is left to do; the exit code."""
+    name, verdict = finalists.facts.about.name, finalists.verdict
+    if verdict is not None:
+        screen.print(as_table(finalists, verdict), soft_wrap=False)
+        for sentence in words(verdict):
+            screen.print(sentence, markup=False, soft_wrap=False)
+    if unpublished:
+        screen.print(f"\n{unpublished} runs are not published yet: the same command does it later.")
+    elif settings.tracking.name != "none":
+        screen.print(f"\nThe run `verdict` stands in the experiment {name!r}: make ui")
+    if verdict is None:
+        screen.print(f"\nStopped; the same command goes on:\n  {redact(command)}", markup=False)
+        return StoppedError.exit_code
+    return 0 if verdict.answer is not None else 1

@@ -1,0 +1,54 @@
+"""What a command trains with: its turn at a study, and workers."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from pipeline.command.errors import StoppedError
+from pipeline.run.config import DataConfig
+from search.machine.gpu_meter import GpuMeter
+from search.machine.gpus import Gpu
+from search.study.vocabulary import Lock
+from search.table.lock import LockedError, study_lock
+from search.table.postgres import Storage
+from search.workers.local import LocalLauncher, default_workers
+from search.workers.messages import Launcher, LocalConfig, RayConfig
+from search.workers.ray import RayLauncher
+
+
+def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | None:
+    """The storage, in which the study is ours while `stack` is open; None: this launch is skipped.
+
+    What happens where another launch has it, `lock` says. Raises StoppedError.
+    """
+    try:
+        return stack.enter_context(study_lock(url, name, wait=False))
+    except LockedError:
+        if lock == "skip":
+            print(f"{name}: another launch is running; skipped (study.lock=skip).")
+            return None
+        if lock == "fail":
+            raise StoppedError(
+                f"{name}: another launch of this study is running "
+                "(wait for it, or choose study.lock=wait or study.lock=skip)"
+            ) from None
+    print(f"{name}: another launch is running; waiting for its end.", flush=True)
+    return stack.enter_context(study_lock(url, name, wait=True))
+
+
+def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:
+    """As many as were asked for, or as the machine has room for."""
+    per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
+    return config.workers or default_workers(gpus, per_gpu)
+
+
+def launcher_for(
+    config: LocalConfig | RayConfig,
+    data: DataConfig,
+    workers: int,
+    gpus: Sequence[Gpu],
+    meter: GpuMeter | None = None,
+) -> Launcher:
+    """What runs tasks on `workers` workers. `meter`: tells how busy their GPUs are."""
+    if isinstance(config, RayConfig):
+        return RayLauncher(config, data, workers)
+    return LocalLauncher(config, data, workers, gpus, meter)
