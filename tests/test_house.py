@@ -221,3 +221,21 @@ def test_a_file_can_be_read_at_a_sitting(folders: tuple[str, ...], most: int) ->
     }
     assert {Path(name).parts[0] for name in lines} == set(folders)
     assert {name: count for name, count in lines.items() if count > most} == {}
+
+
+BROKEN = re.compile(
+    r"^ *[)\]}]+[,:]?  # (?!fmt: skip)"  # behind what closes
+    r"|[(\[{]\n +[^\n#]*[^\s#,]  # [^\n]*\n *[)\]}]",  # behind the only line in brackets
+    re.MULTILINE,
+)
+
+
+def test_a_comment_at_the_end_of_a_line_does_not_break_it() -> None:
+    """The formatter makes room for it by taking an expression apart: such a comment stands above."""
+    broken = [
+        f"{file.relative_to(ROOT).as_posix()}:{text.count(chr(10), 0, found.start()) + 1}"
+        for file in _files("pipeline", "search", "benchmarks", "tests")
+        for text in [file.read_text(encoding="utf-8")]
+        for found in BROKEN.finditer(text)
+    ]
+    assert broken == []

@@ -19,6 +19,7 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.forest import ForestConfig
+from search.analysis.finalists import FinalistsConfig
 from search.export import ExportConfig, spelled_out
 from search.replication.networks import chosen
 from search.scheduling.cron import check
@@ -75,6 +76,11 @@ def a_named_study(values: dict[str, Any]) -> None:
     validated(StorageConfig, values["storage"], "storage")
 
 
+def finalists(values: dict[str, Any]) -> None:
+    a_named_study(values)
+    validated(FinalistsConfig, values["finalists"], "finalists")
+
+
 def an_export(values: dict[str, Any]) -> None:
     a_named_study(values)
     validated(ExportConfig, values["export"], "export")
@@ -85,6 +91,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.optimize": a_study,
     "search.replicate": the_networks,
     "search.schedule": a_schedule,
+    "search.finalists": finalists,
     "search.export": an_export,
     "search.report": a_named_study,
     "search.publish": a_named_study,

@@ -152,9 +152,8 @@ def spread_evenly(labels: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]
     starts = np.cumsum(counts) - counts
     sorted_labels = labels[by_class]
     place = (np.arange(len(labels)) - starts[sorted_labels]) / counts[sorted_labels]
-    mixed = np.random.default_rng(seed + 1).permutation(
-        len(labels)
-    )  # among classes at the same place
+    # Classes at the same place come in a random order, too.
+    mixed = np.random.default_rng(seed + 1).permutation(len(labels))
     return by_class[mixed][np.argsort(place[mixed], kind="stable")]
 
 

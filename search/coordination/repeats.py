@@ -32,9 +32,8 @@ class Repeats:
     def __init__(self, wanted: Sequence[Wanted]) -> None:
         self._wanted = dict(enumerate(wanted))
         self._waiting = deque(self._wanted)
-        self._left = {
-            id(each.table): deque(each.table.interrupted()) for each in wanted
-        }  # rows that no run of this launch has taken up
+        # Rows that no run of this launch has taken up.
+        self._left = {id(each.table): deque(each.table.interrupted()) for each in wanted}
         self.rows: dict[int, Entry] = {}
 
     @property

@@ -45,7 +45,7 @@ from search.workers.stopping import Stopper
 
 @dataclass(frozen=True)
 class _Ground:
-    """What the trials of a launch stand on, looked at before anything is created."""
+    """The data and the GPUs of a launch, looked at before anything is created."""
 
     data: DataConfig
     dataset: DatasetInfo
@@ -97,7 +97,7 @@ def launch(values: dict[str, Any], command: str) -> int:
 
 
 def _look_at_the_ground(setup: Setup) -> _Ground:
-    """Data, GPUs and folders, which a study needs that isn't finished; of one that is, what is on record."""
+    """Look at data, GPUs and folders; for a study that is finished, at what is on record only."""
     table = TrialTable.find(setup.storage.url, setup.study.name)
     if table is not None and _is_finished(setup, table):
         return _Ground(setup.run.data, table.about().dataset)
@@ -156,7 +156,7 @@ def _stopper(setup: Setup, progress: Progress, began: float) -> Stopper:
 
 
 def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopper) -> StudyWatcher:
-    """Who tells of the launch. One that has nothing to do makes no report and calls no `study.on_end`."""
+    """Make the watcher; where nothing is to be done it makes no report and calls no `study.on_end`."""
     study, tracking = setup.study, setup.tracking
     idle = _is_finished(setup, table)
     publisher = None  # it takes seconds to import MLflow and to look what is there

@@ -16,7 +16,7 @@ from search.workers.ray import RayLauncher
 
 
 def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | None:
-    """The storage, in which the study is ours while `stack` is open; None: this launch is skipped.
+    """Lock the study until `stack` closes, and open its storage; None: this launch is skipped.
 
     What happens where another launch has it, `lock` says. Raises StoppedError.
     """
@@ -36,7 +36,7 @@ def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | Non
 
 
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:
-    """As many as were asked for, or as the machine has room for."""
+    """How many workers were asked for, or the machine has room for."""
     per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
     return config.workers or default_workers(gpus, per_gpu)
 

@@ -75,7 +75,7 @@ class Progress:
             self._console.print(self._line(entry), highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, entry: Entry) -> Text:

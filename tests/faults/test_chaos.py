@@ -26,11 +26,8 @@ STORAGE = "optuna.storages:RDBStorage"
 CLIENT = "mlflow.tracking:MlflowClient"
 TABLE_POINTS = [
     # (method, moment, call): what is done and what is not yet
-    (
-        "search.table.trials:TrialTable.describe",
-        "before",
-        1,
-    ),  # the study is there, not what it is about
+    # The study is there, not what it is about.
+    ("search.table.trials:TrialTable.describe", "before", 1),
     (f"{STORAGE}.create_new_trial", "before", 1),  # a trial was asked for
     (f"{STORAGE}.create_new_trial", "after", 1),  # and is in the table
     ("search.table.trials:TrialTable.start", "after", 1),  # and started

@@ -77,9 +77,8 @@ def test_a_node_that_dies_costs_the_trials_that_ran_on_it(world: World, nodes: N
     dying = nodes.add_node(num_cpus=1)
     launch, hang = hanging(world, f"study.trials={TARGET}")
     nodes.remove_node(dying)
-    eventually(
-        lambda: any(entry.attempts.losses for entry in world.entries())
-    )  # before it could end well
+    # Before it could end well.
+    eventually(lambda: any(entry.attempts.losses for entry in world.entries()))
     hang.unlink()
     assert launch.wait() == 0, launch.output
     world.assert_whole(TARGET)

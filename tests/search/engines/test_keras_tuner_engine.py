@@ -46,10 +46,11 @@ class TestGrid(OracleContract):
 @pytest.mark.slow
 class TestBayesian(OracleContract):
     overrides = ("engine=keras_tuner", "oracle=bayesian", "oracle.num_initial_points=3")
+    # Its time grows with the dimensions; test_points.py has every kind of them.
     space: Mapping[str, Any] = {
         "model": {"dropout": {"low": 0.0, "high": 0.5}},
         "train": {"optimizer": ["adam", "sgd"]},
-    }  # its time grows with the dimensions; test_points.py has every kind of them
+    }
     ordered = 12
 
 
