@@ -38,7 +38,7 @@ export: $(READY) ## write the best model of STUDY=dropout to exports/, checked a
 	$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)
 
 serve: $(READY) ## answer on http://127.0.0.1:5001/invocations with the champion of STUDY=dropout
-	PATH="$(CURDIR)/$(BIN):$$PATH" mlflow models serve -m models:/$(STUDY)@champion --env-manager local -p 5001
+	@$(BIN)/python -m search.serve study.name=$(STUDY) $(ARGS)
 
 replicate: $(READY) ## run the published networks and compare; LONG=1 for those of 200 epochs and more
 	$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)

@@ -46,9 +46,8 @@ def main(values: dict[str, Any]) -> int:
     """
     run = run_config(values)
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
-    threads = validated(
-        _Threads, {name: values["launcher"][name] for name in _Threads.model_fields}, "launcher"
-    ).threads_per_worker
+    given = {k: v for k, v in values["launcher"].items() if k in _Threads.model_fields}
+    threads = validated(_Threads, given, "launcher").threads_per_worker
     dataset = load(run.data)
     check_run(dataset, run)
     info = dataset_info(dataset, run)

@@ -55,6 +55,7 @@ class ExportConfig(Section):
 def main(values: dict[str, Any]) -> int:
     """Export a trial and register it; 0, also where there is nothing new or the present one is better."""
     from search.artifacts.bundle import standing_of
+    from search.study.address import named
     from search.study.ranking import Ranking
 
     config = validated(ExportConfig, values["export"], "export")
@@ -62,7 +63,7 @@ def main(values: dict[str, Any]) -> int:
     storage = validated(StorageConfig, values["storage"], "storage")
     for kind in config.formats:
         check_writable(kind)
-    about, entries = _load(storage.url, values["study"]["name"])
+    about, entries = _load(storage.url, named(values))
     ranking = Ranking(about.objective, entries)
     entry = _choose(about, entries, ranking, config.trial)
     chosen = ranking.of(entry)
@@ -187,9 +188,7 @@ def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataC
     """The recorded run of `entry`, and its data, whose path the command line may replace."""
     run = entry.run
     assert run is not None, "it has a result"
-    if here["name"] != run.data.name or here["path"] is None:
-        return run, run.data
-    return run, run.data.model_copy(update={"path": here["path"]})
+    return run, run.data.at(here["path"])
 
 
 @contextlib.contextmanager

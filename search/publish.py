@@ -32,12 +32,13 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.command.errors import ConfigError
     from pipeline.command.section import validated
     from pipeline.tracking.config import TrackingConfig
+    from search.study.address import named
     from search.table.storage import StorageConfig, errors_named
     from search.table.trials import TrialTable
 
     url = validated(StorageConfig, values["storage"], "storage").url
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
-    name = values["study"]["name"]
+    name = named(values)
     if validated(PublishConfig, {"relocate": values["relocate"]}).relocate:
         _relocate(str(tracking.uri))
     with errors_named(url):

@@ -21,6 +21,7 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.tracking.config import TrackingConfig
     from search.analysis.facts import Source
     from search.rendering.report import ReportConfig, publish, render
+    from search.study.address import named
     from search.table.storage import StorageConfig, errors_named, sqlite_file
     from search.table.trials import TrialTable
 
@@ -28,8 +29,8 @@ def main(values: dict[str, Any]) -> int:
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     path = Path(validated(ReportConfig, values["report"], "report").path)
     with errors_named(storage.url), tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
-        study = TrialTable.load(storage.url, values["study"]["name"]).name
-        source = Source(storage.url, study, tracking)
+        study = TrialTable.load(storage.url, named(values)).name
+        source = Source(storage.url, study, tracking, values["data"]["path"])
         rendered = render(source, Path(name), pictures_of_trials=True)
         if rendered.problem:
             print(f"report: {rendered.problem}", file=sys.stderr)
@@ -63,7 +64,8 @@ def main(values: dict[str, Any]) -> int:
 
 def _help(_: Path) -> str:
     return (
-        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write.\n"
+        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write;\n"
+        "data.path: where the data lie now, for the pictures of the hardest ones.\n"
         "exit codes: 0 written, 2 no such study, 69 written, but the tracker can't be reached"
     )
 

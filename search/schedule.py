@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.command.cli import command, listing
-from pipeline.command.compose import CONF
+from pipeline.command.compose import conf_folder
 from pipeline.command.errors import ConfigError
+from pipeline.command.overrides import key
 from pipeline.command.section import as_override, validated
 from search.scheduling.cron import check
-from search.scheduling.request import ScheduleConfig, key, label, launch
+from search.scheduling.request import ScheduleConfig, label, launch
 from search.scheduling.targets import TEMPLATES, render
 
 
@@ -21,13 +22,13 @@ def main(values: dict[str, Any]) -> int:
     """Check study and schedule, and print the text."""
     from search.setup.read import read
 
-    setup = read(values, lambda: listing(CONF, "study"))
+    setup = read(values, lambda: listing(conf_folder(), "study"))
     setup.check_oracle()
     if values["cron"] is None:
         raise ConfigError("cron: is missing, for example cron='0 2 * * *' (every night at two)")
     fields = check(str(values["cron"]))
     target = values["target"]
-    if target not in TEMPLATES:
+    if not isinstance(target, str) or target not in TEMPLATES:
         raise ConfigError(f"target: expected one of {', '.join(TEMPLATES)}, got {target}")
     mine = ("cron=", "target=", "schedule.")
     overrides = [word for word in sys.argv[1:] if not word.lstrip("+").startswith(mine)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.command.compose import CONF, compose, to_yaml
+from pipeline.command.compose import CONF, compose, configured_from, nothing_in, to_yaml
 from pipeline.command.errors import ConfigError, PlumblineError, StorageError, exit_code
 from pipeline.command.redact import redact
 from pipeline.command.signals import stopping_at_once
@@ -36,15 +36,17 @@ def command(
     def composed() -> int:
         arguments = parser.parse_intermixed_args(argv)
         if arguments.help:
-            parser.epilog = epilog(arguments.config_dir)
+            parser.epilog = nothing_in(arguments.config_dir) or epilog(arguments.config_dir)
             parser.print_help()
             return 0
         _check_text(arguments.overrides)
-        values = compose(arguments.overrides, arguments.config_dir)
-        if arguments.cfg:
-            print(to_yaml(values), end="")
-            return 0
-        return run(values)
+        with configured_from(arguments.config_dir):
+            values = compose(arguments.overrides)
+            values.typed = tuple(arguments.overrides)
+            if arguments.cfg:
+                print(to_yaml(values), end="")
+                return 0
+            return run(values)
 
     return guarded(composed, prog)
 

@@ -1,7 +1,8 @@
 """Hydra at the door: command-line overrides in, plain mappings out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,57 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import did_you_mean, flatten
+from pipeline.command.section import as_override, did_you_mean, flatten
 
 CONF = Path(__file__).parents[2] / "conf"
 
 _DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra wants a `+`
+_folder = CONF
 
 
-def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]:
-    """The configuration as nested plain values, with interpolations resolved.
+class Composed(dict[str, Any]):
+    """A configuration as nested plain values. `typed`: what of it a person typed, word by word."""
+
+    typed: tuple[str, ...] = ()
+
+
+def conf_folder() -> Path:
+    """Where the configuration of this command lies: conf/, or what --config-dir names."""
+    return _folder
+
+
+@contextmanager
+def configured_from(config_dir: Path) -> Iterator[None]:
+    """Within the block, compose from `config_dir` where no other folder is given."""
+    global _folder
+    before, _folder = _folder, config_dir
+    try:
+        yield
+    finally:
+        _folder = before
+
+
+def nothing_in(config_dir: Path) -> str | None:
+    """Why there is no configuration in `config_dir`, with the remedy; None: there is one."""
+    if (config_dir / "config.yaml").is_file():
+        return None
+    if config_dir != CONF:
+        return f"--config-dir: there is no config.yaml in {config_dir.absolute()}"
+    return (
+        f"--config-dir: is missing, as Plumbline was installed without its conf/ (none in {CONF.parent}); "
+        "name that of a checkout, --config-dir CHECKOUT/conf, or install it with pip install --editable"
+    )
+
+
+def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Composed:
+    """The configuration in `config_dir` (None: this command's), with interpolations resolved.
 
     Raises ConfigError on an override that Hydra refuses, with the nearest key or option, and on a
     file that is no YAML or has a section that nothing reads.
     """
+    config_dir = config_dir or _folder
+    if (wrong := nothing_in(config_dir)) is not None:
+        raise ConfigError(wrong)
     overrides = [
         f"+{override}" if override.split("=")[0] in _DELTAS else override for override in overrides
     ]
@@ -34,8 +73,7 @@ def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]
         try:
             composed = hydra_compose("config", overrides)
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-            # `+` and @package _global_ files may add keys: a typo there would go unnoticed.
-            known = _sections(config_dir) if any(text[:1] == "+" for text in overrides) else []
+            sections = _sections(config_dir)
         except MissingConfigException as error:
             raise ConfigError(_missing_option(error)) from None
         except (HydraException, OmegaConfBaseException) as error:
@@ -46,11 +84,8 @@ def compose(overrides: Sequence[str], config_dir: Path = CONF) -> dict[str, Any]
         except YAMLError as error:
             raise ConfigError(str(error)) from None
     assert isinstance(values, dict)
-    if known and (unknown := [str(key) for key in values if key not in known]):
-        raise ConfigError(
-            "\n".join(f"{key}: no such setting" + did_you_mean(key, known) for key in unknown)
-        )
-    return {str(key): value for key, value in values.items()}
+    _check_sections(values, sections)
+    return Composed({str(key): value for key, value in values.items()})
 
 
 def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
@@ -58,11 +93,13 @@ def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
 
     Raises ConfigError with the constructor's own words where it refuses them.
     """
+    if "_target_" not in spec:
+        raise ConfigError(f"{place}._target_: is missing (leave ~{place}._target_ out)")
     try:
         return instantiate(dict(spec), **arguments)
     except HydraException as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"{place}: {spec.get('_target_', 'no _target_')}: {cause}") from None
+        raise ConfigError(f"{place}: {spec['_target_']}: {cause}") from None
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:
@@ -77,11 +114,34 @@ def from_yaml(text: str) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _sections(config_dir: Path) -> list[str]:
-    """What the configuration has at its top: composing it once more would take a tenth of a second."""
+def _check_sections(values: Mapping[Any, Any], sections: Mapping[str, bool]) -> None:
+    """Raise ConfigError where a section is not known (`+`, @package _global_), missing (`~`) or a value."""
+    wrong = [
+        f"{name}: no such setting" + did_you_mean(str(name), sections)
+        for name in values
+        if name not in sections
+    ]
+    for name, is_tree in sections.items():
+        if name not in values:
+            wrong.append(f"{name}: is missing, and nothing can do without it (leave ~{name} out)")
+        elif is_tree and not isinstance(values[name], Mapping):
+            given = as_override(values[name])
+            wrong.append(f"{name}: expected settings below it ({name}.NAME=...), got {given}")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _sections(config_dir: Path) -> dict[str, bool]:
+    """What the configuration has at its top, and whether it is a tree.
+
+    Composing it once more would take a tenth of a second.
+    """
     top: Any = OmegaConf.to_container(OmegaConf.load(config_dir / "config.yaml"))
-    groups = [group for item in top["defaults"] if item != "_self_" for group in item]
-    return [*top, *groups]
+    groups = [group for item in top.pop("defaults", []) if item != "_self_" for group in item]
+    return {
+        **{name: isinstance(each, dict) for name, each in top.items()},
+        **dict.fromkeys(groups, True),
+    }
 
 
 def _defaults() -> dict[str, Any]:

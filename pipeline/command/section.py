@@ -119,7 +119,10 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
             if path in lines:  # another member of a union
                 lines[path] = lines[path].replace(", got ", f" or {rule}, got ", 1)
             else:
-                lines[path] = f"{path}: expected {rule}, got {as_override(item['input'])}"
+                given = as_override(item["input"])
+                if item["type"] == "string_type" and isinstance(item["input"], int | float):
+                    rule += f" ({path}='\"{given}\"' is one)"
+                lines[path] = f"{path}: expected {rule}, got {given}"
                 if item["type"] == "literal_error":
                     choices = re.findall(r"'(\w+)'", item["ctx"]["expected"])
                     lines[path] += did_you_mean(str(item["input"]).lower(), choices)

@@ -67,6 +67,12 @@ class DataConfig(Section):
             raise ValueError("data=digits is bundled and takes no data.path")
         return self
 
+    def at(self, path: object) -> "DataConfig":
+        """The same data, which lie at `path`; where that is None, where these do. Raises ConfigError."""
+        if path is None:
+            return self
+        return validated(DataConfig, {**self.model_dump(), "path": path}, "data")
+
 
 class ModelConfig(Section):
     """A multilayer perceptron.

@@ -27,11 +27,15 @@ MADE_OF = "report.trials"
 
 @dataclass(frozen=True)
 class Source:
-    """A study is read from its trial table, and published to a tracker."""
+    """A study is read from its trial table, and published to a tracker.
+
+    `data`: where its data lie; None: where they did.
+    """
 
     url: str
     name: str
     tracking: TrackingConfig
+    data: str | None = None
 
 
 @dataclass(frozen=True)

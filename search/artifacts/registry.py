@@ -27,6 +27,7 @@ from pipeline.artifact.formats import NAMES
 from pipeline.artifact.manifest import FILE, Manifest, Standing, standing_from
 from pipeline.command.deadline import bounded
 from pipeline.command.errors import UnavailableError
+from pipeline.command.redact import redact
 from pipeline.tracking.database import database_of
 from pipeline.tracking.relocation import check_place
 
@@ -61,9 +62,8 @@ class Registry:
         try:
             return self._register(folder, manifest, force, standings)
         except (MlflowException, OSError) as error:
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise UnavailableError(
-                f"tracking.uri: {self._uri}: {first_line[:300]}\n"
+                f"tracking.uri: {redact(self._uri)}: {first_line(error)}\n"
                 "The files are exported; the same command registers them later"
             ) from error
 
@@ -195,6 +195,11 @@ class Registry:
 
     def _runs(self, experiment_id: str, uid: str) -> list[Any]:
         return list(self._client.search_runs([experiment_id], f"tags.{UID} = '{uid}'"))
+
+
+def first_line(error: Exception) -> str:
+    """What MLflow said of an error, without its advice and without passwords."""
+    return redact((str(error).splitlines() or [type(error).__name__])[0])[:300]
 
 
 def _source(model: LoggedModel) -> str:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +10,13 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline.command.errors import PlumblineError
-from pipeline.command.section import Section, validated
-from pipeline.data import load
-from pipeline.run.config import DataConfig
+from pipeline.command.section import Section
+from pipeline.data import Dataset, load
 from search.analysis.facts import MADE_OF, REPORT, Facts, Source
 from search.analysis.leaderboard import as_csv, as_markdown, counts
 from search.plots.gallery import save_study, save_trial
 from search.rendering.page import page
+from search.study.vocabulary import Entry
 from search.table.trials import TrialTable
 
 
@@ -53,8 +53,10 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     folders = {table.uid: of_study}
     problem = ""
     if pictures_of_trials:
+        chosen = _pictured(facts, source.tracking.keep_models)
+        data = [entry.run.data.at(source.data) for entry in chosen if entry.run is not None]
         try:
-            folders |= _trials(facts, folder, source.tracking.keep_models)
+            folders |= _trials(facts, folder, chosen, load(data[0])) if data else {}
         except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
             problem = f"no validation images: {error}"
     save_study(facts, of_study)
@@ -67,12 +69,15 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     return Rendered(problem, folders, table.uid, counts(facts.entries))
 
 
-def _trials(facts: Facts, folder: Path, best: int) -> dict[str, Path]:
-    """The pictures of the best trials, those of the very best for the study's page too."""
-    chosen = [e for e in facts.ranked[:best] if e.result is not None and e.result.hardest]
-    if not chosen:
-        return {}
-    dataset = load(validated(DataConfig, facts.config["data"], "data"))
+def _pictured(facts: Facts, best: int) -> list[Entry]:
+    """The best trials of which there are pictures."""
+    return [e for e in facts.ranked[:best] if e.result is not None and e.result.hardest]
+
+
+def _trials(
+    facts: Facts, folder: Path, chosen: Sequence[Entry], dataset: Dataset
+) -> dict[str, Path]:
+    """The pictures of trials, those of the first one for the study's page too."""
     if dataset.digest != facts.about.dataset.digest:
         raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
     folders = {}

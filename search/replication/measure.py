@@ -42,7 +42,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
     networks, with_forest = chosen(values)
     replicate = validated(ReplicateConfig, values["replicate"], "replicate")
     forest = validated(ForestConfig, values["forest"], "forest")
-    if values["launcher"]["name"] != "local":
+    if values["launcher"].get("name") != "local":
         raise ConfigError("launcher: the published networks run on this machine (launcher=local)")
     config = validated(LocalConfig, values["launcher"], "launcher")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from pipeline.command.compose import CONF, compose
+from pipeline.command.compose import compose, conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import Section, did_you_mean, validated
 from pipeline.run.config import RunConfig, run_config
@@ -68,7 +68,7 @@ class Network:
 
 def experiments() -> list[str]:
     """The names of the published networks."""
-    return sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+    return sorted(file.stem for file in (conf_folder() / "experiment").glob("*.yaml"))
 
 
 @cache  # Hydra takes a tenth of a second each time

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.command.errors import ConfigError
+from pipeline.command.overrides import key
 from pipeline.command.section import Section
 from search.study.vocabulary import StudyConfig
 
@@ -81,11 +82,6 @@ def launch(overrides: Sequence[str], study: StudyConfig, config: ScheduleConfig)
     if config.gpus:
         needed["launcher.require_gpu"] = "true"
     return [*overrides, *(f"{name}={value}" for name, value in needed.items() if name not in given)]
-
-
-def key(override: str) -> str:
-    """The setting that `override` is for: `study.lock` of `++study.lock=skip`."""
-    return override.lstrip("+").partition("=")[0]
 
 
 def label(study: str, overrides: Sequence[str]) -> str:

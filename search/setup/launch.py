@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.command.cli import listing
-from pipeline.command.compose import CONF, to_yaml
+from pipeline.command.compose import conf_folder, to_yaml
 from pipeline.command.errors import PlumblineError, StorageError
 from pipeline.command.redact import redact
 from pipeline.data import check_run, load, locate
@@ -55,7 +55,7 @@ class _Ground:
 def launch(values: dict[str, Any], command: str) -> int:
     """Bring the study of `values` to its target; the exit code. `command`: what to type to go on."""
     began = time.monotonic()
-    setup = read(values, lambda: listing(CONF, "study"))
+    setup = read(values, lambda: listing(conf_folder(), "study"))
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     with errors_named(setup.storage.url), ExitStack() as stack:
@@ -215,8 +215,8 @@ def _what_is_to_come(
     study, done = setup.study, len(_ended(table))
     there = f"{done} of {study.trials} trials done, {workers} workers."
     lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
-    words = setup.words_on_order(table.entries(), wanted)
-    return "\n".join(lines if words is None else [*lines, words])
+    words = (setup.words_on_engine(), setup.words_on_order(table.entries(), wanted))
+    return "\n".join([*lines, *filter(None, words)])
 
 
 def _launcher(setup: Setup, ground: _Ground, workers: int, note: Callable[[str], None]) -> Launcher:

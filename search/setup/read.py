@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from pipeline.command.compose import build
+from pipeline.command.compose import build, conf_folder
 from pipeline.command.errors import ConfigError
+from pipeline.command.overrides import key
 from pipeline.command.section import Section, validated
 from pipeline.run.config import RunConfig, run_config
 from pipeline.tracking.config import TrackingConfig
@@ -20,6 +21,10 @@ from search.table.storage import StorageConfig
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 
 _GRID = "search.engines.optuna.GridSampler"
+_PARTS = {"optuna": ("sampler", "pruner"), "keras_tuner": ("oracle",)}
+"""What each engine suggests and prunes by."""
+
+_DEFAULT_SAMPLER = "optuna.samplers.TPESampler"
 _DEFAULT_ORACLE = "search.engines.oracles.random.RandomOracle"
 
 
@@ -68,6 +73,17 @@ class Setup:
             remember={"seed": seed} if self.seed is None else {},
         )
 
+    def words_on_engine(self) -> str | None:
+        """What a launch must say of a sampler in the study's file that has no say; None: of none."""
+        sampler = self.values["sampler"].get("_target_")
+        if self.engine.name != "keras_tuner" or sampler == _DEFAULT_SAMPLER:
+            return None
+        oracle = _class_name(self.values["oracle"])
+        return (
+            f"engine=keras_tuner: the study's own {str(sampler).rpartition('.')[2]} has no say, {oracle} "
+            "suggests (oracle=NAME chooses another)."
+        )
+
     def words_on_order(self, entries: Sequence[Entry], workers: int) -> str | None:
         """What a launch with `workers` must say of the study's order; None where there is nothing."""
         if self.study.order == "free" or not entries:
@@ -84,14 +100,13 @@ class Setup:
     @property
     def suggests(self) -> dict[str, Any]:
         """What suggests trials, with all its settings: another one may have more to suggest."""
-        part = "sampler" if self.engine.name == "optuna" else "oracle"
+        part = _PARTS[self.engine.name][0]
         return {"engine": self.engine.name, part: self.values[part]}
 
     @property
     def search(self) -> dict[str, str]:
         """The engine and what of it suggests and prunes, by name."""
-        parts = ("sampler", "pruner") if self.engine.name == "optuna" else ("oracle",)
-        names = {part: _class_name(self.values[part]) for part in parts}
+        names = {part: _class_name(self.values[part]) for part in _PARTS[self.engine.name]}
         return {"engine": self.engine.name, **names}
 
 
@@ -106,12 +121,13 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     study = validated(StudyConfig, values["study"], "study")
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
+    _refuse_what_is_anothers(engine.name, getattr(values, "typed", ()))
     seed: int | None
-    if engine.name == "keras_tuner":  # sampler and pruner, a study's own too, have no say
+    if engine.name == "keras_tuner":  # sampler and pruner of a study's file have no say
         algorithm = _keras_tuner(values["oracle"], run, space)
         seed = values["oracle"].get("seed", 0)  # the grid takes none
     else:
-        if values["oracle"]["_target_"] != _DEFAULT_ORACLE:
+        if values["oracle"].get("_target_") != _DEFAULT_ORACLE:
             raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
         algorithm = _optuna(values, run, study, space)
         seed = values["sampler"].get("seed")
@@ -128,6 +144,22 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         storage=validated(StorageConfig, values["storage"], "storage"),
         values=values,
     )
+
+
+def _refuse_what_is_anothers(engine: str, typed: Sequence[str]) -> None:
+    """Raise ConfigError where a word that was typed is for the part of another engine."""
+    for word in typed:
+        part = key(word).partition(".")[0]
+        for other, parts in _PARTS.items():
+            if other != engine and part in parts:
+                suggests = _PARTS[engine][0]
+                options = ", ".join(
+                    sorted(each.stem for each in (conf_folder() / suggests).glob("*.yaml"))
+                )
+                raise ConfigError(
+                    f"{word}: engine={engine} takes no {part}, it suggests by {suggests}={options} (leave it "
+                    f"out, or set engine={other})"
+                )
 
 
 def _optuna(

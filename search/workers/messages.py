@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import Section, validated
+from pipeline.command.section import Section, as_override, validated
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult, State, Weights
 from search.study.vocabulary import Attempts
@@ -63,11 +63,12 @@ class RayConfig(LauncherConfig):
 
 def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
     """The settings of the launcher that `values` names. Raises ConfigError."""
-    if values["name"] == "local":
+    name = values.get("name")
+    if name == "local":
         return validated(LocalConfig, values, "launcher")
-    if values["name"] == "ray":
+    if name == "ray":
         return validated(RayConfig, values, "launcher")
-    raise ConfigError(f"launcher.name: expected 'local' or 'ray', got {values['name']}")
+    raise ConfigError(f"launcher.name: expected 'local' or 'ray', got {as_override(name)}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""Answer over HTTP with a study's champion: MLflow's own server, once there is something to serve.
+
+python -m search.serve study.name=dropout
+python -m search.serve study.name=dropout serve.port=8080
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipeline.command.cli import command
+from pipeline.command.section import Section
+
+
+class ServeConfig(Section):
+    """`port`: where on this machine."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+def main(values: dict[str, Any]) -> int:
+    """Become `mlflow models serve` with the champion, which ends with a signal."""
+    from pipeline.command.errors import ConfigError, UnavailableError
+    from pipeline.command.section import validated
+    from pipeline.tracking.config import TrackingConfig
+    from search.study.address import named
+
+    tracking = validated(TrackingConfig, values["tracking"], "tracking")
+    port = validated(ServeConfig, values["serve"], "serve").port
+    name = named(values)
+    if tracking.name == "none":
+        raise ConfigError("tracking: is off (choose tracking=mlflow)")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UnavailableError(
+                f"serve.port: {port} can't be had: {error.strerror} (serve.port=NUMBER takes another)"
+            ) from None
+
+    from search.artifacts.champion import served
+
+    model = served(str(tracking.uri), name)
+    words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "-p", str(port)]
+    scripts = Path(sys.executable).parent  # of this environment, where MLflow looks for its server
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": str(tracking.uri),
+        "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    print(f"{model} answers on http://127.0.0.1:{port}/invocations", flush=True)
+    os.execve(sys.executable, [sys.executable, "-m", *words], environment)  # noqa: S606
+
+
+def _help(_: Path) -> str:
+    return (
+        "serve.port: where on this machine (5001). Takes the same tracking.uri as the study.\n"
+        "exit codes: 2 there is no such champion, 69 MLflow or the port can't be had"
+    )
+
+
+if __name__ == "__main__":
+    description = "Answer over HTTP with a study's champion."
+    sys.exit(command(sys.argv[1:], main, "search.serve", description, _help))
