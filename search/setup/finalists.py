@@ -19,6 +19,7 @@ from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
 from search.machine.gpus import visible_gpus
 from search.setup.means import launcher_for, number_of_workers, our_turn
+from search.study.address import named
 from search.study.durations import Durations
 from search.study.vocabulary import About, Lock, Study, StudyConfig
 from search.table.postgres import Storage
@@ -78,7 +79,7 @@ def _read(values: Mapping[str, Any]) -> _Settings:
         launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
-        name=values["study"]["name"],
+        name=named(values),
         lock=values["study"]["lock"],
         path=values["data"]["path"],
     )

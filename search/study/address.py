@@ -10,7 +10,9 @@ from search.study.vocabulary import StudyConfig
 def named(values: Mapping[str, Any]) -> str | None:
     """The study that `study.name` names, by the rule for a new one; None: it names none.
 
-    Raises ConfigError.
+    Raises ConfigError, also for the other settings of `study`.
     """
-    section = values["study"]
-    return None if section["name"] is None else validated(StudyConfig, section, "study").name
+    given = values["study"]["name"]
+    named_so = values["study"] if given is not None else {**values["study"], "name": "any"}
+    checked = validated(StudyConfig, named_so, "study")
+    return None if given is None else checked.name

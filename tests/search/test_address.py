@@ -12,6 +12,7 @@ from pipeline.command.cli import command
 COMMANDS: dict[str, list[str]] = {
     "search.optimize": ["+study=smoke"],
     "search.schedule": ["+study=smoke", "cron=@daily"],
+    "search.finalists": [],
     "search.report": [],
     "search.export": [],
     "search.publish": [],
@@ -64,6 +65,7 @@ def test_what_is_no_name_is_refused(
         ("report=3", "report: expected settings below it (report.NAME=...), got 3"),
         ("~relocate", "relocate: is missing, "),
         ("~tracking", "tracking: is missing, "),
+        ("study.lock=maybe", "study.lock: expected 'fail', 'wait' or 'skip', got maybe"),
     ],
 )
 def test_what_a_command_can_not_do_without_is_named(
