@@ -11,12 +11,18 @@ from typing import Any
 
 
 def main(values: dict[str, Any]) -> int:
-    """Bring the study to its target. 0: met or used up; 75: stopped before, the same command goes on."""
+    """Bring the study to its target, and where `study.finalists` says so on to its verdict.
+
+    0: met or used up; 75: stopped before, the same command goes on.
+    """
     # Only here: --help and a typo answer at once, and the worker processes, which import this module
     # again, stay light.
+    from search.setup.finalists import compare
     from search.setup.launch import launch
 
-    return launch(values, shlex.join(["python", "-m", "search.optimize", *sys.argv[1:]]))
+    command = shlex.join(["python", "-m", "search.optimize", *sys.argv[1:]])
+    code = launch(values, command)
+    return compare(values, command) if code == 0 and values["study"]["finalists"] else code
 
 
 def _help(config_dir: Path) -> str:
