@@ -221,7 +221,7 @@ class Finalists:
     def _values(self, name: str, part: Part, seeds: int) -> Iterator[tuple[int, float | None]]:
         for place in range(seeds):
             row = self.row_of(Run(name, part, place))
-            if row is not None and (row.value is not None or has_diverged(row)):
+            if row is not None and (row.value is not None or row.diverged):
                 yield place, row.value
 
     @property
@@ -251,11 +251,6 @@ class Finalists:
         """The parameters of one of them, for people."""
         params = self.all[name].params
         return " ".join(f"{path}={shown(value)}" for path, value in params.items())
-
-
-def has_diverged(row: Entry) -> bool:
-    """Whether a run failed by its own numbers, so that training it again would not help."""
-    return row.state == "failed" and row.reason is not None and " at epoch " in row.reason
 
 
 def _network(run: RunConfig) -> str:

@@ -206,7 +206,8 @@ class Coordinator:
 
     def _failed(self, entry: Entry, event: Failed) -> None:
         notes = self._engine.tell(Told(entry.number, "failed", None, entry.curve))
-        self._ended(self._table.fail(entry, event.reason, notes))
+        failed = replace(entry, diverged=event.diverged)
+        self._ended(self._table.fail(failed, event.reason, notes))
         if event.traceback is None:
             self._failures.clear()
         else:

@@ -91,7 +91,7 @@ class Repeats:
         if isinstance(event, Finished):
             entry = table.complete(row, event.result, {})
         else:
-            entry = table.fail(row, event.reason)
+            entry = table.fail(replace(row, diverged=event.diverged), event.reason)
         del self.rows[event.number], self._wanted[event.number]
         ended(entry)
 

@@ -14,7 +14,7 @@ from pipeline.data import load, locate
 from pipeline.run.config import DataConfig, run_config
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from search.analysis.facts import Facts
-from search.analysis.finalists import Finalists, FinalistsConfig, has_diverged
+from search.analysis.finalists import Finalists, FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
 from search.machine.gpus import visible_gpus
@@ -167,7 +167,7 @@ def _minutes(seconds: float) -> str:
 def _check(finalists: Finalists, rows: TrialTable, before: int) -> None:
     """Raise PlumblineError where one of the latest runs failed for another reason than its numbers."""
     for row in rows.entries()[before:]:
-        if row.state == "failed" and not has_diverged(row):
+        if row.state == "failed" and not row.diverged:
             raise PlumblineError(
                 f"{finalists.facts.about.name}: run {row.number} failed: {row.reason} (mend that; the same "
                 "command tries it again)"

@@ -156,7 +156,8 @@ class Entry:
     """A trial as the table keeps it: a row. `params`, `epochs`, `continues`, `notes`: as suggested.
 
     `run`: None before its first attempt, and where the configuration refused it. `history`: the epochs
-    of its last attempt, of a failed one too, where `result` isn't there. Times are Unix seconds.
+    of its last attempt, of a failed one too, where `result` isn't there. `diverged`: whether it failed by
+    its own numbers. Times are Unix seconds.
     """
 
     number: int
@@ -172,6 +173,7 @@ class Entry:
     value: float | None = None
     result: RunResult | None = None
     reason: str | None = None
+    diverged: bool = False
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -48,7 +48,7 @@ def end_of(entry: Entry) -> dict[str, Any]:
     if entry.result is not None:
         facts["result"] = asdict(entry.result)
     else:
-        facts["reason"] = entry.reason
+        facts |= {"reason": entry.reason, "diverged": entry.diverged}
         facts["history"] = [asdict(epoch) for epoch in entry.history]
     return {**facts, "notes": dict(entry.notes)}
 
@@ -128,4 +128,5 @@ def _ended(end: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
         result = _RESULT.validate_python(end["result"])
         return {**facts, "result": result, "value": result.value, "history": result.history}
     history: Sequence[EpochMetrics] = _HISTORY.validate_python(end["history"])
-    return {**facts, "reason": end["reason"], "history": history}
+    diverged = bool(end.get("diverged", False))  # the version before did not say
+    return {**facts, "reason": end["reason"], "diverged": diverged, "history": history}

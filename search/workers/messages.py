@@ -116,11 +116,15 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial failed for a reason of its own: running it again would not help."""
+    """The trial failed for a reason of its own: running it again would not help.
+
+    `diverged`: its numbers did, which is a result; else something is to be mended.
+    """
 
     number: int
     reason: str
     traceback: str | None = None
+    diverged: bool = False
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def run_task(task: Task, worker: Trainer, line: Line) -> Event:
         state = outcome.state if task.keep_state else None
         return Finished(task.number, outcome.result, outcome.weights, state)
     except DivergedError as error:
-        return Failed(task.number, str(error))
+        return Failed(task.number, str(error), diverged=True)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise  # the coordinator is gone
     except Exception as error:  # noqa: BLE001  # any failure is the trial's result

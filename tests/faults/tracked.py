@@ -11,8 +11,9 @@ from tests.faults.launch import LONG
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run in an MLflow database. `metrics`: (name, step) -> [(value, milliseconds)]."""
+    """A run in an MLflow database, `run` by its id: `metrics` by (name, step) are [(value, milliseconds)]."""
 
+    run: str
     status: str
     start: int
     end: int | None
@@ -38,7 +39,7 @@ def tracked(database: Path, experiment: str) -> list[TrackedRun]:
                 metrics.setdefault((key, step), []).append((value, at))
             tags = dict(ask("SELECT key, value FROM tags WHERE run_uuid = ?", [run]).fetchall())
             params = dict(ask("SELECT key, value FROM params WHERE run_uuid = ?", [run]).fetchall())
-            found.append(TrackedRun(status, start, end, tags, params, metrics))
+            found.append(TrackedRun(run, status, start, end, tags, params, metrics))
         return found
 
 

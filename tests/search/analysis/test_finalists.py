@@ -10,7 +10,7 @@ from pipeline.command.errors import ConfigError
 from pipeline.command.section import validated
 from pipeline.run.config import RunConfig
 from search.analysis.facts import Facts
-from search.analysis.finalists import DEFAULT, Finalists, FinalistsConfig, has_diverged
+from search.analysis.finalists import DEFAULT, Finalists, FinalistsConfig
 from search.analysis.plan import Run
 from search.study.ranking import SEED
 from search.study.space import Choices, Condition, Range, Space, replaced
@@ -213,12 +213,10 @@ def test_rows_are_known_by_their_run_and_a_run_that_broke_is_tried_again() -> No
     assert [(run.contender, run.part, run.seed) for run in wanted] == [
         (name, "race", seed) for seed in range(2) for name in ("trial 0", DEFAULT)
     ]
-    reasons = ["loss is nan at epoch 2", "2 workers died of it: its worker was ended"]
     rows = [
-        replace(made.failed(number, reason), run=found.run_of(run))
-        for number, (run, reason) in enumerate(zip(wanted, reasons, strict=False))
+        replace(made.failed(number), run=found.run_of(run), diverged=diverged)
+        for number, (run, diverged) in enumerate(zip(wanted, (True, False), strict=False))
     ]
-    assert [has_diverged(row) for row in rows] == [True, False]
     after = found.with_rows(rows)
     assert after.contenders[0].race == {0: None}, "it diverged, which is a result"
     assert after.contenders[1].race == {}

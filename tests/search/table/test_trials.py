@@ -101,12 +101,13 @@ def test_a_failed_trial_keeps_its_reason_its_notes_and_the_epochs_that_it_got_to
     table = opened(url)
     history = (epoch_metrics(1, 0.3), epoch_metrics(2, 0.4))
     reason = "OSError: postgresql://me:hidden@host/db is away"
-    told = table.fail(dataclasses.replace(asked(table), history=history), reason, {"more": 1})
+    met = dataclasses.replace(asked(table), history=history, diverged=True)
+    told = table.fail(met, reason, {"more": 1})
     entry = only(url)
     assert [entry] == [told] == table.entries()
     assert (entry.state, entry.reason) == ("failed", reason.replace("hidden", "***"))
     assert (entry.history, entry.notes) == (history, {**NOTES, "more": 1})
-    assert (entry.value, entry.result) == (None, None)
+    assert (entry.value, entry.result, entry.diverged) == (None, None, True)
 
 
 WRITES: dict[str, Callable[[TrialTable], object]] = {
