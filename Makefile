@@ -1,4 +1,5 @@
 # Everything a person types often. `make` alone shows the list.
+# What goes with ARGS is never shown: it may hold a password.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,16 +33,17 @@ $(READY): pyproject.toml requirements.lock
 study: $(READY) ## run a study: STUDY=dropout DATA=mnist (without DATA: mnist if it can be had, else digits)
 	@data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
 	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true); \
-	set -x; $(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
+	echo "search.optimize +study=$(STUDY) data=$$data $$name $(and $(ARGS),ARGS)"; \
+	$(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
 
 export: $(READY) ## write the best model of STUDY=dropout to exports/, checked and registered in MLflow
-	$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)
+	@$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)
 
 serve: $(READY) ## answer on http://127.0.0.1:5001/invocations with the champion of STUDY=dropout
 	@$(BIN)/python -m search.serve study.name=$(STUDY) $(ARGS)
 
 replicate: $(READY) ## run the published networks and compare; LONG=1 for those of 200 epochs and more
-	$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)
+	@$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)
 
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/python -m mlflow ui --workers 1
@@ -68,7 +70,7 @@ types: $(READY) ## mypy, strict
 
 bench: ## measure against hand-written loops on MNIST: DATA=mnist.npz (default: MNIST_PATH)
 	$(MAKE) --no-print-directory setup EXTRAS=test,bench
-	$(BIN)/python -m benchmarks.compare "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
+	@$(BIN)/python -m benchmarks.compare "$(or $(filter-out mnist digits,$(DATA)),$(MNIST_PATH))" $(ARGS)
 
 check: test lint types ## everything before a commit
 

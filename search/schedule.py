@@ -4,10 +4,12 @@ python -m search.schedule +study=full cron="0 2 * * *" target=systemd
 """
 
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.command import public
 from pipeline.command.cli import command, listing
 from pipeline.command.compose import conf_folder
 from pipeline.command.errors import ConfigError
@@ -43,6 +45,14 @@ def main(values: dict[str, Any]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8")  # as all targets read it, whatever the terminal
     print(text, end="")
+    if private := [key(word) for word in overrides if public.is_private(word)]:
+        variable = re.sub(r"\W", "_", private[0]).upper()
+        print(
+            f"warning: {', '.join(private)} may hold a secret, and stands in this text: keep that to "
+            f"yourself, or have it read from a variable of the scheduler's, {private[0]}="
+            f"'${{oc.env:{variable}}}'",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -1,10 +1,19 @@
-"""Passwords out of texts that leave the process: logs, errors, tags, artifacts."""
+"""Passwords out of texts that were written by somebody else: errors of libraries, what was typed.
+
+It knows how secrets usually look, and so misses some: what is published of a configuration is chosen by
+name (`public`), and this is the second net.
+"""
 
 import re
 
 # To the last @ of the word: what should have been encoded may hold @ and /. Rather too much is hidden.
 _URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/]*):\S*@")
-_NAMED_PASSWORD = re.compile(r"(?i)(password|passwd|pwd|token|secret)=[^\s&'\"]+")
+# A user without a password is a token, as git hosts and webhooks take them.
+_URL_TOKEN = re.compile(r"(\w[\w+.-]*://)[^\s:/@'\"]+@(?!\S*:\S*@)")
+_SECRETS = r"password|passwd|pwd|token|secret|api[_-]?key|access[_-]?key|signature"
+_NAMED_PASSWORD = re.compile(rf"(?i)({_SECRETS})=[^\s&'\"]+")
+_HEADER = re.compile(rf"(?i)\b((?:[\w-]*(?:{_SECRETS}))\"?:\s*\"?)[^\s'\",]+")
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|authorization:\s*\w+)\s+[^\s'\",]+")
 
 _ENCODED = r"(?:[A-Za-z0-9_.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
 _URL_WITH_USER = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_ENCODED}(?::{_ENCODED})?@[^@#\s]*")
@@ -17,5 +26,7 @@ def is_ambiguous(url: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """`text` with the passwords in URLs and in `password=...` replaced by `***`."""
-    return _NAMED_PASSWORD.sub(r"\1=***", _URL_PASSWORD.sub(r"\1:***@", text))
+    """`text` with the passwords and tokens in URLs, in `password=...` and in headers replaced by `***`."""
+    text = _URL_PASSWORD.sub(r"\1:***@", _URL_TOKEN.sub(r"\1***@", text))
+    text = _HEADER.sub(r"\1***", _NAMED_PASSWORD.sub(r"\1=***", text))
+    return _AUTHORIZATION.sub(r"\1 ***", text)

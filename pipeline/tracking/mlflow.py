@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.command import public
 from pipeline.command.deadline import bounded
-from pipeline.tracking.database import UID as UID
-from pipeline.tracking.database import create_database, database_of
+from pipeline.tracking.database import UID, create_database, database_of
 from pipeline.tracking.publisher import Change
 from pipeline.tracking.record import DatasetInfo, RunRecord
 from pipeline.tracking.relocation import check_place, location
@@ -48,6 +48,7 @@ class _Run:
     ended_at: int | None  # milliseconds
     deleted: bool
     tags: Mapping[str, str]  # known to be there
+    params: Mapping[str, str]  # the same
     points: int = 0  # how many points of the record are known to be there
     described: bool = False  # whether its parameters and its data set are known to be there
 
@@ -70,7 +71,9 @@ class MlflowTracker:
     def __init__(self, uri: str) -> None:
         self._database = database_of(uri)
         if self._database is not None:
-            create_database(self._database, _make_database)
+            create_database(
+                self._database, lambda uri: MlflowClient(uri).search_experiments(max_results=1)
+            )
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
@@ -179,6 +182,7 @@ class MlflowTracker:
                     ended_at=run.info.end_time,
                     deleted=run.info.lifecycle_stage == "deleted",
                     tags=run.data.tags,
+                    params=run.data.params,
                 )
                 found[uid] = self._only(found[uid], this) if uid in found else this
         return self._runs[experiment]
@@ -234,16 +238,16 @@ class MlflowTracker:
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        return _Run(
-            run_id, record.attempt, status="RUNNING", ended_at=None, deleted=False, tags=tags
-        )
+        return _Run(run_id, record.attempt, "RUNNING", None, deleted=False, tags=tags, params={})
 
     def _log(self, run: _Run, record: RunRecord) -> None:
         """Log what is not known to be there, in few requests; the same again would change nothing."""
         params: list[entities.Param] = []
         tags: list[entities.RunTag] = []
         if not run.described:
-            params = [entities.Param(key, value) for key, value in record.params.items()]
+            new = record.params.keys() - run.params.keys()  # MLflow takes no other value for one
+            shown = {key: public.parameter(key, record.params[key]) for key in sorted(new)}
+            params = [entities.Param(key, text) for key, text in shown.items()]
         if record.ended:
             changed = record.tags.items() - run.tags.items()
             tags = [entities.RunTag(key, value) for key, value in sorted(changed)]
@@ -278,17 +282,13 @@ class MlflowTracker:
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
 
-def _make_database(uri: str) -> None:
-    MlflowClient(uri).search_experiments(max_results=1)
-
-
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     shapes = {"train": list(info.train_shape), "test": list(info.test_shape)}
     dataset = entities.Dataset(
         name=info.name,
         digest=info.digest[:32],
         source_type="local",
-        source=json.dumps({"uri": info.source}),
+        source=json.dumps({"uri": public.file_name(info.source)}),
         profile=json.dumps({"shapes": shapes, "sha256": info.digest}),
     )
     context = entities.InputTag("mlflow.data.context", "training")

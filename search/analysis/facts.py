@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.command.compose import from_yaml
 from pipeline.command.section import as_override
 from pipeline.run.comparable import apart
-from pipeline.run.config import ObjectiveConfig, run_config
+from pipeline.run.config import DataConfig, ObjectiveConfig, run_config
 from pipeline.run.result import EpochMetrics
 from pipeline.tracking.config import TrackingConfig
 from search.study.parse import parse
@@ -99,8 +99,14 @@ class Facts:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The configuration as it was composed."""
+        """The configuration as it was composed, without commands and addresses."""
         return from_yaml(self.about.config)
+
+    @cached_property
+    def data(self) -> DataConfig:
+        """The data, and where they lay, which the configuration of the study does not tell."""
+        runs = [entry.run for entry in self.entries if entry.run is not None]
+        return runs[0].data if runs else run_config(self.config).data
 
     @cached_property
     def ranking(self) -> Ranking:

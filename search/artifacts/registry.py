@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 # First: it tells MLflow how patient to be, and to send nothing home, before MLflow starts.
-from pipeline.tracking.mlflow import UID
+from pipeline.tracking.mlflow import TrackingError
 
 # isort: split
 import mlflow
@@ -18,7 +18,6 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, RunInfo
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import Schema, TensorSpec
@@ -28,7 +27,7 @@ from pipeline.artifact.manifest import FILE, Manifest, Standing, standing_from
 from pipeline.command.deadline import bounded
 from pipeline.command.errors import UnavailableError
 from pipeline.command.redact import redact
-from pipeline.tracking.database import database_of
+from pipeline.tracking.database import UID, database_of
 from pipeline.tracking.relocation import check_place
 
 CHAMPION = "champion"
@@ -61,7 +60,7 @@ class Registry:
         """
         try:
             return self._register(folder, manifest, force, standings)
-        except (MlflowException, OSError) as error:
+        except (TrackingError, OSError) as error:
             raise UnavailableError(
                 f"tracking.uri: {redact(self._uri)}: {first_line(error)}\n"
                 "The files are exported; the same command registers them later"
@@ -167,7 +166,7 @@ class Registry:
                 client.log_model_artifacts(model.model_id, str(path))
             client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         except BaseException:  # a signal's too
-            with suppress(MlflowException):  # MLflow is away: the next registration does it
+            with suppress(TrackingError):  # MLflow is away: the next registration does it
                 client.delete_logged_model(model.model_id)
             raise
         return model

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from pipeline.command import public
 from pipeline.command.compose import compose
 from pipeline.command.errors import ConfigError
 from pipeline.run.config import run_config
@@ -65,7 +66,11 @@ def command_for(entry: Entry) -> str:
     except ConfigError:  # the folder of defaults is not here: name every setting
         usual = {}
     settings = whole_run(entry).items()
-    differing = [f"{path}={text}" for path, text in settings if usual.get(path) != text]
+    differing = [
+        f"{path}={public.parameter(path, text)}"
+        for path, text in settings
+        if usual.get(path) != text
+    ]
     return shlex.join(["python", "-m", "pipeline.train", *differing])
 
 
@@ -175,9 +180,13 @@ def _origin(facts: Facts) -> str:
         ["SHA-256 of the data", f"<code>{escape(data.digest)}</code>"],
         *([escape(_ORIGINS.get(name, name.removeprefix("version."))), escape(text)]
           for name, text in about.versions.items()),
-        ["to go on, or top up", f"<code>{escape(about.command)}</code>"],
+        ["to go on, or top up", f"<code>{escape(public.command(about.command))}</code>"],
     ]  # fmt: skip
-    config = f"<details><summary>The whole configuration</summary><pre>{escape(about.config)}</pre></details>"
+    yaml = escape(public.config(about.config))
+    config = (
+        f"<details><summary>The configuration; {public.HIDDEN} stands for commands and addresses</summary>"
+        f"<pre>{yaml}</pre></details>"
+    )
     return _section("Where it comes from", _table(["", ""], rows) + config)
 
 

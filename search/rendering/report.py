@@ -54,9 +54,9 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     problem = ""
     if pictures_of_trials:
         chosen = _pictured(facts, source.tracking.keep_models)
-        data = [entry.run.data.at(source.data) for entry in chosen if entry.run is not None]
+        data = facts.data.at(source.data)
         try:
-            folders |= _trials(facts, folder, chosen, load(data[0])) if data else {}
+            folders |= _trials(facts, folder, chosen, load(data)) if chosen else {}
         except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
             problem = f"no validation images: {error}"
     save_study(facts, of_study)

@@ -21,7 +21,7 @@ from search.machine.gpus import visible_gpus
 from search.setup.means import launcher_for, number_of_workers, our_turn
 from search.study.address import named
 from search.study.durations import Durations
-from search.study.vocabulary import About, Lock, Study, StudyConfig
+from search.study.vocabulary import Lock, Study, StudyConfig
 from search.table.postgres import Storage
 from search.table.storage import StorageConfig, errors_named
 from search.table.trials import TrialTable
@@ -101,7 +101,7 @@ def _train(
     """The finalists with the runs that the verdict needs; fewer where it was stopped."""
     config, facts = settings.launcher, finalists.facts
     gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
-    data = _data(settings, facts.about, run_config(facts.config).data)
+    data = _data(facts, settings.path)
     workers = number_of_workers(config, gpus)
     for line in _what_is_to_come(finalists, workers):
         screen.print(line)
@@ -124,10 +124,10 @@ def _train(
     return finalists
 
 
-def _data(settings: _Settings, about: About, recorded: DataConfig) -> DataConfig:
+def _data(facts: Facts, path: str | None) -> DataConfig:
     """Where the study's data lies. Raises UnavailableError where they are others by now."""
-    path = recorded.path if settings.path is None else settings.path
-    data = locate(recorded.model_copy(update={"path": path}))
+    about = facts.about
+    data = locate(facts.data.at(path))
     dataset = load(data)
     if dataset.digest != about.dataset.digest:
         raise UnavailableError(

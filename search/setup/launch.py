@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline.command import public
 from pipeline.command.cli import listing
 from pipeline.command.compose import conf_folder, to_yaml
 from pipeline.command.errors import PlumblineError, StorageError
@@ -64,7 +65,9 @@ def launch(values: dict[str, Any], command: str) -> int:
         ) is None:
             return 0
         table = TrialTable.open(storage, study)
-        table.describe(study.about(to_yaml(values), command, environment_tags()))
+        table.describe(
+            study.about(public.config(to_yaml(values)), public.command(command), environment_tags())
+        )
         _try_again(setup, table)
         weights = _best_weights(setup, table)
         wanted = number_of_workers(setup.launcher, ground.gpus)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.command import public
 from pipeline.command.redact import redact
 from pipeline.command.section import as_override
 from pipeline.tracking.record import (
@@ -126,7 +127,7 @@ class Records:
             params={**self.about.space, **objective_params(self.about)},
             tags=tags,
             points=tuple(points),
-            texts={"config.yaml": self.about.config},
+            texts={"config.yaml": public.config(self.about.config)},
             dataset=self.about.dataset,
         )
 
@@ -150,10 +151,16 @@ class Records:
             lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
         lines += ["", "Space:", ""]
         lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
-        lines += ["", "Go on, or top up:", "", "```", about.command, "```", ""]
+        command = public.command(about.command)
+        lines += ["", f"Go on, or top up{left_out(command)}:", "", "```", command, "```", ""]
         how = "Running" if ending is None else f"{ending.words} (exit code {ending.exit_code})"
         lines += [f"{how}. {len(ended)} of {about.trials} trials: {counts}."]
         return "\n".join(lines)
+
+
+def left_out(command: str) -> str:
+    """What is to be known of a public command in which something is hidden."""
+    return f" ({public.HIDDEN}: yours to fill in)" if public.HIDDEN in command else ""
 
 
 def objective_params(about: About) -> dict[str, str]:

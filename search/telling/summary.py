@@ -62,12 +62,17 @@ class SummaryFile:
 
     def call(self, command: str, note: Callable[[str], None]) -> None:
         """Run `command` with the path of the file as its last word; `note` is told what went wrong."""
+        words = shlex.split(command)
+        # Its words but the first may be secrets, and exceptions repeat them.
+        name = "what is an address" if "://" in words[0] else Path(words[0]).name
         try:
-            done = subprocess.run(
-                [*shlex.split(command), os.fspath(self._path.absolute())], timeout=_HOOK_SECONDS
-            )
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            note(f"study.on_end: {error}")
+            done = subprocess.run([*words, os.fspath(self._path.absolute())], timeout=_HOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            note(f"study.on_end: {name} is not done after {_HOOK_SECONDS} s, and was stopped")
+        except OSError as error:
+            note(f"study.on_end: {name} can't be run: {error.strerror}")
+        except ValueError:
+            note(f"study.on_end: {name} can't be run: there is a NUL in its words")
         else:
             if done.returncode:
                 note(f"study.on_end: exit code {done.returncode}")

@@ -236,3 +236,23 @@ def test_the_study_finds_the_configuration_that_its_schedule_was_made_with(
     assert "--config-dir" in arguments
     assert command([*arguments, "--cfg"], main, "search.optimize", "", lambda _: "") == 0
     assert "lock: skip" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["cron", "systemd", "slurm", "kubernetes"])
+def test_a_secret_that_stands_in_a_schedule_is_pointed_out(
+    target: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It must stand there for the study to run; a variable can take its place."""
+    url = "postgresql+psycopg://ann:apple@host/db"
+    warning = "warning: storage.url may hold a secret, and stands in this text: "
+    code, text = schedule(target, [f"storage.url={url}"], monkeypatch, capsys)
+    assert code == 0
+    assert warning in text
+    assert "storage.url='${oc.env:STORAGE_URL}'" in text
+    monkeypatch.setenv("STORAGE_URL", url)
+    variable = "storage.url='${oc.env:STORAGE_URL}'"
+    code, text = schedule(target, [variable], monkeypatch, capsys)
+    assert code == 0
+    assert "warning" not in text
+    assert "apple" not in text
+    assert "oc.env:STORAGE_URL" in text

@@ -16,6 +16,16 @@ from pipeline.command.redact import is_ambiguous, redact
         ("at http://a:b@c and ftp://d:e@f.", "at http://a:***@c and ftp://d:***@f."),
         ("db?user=ada&password=apple&ssl=1", "db?user=ada&password=***&ssl=1"),
         ("TOKEN=apple secret='x'", "TOKEN=*** secret='x'"),
+        ("https://apple@host/a and b", "https://***@host/a and b"),
+        ("git+https://apple@host:80/a.git", "git+https://***@host:80/a.git"),
+        ("https://host/hook?access_token=apple&a=1", "https://host/hook?access_token=***&a=1"),
+        ("https://host/?api_key=apple", "https://host/?api_key=***"),
+        ("curl -H 'Authorization: Bearer apple' x", "curl -H 'Authorization: Bearer ***' x"),
+        ('-H "authorization: basic YXBwbGU="', '-H "authorization: basic ***"'),
+        ("sent bearer apple, refused", "sent bearer ***, refused"),
+        ("-H 'PRIVATE-TOKEN: apple'", "-H 'PRIVATE-TOKEN: ***'"),
+        ('{"password": "apple", "a": 1}', '{"password": "***", "a": 1}'),
+        ("X-Api-Key:apple", "X-Api-Key:***"),
     ],
 )
 def test_a_password_is_replaced_and_nothing_else(text: str, shown: str) -> None:
@@ -23,7 +33,16 @@ def test_a_password_is_replaced_and_nothing_else(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sqlite:///mlflow.db", "http://host:5000/a", "model.dropout=0.3", "a@b.c: no", ""]
+    "text",
+    [
+        "sqlite:///mlflow.db",
+        "http://host:5000/a",
+        "model.dropout=0.3",
+        "a@b.c: no",
+        "",
+        "a token of thanks",
+        "sqlite:///a@b/studies.db",
+    ],
 )
 def test_a_text_without_a_password_stays_as_it_is(text: str) -> None:
     assert redact(text) == text

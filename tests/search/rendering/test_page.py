@@ -1,12 +1,15 @@
 """The page of a study: whole, honest, and without anything to fetch."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from pipeline.command.compose import compose, to_yaml
 from pipeline.data import Dataset
+from pipeline.run.config import DataConfig
 from search.analysis.confidence import sentences, standard_error, tied
 from search.analysis.facts import Facts
 from search.plots.gallery import of_study, save_trial
@@ -174,3 +177,18 @@ def test_the_space_is_read_from_the_configuration_that_the_study_keeps() -> None
         ("model.dropout", ()),
         ("train.optimizer", ("adam", "sgd")),
     ]
+
+
+def test_commands_and_addresses_are_not_on_the_page(tmp_path: Path) -> None:
+    """Neither those that a version before kept, nor the folder of the data."""
+    config = to_yaml(compose(["data=digits", "study.on_end=curl pl4ce", "report.path=pl4ce"]))
+    command = "python -m search.optimize storage.url=postgresql://pl4ce/db train.epochs=5"
+    run = made.BASE.model_copy(
+        update={"data": DataConfig(name="npz", path="/pl4ce/my.npz", scale=True)}
+    )
+    trials = [replace(each, run=run) for each in made.many(3)]
+    html = page(made.facts(trials, config=config, command=command), tmp_path)
+    assert "pl4ce" not in html
+    assert "data.path=my.npz" in html
+    assert "storage.url=***" in html
+    assert "train.epochs=5" in html

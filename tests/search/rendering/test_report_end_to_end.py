@@ -54,7 +54,7 @@ def test_a_study_leaves_its_figures_and_its_page_in_mlflow(
     assert len(pictured) == 2
     texts = {"confusion.json", "confusion_test.json", "model_summary.txt"}
     assert all(texts <= files for files in found.values())
-    assert len(list((workdir / "mlruns" / "weights" / "smoke").glob("*.npz"))) == 2
+    assert len(list((workdir / "mlruns" / "weights").glob("smoke-*/*.npz"))) == 2
 
     (file,) = list(workdir.rglob("confusion.json"))[:1]
     matrix = json.loads(file.read_text())["matrix"]

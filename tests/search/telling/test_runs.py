@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.command.compose import compose
+from pipeline.command.compose import compose, to_yaml
 from pipeline.run.config import run_config
-from search.study.endings import MET
+from search.study.endings import MET, Ending
 from search.study.shown import pasted, shown
 from search.study.space import replaced
 from search.study.vocabulary import Attempts, Entry
@@ -224,3 +224,16 @@ def test_best_parameters_pasted_back_are_the_same_values() -> None:
     assert run.model.l2 == params["model.l2"]
     assert run.train.learning_rate == params["train.learning_rate"]
     assert (run.train.batch_size, run.train.optimizer, run.train.patience) == (48, "sgd", None)
+
+
+@pytest.mark.parametrize("ending", [None, MET])
+def test_what_a_version_before_kept_of_commands_and_addresses_is_not_told(
+    ending: Ending | None,
+) -> None:
+    config = to_yaml(compose(["study.on_end=curl apple", "storage.url=https://apple@host"]))
+    before = study().about(config, "python -m search.optimize study.on_end='curl apple'")
+    record = Records(before, "s1").of_study([entry()], ending)
+    assert "apple" in before.config + before.command
+    assert "apple" not in str(record)
+    assert "epochs: 20" in record.texts["config.yaml"]
+    assert "'study.on_end=***'" in record.tags["mlflow.note.content"]

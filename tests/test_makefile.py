@@ -1,0 +1,37 @@
+"""What goes with ARGS is typed once and shown never: it may hold a password."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SECRET = "apple"
+
+
+@pytest.mark.parametrize("target", ["study", "export", "serve", "replicate", "bench"])
+def test_make_runs_the_command_with_args_and_shows_none_of_them(
+    tmp_path: Path, target: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done >> {tmp_path}/words\n')
+    python.chmod(0o700)
+    (tmp_path / "ready").touch()
+    done = subprocess.run(
+        [
+            *("make", "--no-print-directory", target, "DATA=digits", f"BIN={tmp_path}"),
+            *(f"READY={tmp_path}/ready", "MAKE=true"),
+            f'ARGS=storage.url=postgresql://ann:{SECRET}@host/db study.on_end="curl {SECRET}"',
+        ],
+        cwd=ROOT,
+        env={**os.environ, "MNIST_PATH": "x.npz"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    words = (tmp_path / "words").read_text().splitlines()
+    assert f"storage.url=postgresql://ann:{SECRET}@host/db" in words
+    assert f"study.on_end=curl {SECRET}" in words
+    assert SECRET not in done.stdout + done.stderr
