@@ -112,6 +112,11 @@ class ServerStorage(Storage):
         create = super().create_new_trial
         return self._patiently(lambda: create(study_id, template_trial), arrived)
 
+    def get_trial_number_from_id(self, trial_id: int) -> int:
+        """Asked again where the server did not answer."""
+        ask = super().get_trial_number_from_id
+        return self._patiently(lambda: ask(trial_id))
+
     def set_trial_state_values(
         self,
         trial_id: int,

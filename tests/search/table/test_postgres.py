@@ -18,7 +18,7 @@ from pipeline.command.errors import (
 from search.study.vocabulary import Attempts, Study
 from search.table.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.table.postgres import LostError, ServerStorage
-from search.table.storage import open_storage
+from search.table.storage import existing_storage, open_storage
 from search.table.trials import TrialTable
 from tests.postgres import Postgres
 from tests.search.conftest import study
@@ -102,7 +102,7 @@ def test_a_write_that_was_not_answered_is_there_once(
             before = len(table.entries())
             WRITES[write](table)
             lost = was_lost()
-            loaded = TrialTable.load(url, "test")
+            loaded = TrialTable(existing_storage(url), "test")
             assert loaded.entries() == table.entries()
             assert len(table.entries()) == before + (write == "create")
             if write == "describe":
@@ -121,7 +121,7 @@ def test_a_server_that_was_restarted_costs_nothing_and_the_study_stays_held(
         table.complete(table.interrupted()[0], run_result([0.5]), {})
         with pytest.raises(LockedError), study_lock(server_url, "test", wait=False):
             pass
-        assert TrialTable.load(server_url, "test").entries() == table.entries()
+        assert TrialTable(existing_storage(server_url), "test").entries() == table.entries()
     assert [entry.state for entry in table.entries()] == ["complete", "running"]
 
 
@@ -133,7 +133,7 @@ def test_a_server_that_is_away_is_waited_for(postgres: Postgres, server_url: str
         back.start()
         asked(table)
         back.join()
-        assert TrialTable.load(server_url, "test").entries() == table.entries()
+        assert TrialTable(existing_storage(server_url), "test").entries() == table.entries()
 
 
 @pytest.mark.usefixtures("hasty")
@@ -156,7 +156,7 @@ def test_a_server_that_stays_away_is_an_error_that_names_it_without_its_password
         f"storage.url: postgresql+psycopg://ann:***@127.0.0.1:{postgres.port}/"
     )
     assert not any(secret in message for secret in SECRETS)
-    assert TrialTable.load(server_url, "test").entries() == before == table.entries()
+    assert TrialTable(existing_storage(server_url), "test").entries() == before == table.entries()
 
 
 @pytest.mark.usefixtures("hasty")
@@ -169,14 +169,14 @@ def test_a_launch_that_lost_its_lock_to_another_one_writes_nothing_more(
         postgres.cut()
         with contextlib.ExitStack() as other:
             theirs = other.enter_context(launched(server_url))
-            theirs.complete(theirs.interrupted()[0], run_result([0.7]), {}, {})
+            theirs.complete(theirs.interrupted()[0], run_result([0.7]), {})
             if ended:
                 other.close()
             with pytest.raises(error) as caught:
                 table.complete(table.interrupted()[0], run_result([0.5]), {})
             assert caught.value.exit_code == 75
             assert "another launch has taken the study over" in str(caught.value)
-            assert TrialTable.load(server_url, "test").entries() == theirs.entries()
+            assert TrialTable(existing_storage(server_url), "test").entries() == theirs.entries()
 
 
 @pytest.mark.usefixtures("patient")
@@ -194,7 +194,7 @@ def test_the_lock_of_a_session_that_the_server_still_believes_in_is_waited_for(
             end.start()
             asked(table)
             end.join()
-        assert TrialTable.load(server_url, "test").entries() == table.entries()
+        assert TrialTable(existing_storage(server_url), "test").entries() == table.entries()
 
 
 def test_a_study_whose_lock_was_lost_is_held_again_before_there_is_anything_to_write(
@@ -221,7 +221,7 @@ def test_a_table_that_somebody_locks_is_an_error_after_the_bound(server_url: str
             asked(table)
         somebody.rollback()
         asked(table)
-        assert TrialTable.load(server_url, "test").entries() == table.entries()
+        assert TrialTable(existing_storage(server_url), "test").entries() == table.entries()
 
 
 def test_launches_that_start_together_in_an_empty_database_make_its_tables_once(
