@@ -3,12 +3,10 @@
 from pipeline.data.dataset import Arrays, Dataset, Split, grey_size, validation_start
 from pipeline.data.sense import check_rows, check_run, doubts
 from pipeline.data.source import MNIST_DIGEST, load, locate
-from pipeline.run.config import DataConfig
 
 __all__ = [
     "MNIST_DIGEST",
     "Arrays",
-    "DataConfig",
     "Dataset",
     "Split",
     "check_rows",

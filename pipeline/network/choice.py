@@ -4,10 +4,8 @@ from collections import OrderedDict
 
 import keras
 
-from pipeline.network.loop import Loop, Predictions, Scores
+from pipeline.network.loop import Loop
 from pipeline.run.config import RunConfig
-
-__all__ = ["Loop", "Predictions", "Scores", "loop_for"]
 
 _KEPT = 4
 _compiled: OrderedDict[object, Loop] = OrderedDict()

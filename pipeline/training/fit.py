@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays, validation_start
-from pipeline.network.choice import Loop, Scores, loop_for
+from pipeline.network.choice import loop_for
+from pipeline.network.loop import Loop, Scores
 from pipeline.network.model import build, summary
 from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending

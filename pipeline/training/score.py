@@ -12,7 +12,7 @@ from pipeline.run.result import Confusion
 from pipeline.training.diagnosis import confusion, macro
 
 if TYPE_CHECKING:  # judging what somebody else computed needs no Keras
-    from pipeline.network.choice import Loop
+    from pipeline.network.loop import Loop
 
 Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
 """From N inputs to N x classes probabilities."""

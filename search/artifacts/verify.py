@@ -17,7 +17,7 @@ from pipeline.training.score import Judged, judge
 from search.study.vocabulary import Entry
 
 if TYPE_CHECKING:  # it brings Keras
-    from pipeline.network.choice import Loop
+    from pipeline.network.loop import Loop
 
 TOLERANCE = 1e-5
 """How far a probability may be from the trial's network in 32 bits, whatever the format."""

@@ -14,7 +14,7 @@ from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
 from search.table.terms import TO_OPTUNA, distributions
 
-__all__ = ["GridSampler", "MakeSampler", "OptunaAlgorithm"]
+__all__ = ["GridSampler", "OptunaAlgorithm"]
 
 
 class OptunaAlgorithm:

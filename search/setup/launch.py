@@ -60,9 +60,8 @@ def launch(values: dict[str, Any], command: str) -> int:
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     with errors_named(setup.storage.url), ExitStack() as stack:
-        if (
-            storage := our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
-        ) is None:
+        where, asked = setup.storage.url, setup.study
+        if (storage := our_turn(where, asked.name, asked.lock, stack)) is None:
             return 0
         table = TrialTable.open(storage, study)
         table.describe(

@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from pipeline.data import Dataset, Split
-from pipeline.network.choice import Loop, loop_for
+from pipeline.network.choice import loop_for
+from pipeline.network.loop import Loop
 from pipeline.network.model import build
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, Outcome, RunResult

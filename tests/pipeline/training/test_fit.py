@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import Arrays, Dataset, validation_start
-from pipeline.network.choice import Scores
+from pipeline.network.loop import Scores
 from pipeline.network.model import build
 from pipeline.run.config import METRICS, RunConfig
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, State, Weights
