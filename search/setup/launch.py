@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,8 @@ from search.setup.read import Setup, read
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
-from search.study.vocabulary import Entry, Study
-from search.table.postgres import LostError
+from search.study.vocabulary import About, Entry, Study
+from search.table.postgres import LostError, Storage
 from search.table.storage import check_writable, errors_named
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
@@ -60,13 +60,10 @@ def launch(values: dict[str, Any], command: str) -> int:
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     with errors_named(setup.storage.url), ExitStack() as stack:
-        where, asked = setup.storage.url, setup.study
-        if (storage := our_turn(where, asked.name, asked.lock, stack)) is None:
+        if (storage := _our_turn(setup, stack)) is None:
             return 0
         table = TrialTable.open(storage, study)
-        table.describe(
-            study.about(public.config(to_yaml(values)), public.command(command), environment_tags())
-        )
+        table.describe(_about(study, values, command))
         _try_again(setup, table)
         weights = _best_weights(setup, table)
         wanted = number_of_workers(setup.launcher, ground.gpus)
@@ -96,6 +93,16 @@ def launch(values: dict[str, Any], command: str) -> int:
                     progress.note(coordinator.usage())
                     watcher.ending = _ending(setup, table, coordinator, stopper)
         return _farewell(setup, table, watcher, screen, command)
+
+
+def _about(study: Study, values: Mapping[str, Any], command: str) -> About:
+    """What people may read of the study: nothing of it is secret."""
+    config = public.config(to_yaml(values))
+    return study.about(config, public.command(command), environment_tags())
+
+
+def _our_turn(setup: Setup, stack: ExitStack) -> Storage | None:
+    return our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
 
 
 def _look_at_the_ground(setup: Setup) -> _Ground:
