@@ -1,10 +1,12 @@
 """What the coordinator and a launcher say to each other."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import Section, as_override, validated
@@ -31,6 +33,16 @@ class LauncherConfig(Section):
     attempts: Annotated[int, Field(ge=1)]
     grace_seconds: Annotated[float, Field(ge=0)]
     trainer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+
+    @field_validator("trainer")
+    @classmethod
+    def _lies_in_a_module(cls, trainer: str) -> str:
+        if (place := _lacking(trainer)) is not None:
+            raise ValueError(
+                f"launcher.trainer: there is no {place} here, got {trainer} (a function like "
+                "search.workers.worker.keras_trainer; its module must be importable)"
+            )
+        return trainer
 
 
 class LocalConfig(LauncherConfig):
@@ -59,6 +71,26 @@ class RayConfig(LauncherConfig):
     address: Annotated[str, Field(pattern=r"^(ray://)?[^\s:/]+:\d+$")] | None
     num_cpus: Annotated[float, Field(ge=0)]
     num_gpus: Annotated[float, Field(ge=0)]
+
+
+def _lacking(name: str) -> str | None:
+    """The first part of a dotted `name` that is no module; None where one is, which may hold the rest.
+
+    The module itself is not imported: it may take seconds and hundreds of megabytes.
+    """
+    words = name.split(".")
+    for count in range(1, len(words)):
+        place = ".".join(words[:count])
+        try:
+            found = find_spec(place)
+        except (ImportError, ValueError):
+            return place
+        if found is None:
+            parent = sys.modules.get(place.rpartition(".")[0])
+            return None if hasattr(parent, words[count - 1]) else place
+        if found.submodule_search_locations is None:
+            return None
+    return None
 
 
 def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
