@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import PositiveInt, Section, flatten
+from pipeline.command.section import PositiveInt, Section, flatten, validated
 from pipeline.run.config import RunConfig, run_config
 from pipeline.run.fingerprint import default_rate, fingerprint
 from search.analysis.facts import Facts
@@ -48,7 +48,7 @@ class FinalistsConfig(Section):
     def plan(self, metric: str, direction: str) -> Plan:
         """The same for a study with this objective."""
         chosen = self.model_dump(exclude={"top", "resplit"})
-        return Plan.model_validate({"metric": metric, "direction": direction, **chosen})
+        return validated(Plan, {"metric": metric, "direction": direction, **chosen}, "finalists")
 
 
 class Asked(Section):
@@ -249,7 +249,9 @@ class Finalists:
 
     def words_for(self, name: str) -> str:
         """The parameters of one of them, for people."""
-        params = self.all[name].params
+        params = dict(self.all[name].params)
+        if len({each.run.train.epochs for each in self.all.values()}) > 1:
+            params["train.epochs"] = self.all[name].run.train.epochs
         return " ".join(f"{path}={shown(value)}" for path, value in params.items())
 
 
