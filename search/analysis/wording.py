@@ -76,8 +76,8 @@ def _mean(verdict: Verdict, answer: Standing) -> str:
         )
     level = f" ({1 - verdict.plan.alpha:.0%})" if answer.confirmed.half is not None else ""
     return (
-        f"{answer.name} has a {verdict.plan.metric} of {shown(answer.confirmed)}{level} over "
-        f"{_count(seeds, 'seed')} that took no part in the choice."
+        f"Over {_count(seeds, 'seed')} that took no part in the choice, {answer.name} has "
+        f"{verdict.plan.metric} {shown(answer.confirmed)}{level}."
     )
 
 

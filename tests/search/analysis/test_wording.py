@@ -20,7 +20,7 @@ SAID: Mapping[str, tuple[list[Contender], dict[str, Any], tuple[str, ...]]] = {
         (
             "2 configurations can't be told apart; both are equally cheap, and b has the best mean of them.",
             "c and default are behind beyond chance.",
-            "b has a val_accuracy of 0.9798 ± 0.0007 (95%) over 10 seeds that took no part in the choice.",
+            "Over 10 seeds that took no part in the choice, b has val_accuracy 0.9798 ± 0.0007 (95%).",
             "The search gained 0.0058 ± 0.0009 over default.",
             "The study's own value of it, 0.9806, lies 0.0008 ± 0.0007 above that mean: the winner's curse.",
         ),
