@@ -14,7 +14,9 @@ from pipeline.command.section import Section
 
 if TYPE_CHECKING:
     from pipeline.tracking.config import TrackingConfig
+    from pipeline.tracking.record import RunRecord
     from search.analysis.facts import Source
+    from search.analysis.finalists import Finalists
     from search.table.trials import TrialTable
 
 
@@ -70,6 +72,7 @@ def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
     from pipeline.command.errors import UnavailableError
     from pipeline.tracking.config import open_publisher
     from search.analysis.facts import Source
+    from search.analysis.leaderboard import finalists_of
     from search.table.lock import LockedError, study_lock
     from search.table.trials import TrialTable
     from search.telling.runs import Records
@@ -79,11 +82,13 @@ def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
             table = TrialTable(storage, study)
             entries = [entry for entry in table.entries() if entry.state != "running"]
             records = Records(table.about(), table.uid, table.retried)
+            finalists = finalists_of(table)
             publisher = open_publisher(tracking, print)
             assert publisher is not None
-            publisher.update(records.of_study(entries, table.ending()))
-            for entry in entries:
-                publisher.update(records.of_trial(entry))
+            found = [records.of_study(entries, table.ending()), *map(records.of_trial, entries)]
+            found += _of_verdict(finalists)
+            for record in found:
+                publisher.update(record)
             waiting = publisher.close(_PATIENCE_SECONDS, hurry=False)
             if not waiting:
                 table.mark_published(str(tracking.uri), table.ending().status)
@@ -92,25 +97,34 @@ def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
         return
     if waiting:
         raise UnavailableError(
-            f"{study}: {waiting} of {len(entries) + 1} runs can't be published to "
+            f"{study}: {waiting} of {len(found)} runs can't be published to "
             f"{tracking.uri} now; nothing is lost, try again later"
         )
     back = f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
     print(f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all")
     if tracking.report and entries:
-        _publish_report(Source(url, study, tracking), table)
+        _publish_report(Source(url, study, tracking), table, finalists)
 
 
-def _publish_report(source: "Source", table: "TrialTable") -> None:
-    """Publish the study's report, unless the tracker has one of these very trials."""
+def _of_verdict(finalists: "Finalists | None") -> "list[RunRecord]":
+    """The runs of the comparison that ended, and those that they are nested in."""
+    if finalists is None or not finalists.rows:
+        return []
+    from search.telling.verdict import VerdictRecords
+
+    return VerdictRecords(finalists).all()
+
+
+def _publish_report(source: "Source", table: "TrialTable", finalists: "Finalists | None") -> None:
+    """Publish the study's report, unless the tracker has one that would say the same."""
     from pipeline.command.errors import UnavailableError
     from pipeline.tracking.mlflow import MlflowTracker, TrackingError
     from search.analysis.facts import MADE_OF
-    from search.analysis.leaderboard import counts
+    from search.analysis.leaderboard import made_of
 
     try:
         tags = MlflowTracker(str(source.tracking.uri)).tags(source.name, table.uid)
-        if tags.get(MADE_OF) == counts(table.entries()):
+        if tags.get(MADE_OF) == made_of(table.entries(), finalists):
             return
         from search.rendering.report import render_and_publish  # it takes seconds to import
 

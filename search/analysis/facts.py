@@ -22,7 +22,7 @@ REPORT = "report"
 """Where the files of a report stand among the artifacts of the study's run."""
 
 MADE_OF = "report.trials"
-"""Tag of the study's run: how the trials ended that its report is made of."""
+"""Tag of the study's run: what its report is made of."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,16 @@ class Facts:
     def state(self, state: TrialState) -> list[Entry]:
         """The trials that ended so, by number."""
         return [entry for entry in self.entries if entry.state == state]
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Entry]:
+        """All trials."""
+        return {entry.number: entry for entry in self.entries}
+
+    @property
+    def ended(self) -> list[Entry]:
+        """All trials but those that run."""
+        return [entry for entry in self.entries if entry.state != "running"]
 
     @cached_property
     def valued(self) -> list[Entry]:

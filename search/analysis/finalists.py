@@ -5,27 +5,26 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import PositiveInt, Section, flatten, validated
+from pipeline.command.section import PositiveInt, Section, validated
 from pipeline.run.config import RunConfig, run_config
-from pipeline.run.fingerprint import default_rate, fingerprint
+from pipeline.run.fingerprint import fingerprint
+from search.analysis.configurations import DEFAULT as DEFAULT
+from search.analysis.configurations import SPLIT, best_of, network_of, point_of, unreachable
 from search.analysis.facts import Facts
 from search.analysis.plan import Contender, Part, Plan, Run
 from search.analysis.verdict import Verdict, judge, needed, unsealed
-from search.study.ranking import SEED
+from search.study.ranking import SEED, Configuration
 from search.study.shown import shown
-from search.study.space import Range, Space, Stored, encode, replaced
+from search.study.space import Range, Space, Stored, replaced
 from search.study.vocabulary import Entry
+from search.table.storage import damage_named
 from search.table.trials import TrialTable
 
-DEFAULT = "default"
-"""The name of the configuration that a study started from."""
-
-_SPLIT = "data.split_seed"
 _SEEDS = Range(low=0, high=2**32 - 1, integer=True)
 
 
@@ -54,14 +53,17 @@ class FinalistsConfig(Section):
 class Asked(Section):
     """What is asked of a study's finalists, as its table keeps it.
 
-    `trials`: those that stand for the configurations, best first. `default`: why the starting point is
-    left out; None: it is compared.
+    `trials`: those that stand for the configurations, best first, `top` of them where the study had so
+    many. `left_out`: why the starting point is; None: it is compared. `ended`: how many trials of the
+    study had ended then. None: the version that asked did not say.
     """
 
     plan: Plan
     resplit: bool
-    trials: tuple[int, ...]
+    trials: Annotated[tuple[int, ...], Field(min_length=1)]
     left_out: str | None
+    top: PositiveInt | None = None
+    ended: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,6 @@ class Finalists:
                 f"{name}: its trials can't be compared by {objective.metric}, as they differ in {path}, "
                 f"and {reason}"
             )
-        found: dict[str, int] = {}
-        for each in facts.ranking:
-            assert each.entry.run is not None
-            found.setdefault(_network(each.entry.run), each.entry.number)
         base = run_config(facts.config)
         resplit = base.train.validation_split > 0 if config.resplit is None else config.resplit
         if resplit and base.train.validation_split == 0:
@@ -111,17 +109,26 @@ class Finalists:
         asked = Asked(
             plan=config.plan(objective.metric, objective.direction),
             resplit=resplit,
-            trials=tuple(found.values())[: config.top],
-            left_out=_unreachable(base, facts.space),
+            trials=tuple(best_of(facts, config.top).values()),
+            left_out=unreachable(base, facts.space),
+            top=config.top,
+            ended=len(facts.ended),
         )
         return cls(facts, uid, asked)
 
     @classmethod
     def recorded(cls, facts: Facts, table: TrialTable) -> "Finalists | None":
-        """Those of whom the study's table knows; None where nobody asked for them."""
+        """Those of whom the study's table knows; None where nobody asked for them.
+
+        Raises StorageError where what it knows is damaged.
+        """
         if table.finalists is None:
             return None
-        asked = Asked.model_validate_json(json.dumps(table.finalists))
+        with damage_named(table.url, f"what is asked of the finalists of {table.name!r}"):
+            asked = Asked.model_validate_json(json.dumps(table.finalists))
+            complete = {entry.number for entry in facts.state("complete")}
+            if unknown := set(asked.trials) - complete:
+                raise ValueError(f"trials: {min(unknown)} is not among the complete ones")
         found = cls(facts, table.uid, asked)
         beside = table.beside(found.table_name)
         return found if beside is None else found.with_rows(beside.entries())
@@ -147,20 +154,19 @@ class Finalists:
         """By name: the best first, and the starting point where it is compared."""
         found: dict[str, Finalist] = {}
         base = run_config(self.facts.config)
-        default = None if self.asked.left_out else _network(base)
-        entries = {entry.number: entry for entry in self.facts.entries}
+        default = None if self.asked.left_out else network_of(base)
         for number in self.asked.trials:
-            entry = entries[number]
+            entry = self.facts.by_number[number]
             assert entry.run is not None
-            is_default = _network(entry.run) == default
+            is_default = network_of(entry.run) == default
             each = self._of(DEFAULT if is_default else f"trial {number}", entry)
             found[each.name] = each
         if default is not None and DEFAULT not in found:
             known = (
-                e for e in self.facts.state("complete") if e.run and _network(e.run) == default
+                e for e in self.facts.state("complete") if e.run and network_of(e.run) == default
             )
             entry_or_none = next(known, None)
-            params = _params_of(base, self.facts.space)
+            params = point_of(base, self.facts.space)
             found[DEFAULT] = Finalist(DEFAULT, base, params, entry_or_none)
         return found
 
@@ -172,7 +178,7 @@ class Finalists:
     def run_of(self, run: Run) -> RunConfig:
         """The configuration of one of their runs."""
         seed = self.seed(run.part, run.seed)
-        again = {SEED: seed, **({_SPLIT: seed} if self.asked.resplit else {})}
+        again = {SEED: seed, **({SPLIT: seed} if self.asked.resplit else {})}
         return replaced(self.all[run.contender].run, again)
 
     def params_of(self, run: Run) -> dict[str, Stored]:
@@ -238,14 +244,40 @@ class Finalists:
         return verdict if verdict.answer is None else unsealed(verdict, self._tests(verdict.answer))
 
     def _tests(self, name: str) -> dict[str, dict[int, float | None]]:
-        """The test metrics of one of them, over the seeds that took no part in the choice."""
-        found: dict[str, dict[int, float | None]] = {}
-        for place in range(self.asked.plan.confirm):
-            row = self.row_of(Run(name, "confirmation", place))
-            if row is not None and row.result is not None:
-                for metric, value in row.result.test.items():
-                    found.setdefault(metric, {})[place] = value
-        return found
+        """The test metrics of one of them, by seed that took no part in the choice; None: it diverged."""
+        places = range(self.asked.plan.confirm)
+        rows = [self.row_of(Run(name, "confirmation", place)) for place in places]
+        results = [None if row is None else row.result for row in rows]
+        names = dict.fromkeys(name for result in results if result for name in result.test)
+        return {
+            name: {place: r.test[name] if r else None for place, r in enumerate(results)}
+            for name in names
+        }
+
+    @cached_property
+    def outdated(self) -> bool:
+        """Whether others would be compared by now, as the study went on."""
+        runs = [self.facts.by_number[number].run for number in self.asked.trials]
+        top = self.asked.top or len(runs)
+        return best_of(self.facts, top).keys() != {network_of(run) for run in runs if run}
+
+    @property
+    def answered(self) -> bool:
+        """Whether a verdict stands, and names an answer."""
+        return self.verdict is not None and self.verdict.answer is not None
+
+    @cached_property
+    def answer(self) -> Configuration | None:
+        """The verdict's answer, measured by the seeds that chose nothing; None where there is none.
+
+        The run nearest to their mean stands for it. Seeds that diverged are left out.
+        """
+        if self.verdict is None or self.verdict.answer is None:
+            return None
+        name, plan = self.verdict.answer, self.asked.plan
+        rows = [self.row_of(Run(name, "confirmation", place)) for place in range(plan.confirm)]
+        valued = tuple(row for row in rows if row is not None and row.value is not None)
+        return Configuration(valued) if valued else None
 
     def words_for(self, name: str) -> str:
         """The parameters of one of them, for people."""
@@ -255,33 +287,5 @@ class Finalists:
         return " ".join(f"{path}={shown(value)}" for path, value in params.items())
 
 
-def _network(run: RunConfig) -> str:
-    """The same for configurations that differ in their seeds alone."""
-    return fingerprint(replaced(run, {SEED: 0, _SPLIT: None}))
-
-
 def _drawn(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def _params_of(base: RunConfig, space: Space) -> dict[str, Stored]:
-    """The point of `space` at which `base` stands; its values may lie outside of their dimensions."""
-    leaves: dict[str, Any] = dict(flatten(base.model_dump()))
-    if base.train.learning_rate is None:
-        leaves["train.learning_rate"] = default_rate(base.train.optimizer)
-    if len(widths := set(base.model.layers)) == 1:  # however the widths were written
-        leaves["model.hidden_units"] = widths.pop()
-    leaves |= {f"model.hidden_units.layer{n}": w for n, w in enumerate(base.model.layers, 1)}
-    point: dict[str, Stored] = {}
-    for path in space.dimensions:
-        if path != SEED and path in leaves and space.is_active(path, point):
-            point[path] = encode(leaves[path])
-    return point
-
-
-def _unreachable(base: RunConfig, space: Space) -> str | None:
-    """Why no trial of a study could have been its starting point; None: one could."""
-    for path, value in _params_of(base, space).items():
-        if not space.dimensions[path].has(value):
-            return f"{path}={value} is not in the space"
-    return None

@@ -4,18 +4,25 @@ Where the seed varies a row is a configuration, with means over its seeds.
 """
 
 import csv
+import hashlib
 import io
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.run.config import ObjectiveConfig
+from search.analysis.facts import Facts
 from search.study.ranking import SEED, Configuration, Ranking
-from search.study.shown import pasted, shown
+from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import Entry
+from search.table.trials import TrialTable
+
+if TYPE_CHECKING:  # it brings scipy
+    from search.analysis.finalists import Finalists
 
 _COLUMNS = 4  # parameters beside each other in 80 columns
 _COLUMNS_REPEATED = 2  # the same beside a spread and a number of seeds
@@ -117,18 +124,92 @@ def as_markdown(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int 
     return f"{len(entries)} trials: {counts(entries)}\n\n{table}\n"
 
 
-def summary(entries: Sequence[Entry], objective: ObjectiveConfig) -> RenderableType:
-    """The leaderboard, how the trials ended, and the best parameters to paste back."""
+def finalists_of(table: TrialTable) -> "Finalists | None":
+    """What is on record of the comparison of a study's finalists; None where nobody asked for one.
+
+    Raises StorageError where it is damaged.
+    """
+    if table.finalists is None:
+        return None
+    from search.analysis.finalists import Finalists  # only here: it brings scipy
+
+    return Finalists.recorded(Facts.of(table.about(), table.entries()), table)
+
+
+def doubt(finalists: "Finalists | None") -> str | None:
+    """Why a study's answer may be none, or no longer; what dispels it is `comparison_of` the study."""
+    if finalists is None:
+        return (
+            "Whether it is better than the others is not known before its finalists are compared over "
+            "fresh seeds"
+        )
+    if finalists.verdict is None:
+        runs = len(finalists.rows)
+        return (
+            f"The comparison of its finalists is not finished ({runs} runs on record); this goes on"
+        )
+    if finalists.outdated:
+        then = finalists.asked.ended
+        trials = "fewer trials" if then is None else f"{then} trials"
+        return (
+            f"This verdict was made when the study had {trials}; its finalists have changed since, and "
+            "this goes on with them"
+        )
+    return None
+
+
+def made_of(entries: Sequence[Entry], finalists: "Finalists | None") -> str:
+    """What a report is made of, in one line: another one where it would say something else."""
+    found = counts(entries)
+    if finalists is None:
+        return found
+    if finalists.verdict is None:
+        return f"{found}; {len(finalists.rows)} runs of finalists"
+    digest = hashlib.sha256(finalists.verdict.model_dump_json().encode()).hexdigest()
+    return f"{found}; verdict {digest[:12]}"
+
+
+def summary(
+    entries: Sequence[Entry],
+    objective: ObjectiveConfig,
+    study: str,
+    finalists: "Finalists | None" = None,
+) -> RenderableType:
+    """The leaderboard, how the trials ended, and the study's answer with parameters to paste back.
+
+    The answer is its verdict's; where none stands, the best trial, and how to find out whether it is.
+    """
     ranking = Ranking(objective, entries)
     parts: list[RenderableType] = [Text(f"{len(entries)} trials: {counts(entries)}")]
     for entry in entries:
         if entry.state == "failed":
             parts.append(Text(f"  trial {entry.number} failed: {cause(entry)}", style="red"))
     if ranking:
-        parts += [
-            Text(),
-            leaderboard(entries, objective),
-            Text(f"\nBest parameters ({ranking[0]}):", no_wrap=True, overflow="ignore"),
-            Text(f"  {pasted(ranking[0].params)}", style="bold", no_wrap=True, overflow="ignore"),
-        ]
+        parts += [Text(), leaderboard(entries, objective), Text()]
+        parts += _answer(ranking[0], finalists)
+        if (why := doubt(finalists)) is not None:
+            parts += [Text(f"\n{why}:"), _pasted(comparison_of(study))]
     return Group(*parts)
+
+
+def _answer(best: Configuration, finalists: "Finalists | None") -> list[Text]:
+    """The verdict with the parameters of its answer; where there is none, the best of the trials."""
+    said: list[Text] = []
+    verdict = None if finalists is None else finalists.verdict
+    if finalists is not None and verdict is not None:
+        from search.analysis.wording import words  # scipy: it is loaded by now, and only by now
+
+        said += [Text("The verdict:"), *map(Text, words(verdict)), Text()]
+        if verdict.answer is not None:
+            params = finalists.all[verdict.answer].params
+            return [*said, Text(f"Its parameters ({verdict.answer}):"), _pasted(pasted(params))]
+    return [*said, _line(f"Best parameters ({best}):"), _pasted(pasted(best.params))]
+
+
+def _pasted(text: str) -> Text:
+    """What is to be pasted: no terminal breaks it."""
+    return _line(f"  {text}", "bold")
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ignore")

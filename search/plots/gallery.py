@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
 from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists
 from search.plots import png, trial
 from search.plots.chart import chart, parameter
 from search.plots.course import cost, history, learning_curves
 from search.plots.marks import Plot
 from search.plots.parameters import contour, importance, parallel, slices
 from search.plots.timeline import timeline
+from search.plots.verdict import verdict
 from search.study.vocabulary import Entry
 
 FIGURES: dict[str, Callable[[Facts], Plot]] = {
@@ -28,15 +30,21 @@ FIGURES: dict[str, Callable[[Facts], Plot]] = {
 }
 """The figures of a study by the names of their files, in the order of the report."""
 
+VERDICT = "verdict"
+"""The same of its finalists, where a verdict stands."""
 
-def of_study(facts: Facts) -> dict[str, Plot]:
-    """The figures that say something of this study, by name."""
+
+def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot]:
+    """The figures that say something of this study, by name; first its verdict's where one stands."""
     left_out = set()
     if parameter(facts) is None:
         left_out.add("chart")
     if len(facts.axes) < 2:
         left_out.add("contour")
-    return {name: plot(facts) for name, plot in FIGURES.items() if name not in left_out}
+    figures = {name: plot(facts) for name, plot in FIGURES.items() if name not in left_out}
+    if finalists is None or finalists.verdict is None:
+        return figures
+    return {VERDICT: verdict(finalists), **figures}
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -44,9 +52,9 @@ def save(figure: Figure, file: Path) -> None:
     figure.savefig(file, format="png")
 
 
-def save_study(facts: Facts, folder: Path) -> None:
+def save_study(facts: Facts, folder: Path, finalists: Finalists | None = None) -> None:
     """Write all figures of a study as PNGs into `folder`."""
-    for name, plot in of_study(facts).items():
+    for name, plot in of_study(facts, finalists).items():
         save(png.draw(plot), folder / f"{name}.png")
 
 

@@ -54,7 +54,10 @@ class Scale:
 
     def clip(self, entry: Entry) -> float:
         """Where the value of `entry` is drawn; at the lower edge if it has none."""
-        value = self.low if entry.value is None else entry.value
+        return self.within(self.low if entry.value is None else entry.value)
+
+    def within(self, value: float) -> float:
+        """Where `value` is drawn: at the edge if it lies beyond."""
         return min(max(value, self.low), self.high)
 
     @property

@@ -1,9 +1,7 @@
 """The report as one HTML page that fetches nothing: for people who never saw the project."""
 
-import base64
 import shlex
 import time
-from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import starmap
 from pathlib import Path
@@ -16,12 +14,15 @@ from pipeline.command.errors import ConfigError
 from pipeline.run.config import run_config
 from search.analysis.confidence import sentences as said
 from search.analysis.facts import Facts
-from search.analysis.leaderboard import cause, columns, counts, row
+from search.analysis.finalists import Finalists
+from search.analysis.leaderboard import cause, columns, counts, doubt, row
 from search.plots import interactive
-from search.plots.gallery import of_study
+from search.plots.gallery import VERDICT, of_study
 from search.plots.marks import Plot
 from search.plots.style import sentences
-from search.study.shown import pasted
+from search.rendering.elements import command, listed, parameters, picture, section, table, tiles
+from search.rendering.verdict import of_verdict
+from search.study.shown import comparison_of, pasted
 from search.study.space import fixed
 from search.study.vocabulary import Entry
 from search.table.lineage import whole_run
@@ -31,18 +32,22 @@ _STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 
 
-def page(facts: Facts, pictures: Path) -> str:
-    """The whole report. `pictures`: folder of the PNGs of the best trial, if there are any."""
-    figures = of_study(facts)
+def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> str:
+    """The whole report. `pictures`: folder of the PNGs of the best trial, if there are any.
+
+    `finalists`: what is on record of their comparison; None where nobody asked for one.
+    """
+    figures = of_study(facts, finalists)
     drawn = any(figure.panels for figure in figures.values())
+    verdict = _verdict(finalists, figures.pop(VERDICT, None))
     script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
     title = escape(facts.about.question or facts.about.name)
     body = "\n".join(
         [
             f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{title}</h1>",
             f"<p>{_when(facts)}</p></header>",
-            _answer(facts),
-            _sure(facts),
+            verdict,
+            "" if finalists is not None and finalists.answered else _single(facts, finalists),
             _doubted(facts),
             _asked(facts),
             _leaders(facts),
@@ -74,33 +79,41 @@ def command_for(entry: Entry) -> str:
     return shlex.join(["python", "-m", "pipeline.train", *differing])
 
 
-def _answer(facts: Facts) -> str:
+def _verdict(finalists: Finalists | None, figure: Plot | None) -> str:
+    """The verdict, where one stands."""
+    if finalists is None or finalists.verdict is None or figure is None:
+        return ""
+    answer = finalists.answer
+    again = "" if answer is None else command_for(answer.entry)
+    return of_verdict(finalists, finalists.verdict, _drawn(VERDICT, figure), again)
+
+
+def _single(facts: Facts, finalists: Finalists | None) -> str:
+    """What single runs say: the best of them, and how little is sure of it."""
     if not facts.ranked:
-        return _section("The answer", "<p>No trial is complete yet: there is no answer.</p>")
+        return section("The answer", "<p>No trial is complete yet: there is no answer.</p>")
     if facts.apart:
-        return _section("The answer", "<p>Its trials can't be compared: there is no answer.</p>")
+        return section("The answer", "<p>Its trials can't be compared: there is no answer.</p>")
     leader = facts.ranking[0]
     best = leader.entry
-    settings = " ".join(f"<code>{escape(part)}</code>" for part in pasted(leader.params).split())
-    tiles = [_tile(f"{leader.value:.4f}", f"{facts.metric}, {leader}")]
+    numbers = [(f"{leader.value:.4f}", f"{facts.metric}, {leader}")]
     if best.result is not None:
-        tiles.append(_tile(f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
-        tiles.append(_tile(f"{facts.train_seconds(best):.1f} s", "of training"))
-    tiles.append(_tile(str(len(facts.state("complete"))), "complete trials"))
-    return _section(
-        "The answer",
-        f"<div class=tiles>{''.join(tiles)}</div>"
-        f"<p>The best of what was tried: {settings}</p>"
-        f"<p>To train this network again:</p><pre>{escape(command_for(best))}</pre>",
+        numbers.append((f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
+        numbers.append((f"{facts.train_seconds(best):.1f} s", "of training"))
+    numbers.append((str(len(facts.state("complete"))), "complete trials"))
+    why = doubt(finalists)
+    unsure = (
+        "" if why is None else f"<p>{escape(why)}:</p>{command(comparison_of(facts.about.name))}"
     )
-
-
-def _sure(facts: Facts) -> str:
-    return _section("How sure is it?", _list(map(escape, said(facts))))
+    return section(
+        "The answer",
+        f"{tiles(numbers)}<p>The best of what was tried: {parameters(pasted(leader.params))}</p>"
+        f"{unsure}<p>To train this network again:</p>{command(command_for(best))}",
+    ) + section("How sure is it?", listed(map(escape, said(facts))))
 
 
 def _doubted(facts: Facts) -> str:
-    return _section("What to know of the data", _list(map(escape, facts.about.dataset.doubts)))
+    return section("What to know of the data", listed(map(escape, facts.about.dataset.doubts)))
 
 
 def _asked(facts: Facts) -> str:
@@ -111,12 +124,12 @@ def _asked(facts: Facts) -> str:
     ended = [entry for entry in facts.entries if entry.state != "running"]
     goal = "highest" if facts.objective.maximizes else "lowest"
     how = ", ".join(f"{escape(kind)} {escape(name)}" for kind, name in about.search.items())
-    return _section(
+    return section(
         "What was asked",
         f"<p>Which values give the {goal} {escape(facts.metric)}? "
         f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. "
         f"{'There are no others to try. ' if facts.used_up else ''}({how})</p>"
-        f"{_table(['varied', 'over'], space)}"
+        f"{table(['varied', 'over'], space)}"
         f"<details><summary>Held fixed</summary><p>{held}</p></details>",
     )
 
@@ -128,27 +141,31 @@ def _leaders(facts: Facts) -> str:
     heads = columns(best, facts.objective)
     rows = [[escape(cell) for cell in row(each, heads, facts.objective)] for each in best]
     names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
-    return _section("The best trials", _table(names, rows, numbers=True))
+    return section("The best trials", table(names, rows, kind="numbers"))
 
 
 def _figure(name: str, plot: Plot) -> str:
+    return section(plot.title, _drawn(name, plot))
+
+
+def _drawn(name: str, plot: Plot) -> str:
     if not plot.panels:
-        return _section(plot.title, f"<p>{escape(plot.empty)}</p>")
+        return f"<p>{escape(plot.empty)}</p>"
     drawn = interactive.draw(plot).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
         config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
     )
-    return _section(plot.title, f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}")
+    return f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}"
 
 
 def _mistakes(pictures: Path) -> str:
     shown = [pictures / f"best_{name}.png" for name in ("confusion", "hardest")]
     inside = "".join(
-        _picture(file, "what the best network gets wrong") for file in shown if file.exists()
+        picture(file, "what the best network gets wrong") for file in shown if file.exists()
     )
-    return _section("What the best network still gets wrong", inside)
+    return section("What the best network still gets wrong", inside)
 
 
 def _failed(facts: Facts) -> str:
@@ -165,10 +182,10 @@ def _failed(facts: Facts) -> str:
             [str(e.number), f"<code>{escape(pasted(e.params))}</code>", escape(cause(e))]
             for e in failed
         ]
-        parts.append(_table(["trial", "tried", "why it failed"], rows))
+        parts.append(table(["trial", "tried", "why it failed"], rows))
     else:
         parts.append("<p>No trial failed.</p>")
-    return _section("What failed, and why", "".join(parts))
+    return section("What failed, and why", "".join(parts))
 
 
 def _origin(facts: Facts) -> str:
@@ -187,7 +204,7 @@ def _origin(facts: Facts) -> str:
         f"<details><summary>The configuration; {public.HIDDEN} stands for commands and addresses</summary>"
         f"<pre>{yaml}</pre></details>"
     )
-    return _section("Where it comes from", _table(["", ""], rows) + config)
+    return section("Where it comes from", table(["", ""], rows) + config)
 
 
 def _when(facts: Facts) -> str:
@@ -197,29 +214,3 @@ def _when(facts: Facts) -> str:
     day = "%d %B %Y, %H:%M"
     begun = min(entry.started_at for entry in facts.entries)
     return f"{time.strftime(day, time.localtime(begun))} to {time.strftime(day, time.localtime(max(times)))}"
-
-
-def _section(title: str, inside: str) -> str:
-    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
-
-
-def _tile(value: str, name: str) -> str:
-    return f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>"
-
-
-def _list(items: Iterable[str]) -> str:
-    inside = "".join(f"<li>{item}</li>" for item in items)
-    return f"<ul>{inside}</ul>" if inside else ""
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
-    head = "".join(f"<th>{head}</th>" for head in heads)
-    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
-    kind = " class=numbers" if numbers else ""
-    return f"<div class=wide><table{kind}>{top}<tbody>{body}</tbody></table></div>"
-
-
-def _picture(file: Path, name: str) -> str:
-    data = base64.b64encode(file.read_bytes()).decode()
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{data}">'

@@ -13,7 +13,8 @@ from pipeline.command.errors import PlumblineError
 from pipeline.command.section import Section
 from pipeline.data import Dataset, load
 from search.analysis.facts import MADE_OF, REPORT, Facts, Source
-from search.analysis.leaderboard import as_csv, as_markdown, counts
+from search.analysis.finalists import Finalists
+from search.analysis.leaderboard import as_csv, as_markdown, made_of
 from search.plots.gallery import save_study, save_trial
 from search.rendering.page import page
 from search.study.vocabulary import Entry
@@ -30,13 +31,13 @@ class ReportConfig(Section):
 class Rendered:
     """A report as files. `problem`: what of it could not be drawn; `folders`: by the uid of their run.
 
-    `study`: the uid of the study's own run. `trials`: how those that it is made of ended.
+    `study`: the uid of the study's own run. `made_of`: as `search.analysis.leaderboard` says it.
     """
 
     problem: str
     folders: Mapping[str, Path]
     study: str
-    trials: str
+    made_of: str
 
 
 def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
@@ -48,6 +49,7 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     about, entries = table.about(), table.entries()
     used_up = len(entries) < about.trials and table.is_finished(about.trials)
     facts = Facts.of(about, entries, used_up)
+    finalists = Finalists.recorded(facts, table)
     of_study = folder / "study"
     of_study.mkdir()
     folders = {table.uid: of_study}
@@ -59,14 +61,14 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
             folders |= _trials(facts, folder, chosen, load(data)) if chosen else {}
         except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
             problem = f"no validation images: {error}"
-    save_study(facts, of_study)
+    save_study(facts, of_study, finalists)
     for name, text in {
         "leaderboard.csv": as_csv(facts.entries, facts.objective),
         "leaderboard.md": as_markdown(facts.entries, facts.objective),
-        "report.html": page(facts, of_study),
+        "report.html": page(facts, of_study, finalists),
     }.items():
         (of_study / name).write_text(text, encoding="utf-8")
-    return Rendered(problem, folders, table.uid, counts(facts.entries))
+    return Rendered(problem, folders, table.uid, made_of(facts.entries, finalists))
 
 
 def _pictured(facts: Facts, best: int) -> list[Entry]:
@@ -93,7 +95,7 @@ def _trials(
 def publish(source: Source, rendered: Rendered) -> bool:
     """Log the files as artifacts of their runs; False where a run is not published yet.
 
-    Last of all a tag on the study's run says of which trials its report is.
+    Last of all a tag on the study's run says what its report is made of.
     """
     from pipeline.tracking.mlflow import MlflowTracker
 
@@ -102,7 +104,7 @@ def publish(source: Source, rendered: Rendered) -> bool:
         tracker.log_files(source.name, uid, folder, REPORT if uid == rendered.study else None)
         for uid, folder in rendered.folders.items()
     ]
-    return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.trials})
+    return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.made_of})
 
 
 def render_and_publish(source: Source, last: bool) -> str:

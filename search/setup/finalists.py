@@ -13,7 +13,7 @@ from pipeline.command.section import validated
 from pipeline.data import load, locate
 from pipeline.run.config import DataConfig, run_config
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
-from search.analysis.facts import Facts
+from search.analysis.facts import Facts, Source
 from search.analysis.finalists import Finalists, FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
@@ -64,12 +64,14 @@ def compare(values: Mapping[str, Any], command: str) -> int:
         table = TrialTable(storage, name)
         facts = Facts.of(table.about(), table.entries())
         finalists = Finalists.chosen(facts, table.uid, settings.finalists)
-        table.ask_finalists(finalists.asked.model_dump(mode="json"))
+        changed = table.finalists != (asked := finalists.asked.model_dump(mode="json"))
+        table.ask_finalists(asked)
         rows = _rows(storage, finalists)
         finalists = finalists.with_rows(rows.entries())
         if finalists.missing:
-            finalists = _train(settings, finalists, rows, screen)
-        unpublished = _publish(settings.tracking, finalists, screen)
+            finalists, changed = _train(settings, finalists, rows, screen), True
+        source = Source(url, name, settings.tracking, settings.path)
+        unpublished = _publish(source, finalists, changed, screen)
     return _farewell(settings, finalists, unpublished, screen, command)
 
 
@@ -174,19 +176,43 @@ def _check(finalists: Finalists, rows: TrialTable, before: int) -> None:
             )
 
 
-def _publish(tracking: TrackingConfig, finalists: Finalists, screen: Console) -> int:
-    """How many runs of the comparison the tracker still has not; what it has is not told again."""
+def _publish(source: Source, finalists: Finalists, changed: bool, screen: Console) -> int:
+    """How many runs of the comparison the tracker still has not; what it has is not told again.
+
+    Once it has all of them, and the verdict stands, the study's report is made anew. `changed`: whether
+    this launch changed anything of the comparison.
+    """
+    tracking = source.tracking
     if tracking.name == "none":
         return 0
     found = VerdictRecords(finalists).all()
-    lacking = missing(tracking, finalists.facts.about.name, [record.uid for record in found])
-    if finalists.verdict is not None and not lacking:
+    lacking = missing(tracking, source.name, [record.uid for record in found])
+    if finalists.verdict is not None and not lacking and not changed:
         return 0
     publisher = open_publisher(tracking, screen.print)
     assert publisher is not None
     for record in found:
         publisher.update(record)
-    return publisher.close(_PUBLISH_SECONDS, hurry=False)
+    waiting = publisher.close(_PUBLISH_SECONDS, hurry=False)
+    if finalists.verdict is not None and not waiting and tracking.report:
+        _report(source, screen)
+    return waiting
+
+
+def _report(source: Source, screen: Console) -> None:
+    """Publish the study's report with the verdict in it; that it can't be is no fault of the verdict."""
+    from pipeline.tracking.mlflow import TrackingError
+    from search.rendering.report import render_and_publish  # it takes a second to import
+
+    try:
+        problem = render_and_publish(source, last=True)
+    except (TrackingError, OSError) as error:
+        problem = (str(error).splitlines() or [type(error).__name__])[0]
+    if problem:
+        told = (
+            f"report: {redact(problem)} (python -m search.report study.name={source.name} makes it)"
+        )
+        screen.print(told, markup=False)
 
 
 def _farewell(

@@ -20,7 +20,7 @@ from pipeline.run.config import DataConfig
 from pipeline.tracking.config import missing, open_publisher
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
 from search.analysis.facts import Source
-from search.analysis.leaderboard import counts, summary
+from search.analysis.leaderboard import counts, finalists_of, summary
 from search.coordination.coordinator import Coordinator
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
@@ -248,7 +248,8 @@ def _farewell(
     """Print what came of the study, and what can be done now; the exit code."""
     name, tracking, ending = setup.study.name, setup.tracking, watcher.ending
     entries = table.entries()
-    screen.print(summary(entries, setup.run.objective), crop=False)  # to be pasted whole
+    told = summary(entries, setup.run.objective, name, finalists_of(table))
+    screen.print(told, crop=False)  # to be pasted whole
     said = []
     if tracking.name == "none":
         pass

@@ -69,11 +69,9 @@ class Configuration:
         return {name: statistics.fmean(test[name] for test in found) for name in names}
 
     def __str__(self) -> str:
-        """The trial that stands for it, and how often it was measured where the seed varies."""
-        if not self.repeats:
-            return f"trial {self.entry.number}"
+        """The trial that stands for it, and what is known of its spread."""
         if self.spread is None:
-            return f"trial {self.entry.number}, one seed: its spread is not measured"
+            return f"trial {self.entry.number}: one run, spread not measured"
         return (
             f"trial {self.entry.number} is nearest to the mean of {self.seeds} seeds, "
             f"standard deviation {self.spread:.4f}"

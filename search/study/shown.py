@@ -24,6 +24,11 @@ def pasted(params: Mapping[str, object]) -> str:
     )
 
 
+def comparison_of(study: str) -> str:
+    """The command that compares the finalists of `study` over fresh seeds, until a verdict stands."""
+    return f"python -m search.finalists study.name={study}"
+
+
 def _decoded(value: object) -> object:
     """A stored value as it was chosen: no choice but a list begins with a bracket."""
     return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

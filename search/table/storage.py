@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +135,18 @@ def damage_named(url: str, what: str) -> Iterator[None]:
             f"{place(url)}: {what} can't be read: {said} (it is damaged, or of another version, and left as "
             "it is: go on from a copy made before, or give a new study another study.name)"
         ) from error
+
+
+def studies_in(storage: Storage) -> Mapping[str, bool]:
+    """The studies in `storage` by name, and whether a launch has described each."""
+    with damage_named(storage.url, "its list of studies"):
+        studies = storage.get_all_studies()
+    return {study.study_name: "about" in study.user_attrs for study in studies}
+
+
+def described_in(storage: Storage) -> list[str]:
+    """The studies in `storage` that a launch has described, by name."""
+    return sorted(name for name, described in studies_in(storage).items() if described)
 
 
 def place(url: str) -> str:

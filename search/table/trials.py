@@ -23,11 +23,13 @@ from search.table.postgres import Storage
 from search.table.rows import END, START, end_of, plan_of, row_of, start_of
 from search.table.storage import (
     damage_named,
+    described_in,
     existing_storage,
     find_storage,
     open_storage,
     place,
     reopen,
+    studies_in,
 )
 from search.table.terms import TO_OPTUNA, distribution
 
@@ -58,6 +60,11 @@ class TrialTable:
         """Of the study's run, and the first part of its trials' uids."""
         return self._attrs.uid
 
+    @property
+    def url(self) -> str:
+        """Of the database."""
+        return self._storage.url
+
     @classmethod
     def open(cls, where: str | Storage, study: Study) -> "TrialTable":
         """The table of `study` at a URL or in the storage that a lock gave, created where there is none.
@@ -82,7 +89,7 @@ class TrialTable:
     @classmethod
     def names(cls, url: str) -> list[str]:
         """The Plumbline studies in the storage at `url`, which must be there."""
-        return _described(existing_storage(url))
+        return described_in(existing_storage(url))
 
     @classmethod
     def load(cls, url: str, name: str | None) -> "TrialTable":
@@ -91,7 +98,7 @@ class TrialTable:
         Raises ConfigError, with the studies that there are, where it can't be told which is meant.
         """
         storage = existing_storage(url)
-        names = _described(storage)
+        names = described_in(storage)
         if name is None and len(names) == 1:
             name = names[0]
         if name in names:
@@ -105,7 +112,7 @@ class TrialTable:
     def find(cls, url: str, name: str) -> "TrialTable | None":
         """The table of a study that a launch before has described; nothing is created."""
         storage = find_storage(url)
-        return cls(storage, name) if storage and name in _described(storage) else None
+        return cls(storage, name) if storage and name in described_in(storage) else None
 
     def check(self, study: Study) -> None:
         """Raise ConfigError, showing the difference, where `study` has other settings than the table's."""
@@ -189,8 +196,7 @@ class TrialTable:
 
     def beside(self, name: str) -> "TrialTable | None":
         """Another study's table in the same storage; None where there is none."""
-        there = (study.study_name for study in self._storage.get_all_studies())
-        return TrialTable(self._storage, name) if name in there else None
+        return TrialTable(self._storage, name) if name in studies_in(self._storage) else None
 
     def entries(self) -> list[Entry]:
         """All trials by number, the running ones too."""
@@ -290,10 +296,3 @@ class TrialTable:
     def _read(self, frozen: optuna.trial.FrozenTrial) -> Entry:
         with damage_named(self._storage.url, f"trial {frozen.number} of {self.name!r}"):
             return row_of(frozen, self.uid)
-
-
-def _described(storage: Storage) -> list[str]:
-    """The studies in `storage` that a launch has described, by name."""
-    with damage_named(storage.url, "its list of studies"):
-        studies = storage.get_all_studies()
-    return sorted(study.study_name for study in studies if "about" in study.user_attrs)

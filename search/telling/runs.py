@@ -18,7 +18,7 @@ from pipeline.tracking.record import (
 )
 from search.study.endings import Ending
 from search.study.ranking import Configuration, Ranking
-from search.study.shown import pasted, shown
+from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import About, Entry, TrialState
 
 _STATUS: dict[TrialState, Status] = {
@@ -146,9 +146,14 @@ class Records:
         lines = [f"**{about.question or about.name}**"]
         if best is not None and (test := best.tests.get("test_accuracy")) is not None:
             metric = about.objective.metric
-            lines += ["", f"Best: {best}, {metric} **{best.value:.4f}**, with", ""]
+            lines += ["", f"Best: {metric} {best.value:.4f} ({best}), with", ""]
             lines += ["```", pasted(best.params), "```", ""]
-            lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}."]
+            lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}.", ""]
+            lines += [
+                "Whether it is better than the others, the run `verdict` says; this makes it:",
+                "",
+            ]
+            lines += ["```", comparison_of(about.name), "```"]
         lines += ["", "Space:", ""]
         lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
         command = public.command(about.command)

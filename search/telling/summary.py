@@ -48,7 +48,8 @@ class SummaryFile:
                     "value": each.value,
                     "params": dict(each.params),
                     "test": each.tests,
-                    **({"seeds": each.seeds, "spread": each.spread} if each.repeats else {}),
+                    "seeds": each.seeds,
+                    "spread": each.spread,  # null: one run, it was not measured
                 }
                 for each in best
             ],

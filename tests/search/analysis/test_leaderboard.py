@@ -89,28 +89,34 @@ def test_the_leaderboard_of_seven_dimensions_fits_80_columns() -> None:
 
 def test_the_summary_counts_trials_by_how_they_ended() -> None:
     pruned = entry(1, state="pruned")
-    lines = printed(summary([entry(0), pruned, entry(2), failed(3)], MAXIMIZE))
+    lines = printed(summary([entry(0), pruned, entry(2), failed(3)], MAXIMIZE, "mine"))
     assert lines[0] == "4 trials: 2 complete, 1 pruned, 1 failed"
 
 
 def test_the_summary_gives_the_reason_of_a_failed_trial_in_one_line() -> None:
-    lines = printed(summary([failed(3, "its worker was ended by SIGKILL\nmore\n")], MAXIMIZE))
+    lines = printed(
+        summary([failed(3, "its worker was ended by SIGKILL\nmore\n")], MAXIMIZE, "mine")
+    )
     assert "  trial 3 failed: its worker was ended by SIGKILL" in lines
     assert "more" not in lines
 
 
 def test_a_failure_without_words_is_told_too() -> None:
-    lines = printed(summary([failed(3, "")], MAXIMIZE))
+    lines = printed(summary([failed(3, "")], MAXIMIZE, "mine"))
     assert lines[1] == "  trial 3 failed: no reason was recorded"
 
 
-def test_the_summary_ends_with_the_best_parameters_whole_in_one_line() -> None:
+def test_the_summary_has_the_best_parameters_whole_in_one_line_and_says_that_they_are_of_one_run() -> (
+    None
+):
     params = {f"model.a_long_name_{number}": 0.1 for number in range(9)}
-    lines = printed(summary([entry(0, [0.4]), entry(1, [0.5], params=params)], MAXIMIZE))
-    assert lines[-2] == "Best parameters (trial 1):"
-    assert lines[-1] == "  " + " ".join(f"{path}=0.1" for path in params)
+    entries = [entry(0, [0.4]), entry(1, [0.5], params=params)]
+    lines = printed(summary(entries, MAXIMIZE, "mine"))
+    place = lines.index("Best parameters (trial 1: one run, spread not measured):")
+    assert lines[place + 1] == "  " + " ".join(f"{path}=0.1" for path in params)
+    assert lines[-1] == "  python -m search.finalists study.name=mine"
 
 
 def test_a_study_without_a_complete_trial_has_no_best_parameters() -> None:
-    lines = printed(summary([failed(0)], MAXIMIZE))
+    lines = printed(summary([failed(0)], MAXIMIZE, "mine"))
     assert not [line for line in lines if "Best" in line]
