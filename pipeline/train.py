@@ -16,17 +16,19 @@ from pipeline.command.redact import redact
 from pipeline.command.section import PositiveInt, Section, as_override, validated
 from pipeline.command.signals import ignore_signals
 from pipeline.data import check_run, load
-from pipeline.network.backend import device_name, limit_threads, quietly
+from pipeline.network.backend import limit_threads, quietly
+from pipeline.network.environment import environment
 from pipeline.run.config import RunConfig, run_config
 from pipeline.run.result import DivergedError, EpochMetrics
 from pipeline.tracking.config import TrackingConfig, open_publisher
 from pipeline.tracking.record import (
     RunRecord,
     dataset_info,
-    environment_tags,
     epoch_points,
     final_points,
     final_texts,
+    outcome_tags,
+    provenance_tags,
     tell_doubts,
 )
 
@@ -58,7 +60,7 @@ def main(values: dict[str, Any]) -> int:
         from pipeline.network.model import build, summary
         from pipeline.training.execute import execute
 
-        device = device_name()
+        about = environment(threads)
         model = build(run.model, dataset.shape, dataset.classes, run.train.precision)
         print(summary(model))
 
@@ -69,12 +71,7 @@ def main(values: dict[str, Any]) -> int:
         status="RUNNING",
         started_at=time.time(),
         params=run.parameters(),
-        tags={
-            **environment_tags(),
-            "device": device,
-            "threads": str(threads),
-            "data.digest": dataset.digest,
-        },
+        tags={**provenance_tags(about), "data.digest": dataset.digest},
         dataset=info,
     )
     history: list[EpochMetrics] = []
@@ -116,7 +113,7 @@ def main(values: dict[str, Any]) -> int:
             publish(
                 status=status,
                 ended_at=ended,
-                tags={**record.tags, "loop": result.loop},
+                tags={**record.tags, **outcome_tags(result)},
                 points=record.points + final_points(result, ended),
                 texts=final_texts(result),
             )

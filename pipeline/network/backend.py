@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 
 from pipeline.command.errors import PlumblineError
 
@@ -128,14 +127,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     said = f"{type(error).__name__}: {error}"
     return any(words in said for words in _OUT_OF_MEMORY)
-
-
-def backend_versions() -> dict[str, str]:
-    """The backend, and the versions of what computes the numbers of a run."""
-    import keras
-
-    backend = keras.backend.backend()
-    return {
-        "backend": backend,
-        **{f"version.{name}": version(name) for name in ("keras", backend, "numpy")},
-    }

@@ -46,6 +46,8 @@ class RunResult:
     by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
     or too many classes to show. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
+    `weights_digest`, `history_digest`: SHA-256 of the network that `value` is of, and of all metrics of
+    all epochs (see `pipeline.run.digests`); None in a record of a version that took none.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -63,6 +65,8 @@ class RunResult:
     hardest: tuple[Example, ...] = ()
     test_confusion: Confusion = ()
     system: Mapping[str, float] = field(default_factory=dict)
+    weights_digest: str | None = None
+    history_digest: str | None = None
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""

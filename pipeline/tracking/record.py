@@ -1,17 +1,16 @@
 """The record of a run, as a tracker shows it: frozen, and followed by a longer one as the run goes on."""
 
 import getpass
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pipeline.data import Dataset, doubts
+from pipeline.run.code import code_of
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.training.diagnosis import as_json
@@ -86,6 +85,13 @@ def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
     return tuple(Point(name, value, 0, at) for name, value in result.final_metrics().items())
 
 
+def outcome_tags(result: RunResult) -> dict[str, str]:
+    """How a run was trained, and the digests of what came of it, where it has them."""
+    digests = {"digest.weights": result.weights_digest, "digest.history": result.history_digest}
+    taken = {name: text for name, text in digests.items() if text is not None}
+    return {"loop": result.loop, **taken}
+
+
 def final_texts(result: RunResult) -> dict[str, str]:
     """What a run leaves to read, by artifact path."""
     texts = {"model_summary.txt": result.model_summary}
@@ -98,26 +104,26 @@ def final_texts(result: RunResult) -> dict[str, str]:
 
 @cache
 def environment_tags() -> dict[str, str]:
-    """Versions of what computes the numbers, the git commit and the user."""
+    """What this very process is: the versions that it has, its code and its user.
+
+    Of a run that another process trained they say nothing: that is `provenance_tags`.
+    """
     packages = ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny")
-    tags = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
+    here = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
     with suppress(KeyError, OSError):  # a container's user may have no name
-        tags["mlflow.user"] = getpass.getuser()
-    if commit := _git_commit():
-        tags["mlflow.source.git.commit"] = commit
-    return tags
+        here["user"] = getpass.getuser()
+    tags = provenance_tags({**here, **code_of()})
+    return {name: text for name, text in tags.items() if name not in _MLFLOW_NAMES}
 
 
-def _git_commit() -> str | None:
-    """The commit of this checkout, or None where it is no git checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+_MLFLOW_NAMES = {"code.commit": "mlflow.source.git.commit", "user": "mlflow.user"}
+"""What MLflow shows in columns of its own."""
+
+
+def provenance_tags(worker: Mapping[str, str]) -> dict[str, str]:
+    """What trained a run, as its row says, with MLflow's own names where it has some."""
+    named = {name: worker[ours] for ours, name in _MLFLOW_NAMES.items() if ours in worker}
+    return {**worker, **named}
 
 
 def dataset_info(dataset: Dataset, run: RunConfig | None = None) -> DatasetInfo:

@@ -6,6 +6,7 @@ import time
 from pipeline.data import Dataset
 from pipeline.network.backend import device_name, forget_peak_memory, peak_memory
 from pipeline.run.config import RunConfig
+from pipeline.run.digests import history_digest, weights_digest
 from pipeline.run.result import Confusion, Example, OnEpoch, Outcome, RunResult, State
 from pipeline.training.diagnosis import MOST_CLASSES, confusion, hardest
 from pipeline.training.fit import Trained, train
@@ -31,6 +32,7 @@ def execute(
     readable = dataset.classes <= MOST_CLASSES
     matrix, examples = _diagnose(trained, dataset) if readable else ((), ())
     seconds = [epoch.seconds for epoch in trained.history]
+    weights = trained.loop.weights()
     result = RunResult(
         history=trained.history,
         stop=trained.stop,
@@ -54,8 +56,10 @@ def execute(
         hardest=examples,
         test_confusion=test.confusion if readable else (),
         system=peak_memory(),
+        weights_digest=weights_digest(weights),
+        history_digest=history_digest(trained.history),
     )
-    return Outcome(result, trained.loop.weights(), trained.state)
+    return Outcome(result, weights, trained.state)
 
 
 def _diagnose(trained: Trained, dataset: Dataset) -> tuple[Confusion, tuple[Example, ...]]:

@@ -210,13 +210,13 @@ def _manifest(
             "test_rows": len(dataset.test),
         },
         run=settings,
-        trained_on=entry.worker,
+        trained_on={name: text for name, text in entry.worker.items() if name != "user"},
         versions={
             key.removeprefix("version."): text
             for key, text in tags.items()
             if key.startswith("version.")
         },
-        git_commit=tags.get("mlflow.source.git.commit"),
+        git_commit=entry.worker.get("code.commit"),
         retrain=shlex.join(["python", "-m", "pipeline.train", *overrides]),
         export=f"python -m search.export {name} trial={entry.number}",
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),

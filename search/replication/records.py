@@ -15,6 +15,8 @@ from pipeline.tracking.record import (
     epoch_points,
     final_points,
     final_texts,
+    outcome_tags,
+    provenance_tags,
 )
 from pipeline.training.diagnosis import as_json as matrix_as_json
 from pipeline.training.forest import Forest, ForestConfig
@@ -41,7 +43,7 @@ def _record(
         status=status,
         started_at=started_at,
         dataset=dataset,
-        tags={**environment_tags(), **tags, **({"data.digest": dataset.digest} if dataset else {})},
+        tags={**tags, **({"data.digest": dataset.digest} if dataset else {})},
         **rest,
     )
 
@@ -49,12 +51,13 @@ def _record(
 def of_run(network: Network, entry: Entry, dataset: DatasetInfo) -> RunRecord:
     """The record of a network's run; published again, it changes nothing in the tracker."""
     published = {f"published.{name}": str(value) for name, value in network.published.items()}
-    tags = {"experiment": network.name, **published, **entry.worker}
+    tags = {"experiment": network.name, **published, **provenance_tags(entry.worker)}
     points = epoch_points(entry.history)
     texts = {}
     if entry.result is not None and entry.ended_at is not None:
         points += final_points(entry.result, entry.ended_at)
         texts = final_texts(entry.result)
+        tags |= outcome_tags(entry.result)
     if entry.reason is not None:
         tags["reason"] = redact(entry.reason)
     return _record(
@@ -81,7 +84,7 @@ def of_forest(
         FOREST,
         started_at,
         dataset,
-        {"experiment": FOREST},
+        {**environment_tags(), "experiment": FOREST},
         ended_at=now,
         params=config.parameters(),
         points=tuple(Point(name, v, 0, now) for name, v in forest.final_metrics().items()),
@@ -96,7 +99,7 @@ def of_table(compared: Sequence[Compared], started_at: float) -> RunRecord:
         "comparison",
         started_at,
         None,
-        {"mlflow.note.content": table},
+        {**environment_tags(), "mlflow.note.content": table},
         ended_at=time.time(),
         texts={"comparison.md": table, "comparison.json": as_json(compared)},
     )

@@ -11,10 +11,11 @@ from pipeline.tracking.record import (
     Point,
     RunRecord,
     Status,
-    environment_tags,
     epoch_points,
     final_points,
     final_texts,
+    outcome_tags,
+    provenance_tags,
 )
 from search.study.endings import Ending
 from search.study.ranking import Configuration, Ranking
@@ -49,15 +50,14 @@ class Records:
             points += final_points(entry.result, entry.ended_at)
             texts = final_texts(entry.result)
         tags = {
-            **environment_tags(),
             **self.about.search,
-            **entry.worker,
+            "data.digest": self.about.dataset.digest,
+            **provenance_tags(entry.worker),
             "trial.number": str(entry.number),
             "trial.state": entry.state,
-            "data.digest": self.about.dataset.digest,
         }
         if entry.result is not None:
-            tags["loop"] = entry.result.loop
+            tags |= outcome_tags(entry.result)
         if entry.continues is not None:
             tags["trial.continues"] = str(entry.continues)
         if entry.reason is not None:
@@ -108,7 +108,7 @@ class Records:
                 points.append(Point(f"best_{objective.metric}", ranking[0].value, index, at))
         best = ranking[0] if ranking else None
         tags = {
-            **environment_tags(),
+            **self.about.versions,
             **self.about.search,
             "study.trials": str(self.about.trials),
             "study.ending": "Running" if ending is None else ending.words,

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.tracking.record import Point, RunRecord, Status, environment_tags
+from pipeline.tracking.record import Point, RunRecord, Status
 from search.analysis.estimates import Estimate
 from search.analysis.finalists import Finalists
 from search.analysis.plan import Run
@@ -98,7 +98,7 @@ class VerdictRecords:
         return RunRecord(uid=uid, experiment=facts.about.name, name=name, status=status, **whole)
 
     def _of_verdict(self, verdict: Verdict | None) -> RunRecord:
-        tags = {**environment_tags(), "study.uid": self.finalists.uid}
+        tags = {"study.uid": self.finalists.uid}
         if verdict is None:
             return self._record(self._uid, VERDICT, "KILLED", tags=tags, ended_at=None)
         said = words(verdict)
@@ -128,7 +128,7 @@ class VerdictRecords:
 
     def _of_configuration(self, name: str, standing: Standing | None) -> RunRecord:
         run = self.finalists.all[name].run
-        tags = {**environment_tags(), "finalist": name}
+        tags = {"finalist": name}
         points: tuple[Point, ...] = ()
         if standing is not None:
             tags |= {

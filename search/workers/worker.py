@@ -40,9 +40,10 @@ Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
 
 @dataclass(frozen=True)
 class Trainer:
-    """What trains: `train` runs one configuration, `about` describes where (device, threads).
+    """What trains: `train` runs one configuration, `about` describes where and with what.
 
-    `device`: its name, or `cpu`.
+    Its texts by name stand in the row of every trial: `device`, the name of an accelerator or `cpu`,
+    `threads`, and whatever else decides the numbers (see `pipeline.network.environment`).
     """
 
     train: Train
@@ -79,7 +80,8 @@ MakeTrainer = Callable[[Data, int], Trainer]
 
 def keras_trainer(data: Data, threads: int) -> Trainer:
     """Make the trainer of real runs: it imports Keras, and loads the data once for all trials of a worker."""
-    from pipeline.network.backend import backend_versions, device_name, limit_threads
+    from pipeline.network.backend import limit_threads
+    from pipeline.network.environment import environment
 
     limit_threads(threads)
     with imports_only():
@@ -88,9 +90,8 @@ def keras_trainer(data: Data, threads: int) -> Trainer:
     def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
         return execute(run, data.get(run.data), on_epoch, start)
 
-    data.get(data.config)  # before the first trial, so that its time is no trial's
-    about = {"device": device_name(), "threads": str(threads), **backend_versions()}
-    return Trainer(train, about)
+    dataset = data.get(data.config)  # before the first trial, so that its time is no trial's
+    return Trainer(train, {**environment(threads), "data.digest": dataset.digest})
 
 
 LOG = "output.log"

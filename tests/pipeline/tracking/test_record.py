@@ -73,9 +73,9 @@ def test_a_result_survives_json() -> None:
         assert TypeAdapter(RunResult).validate_json(json.dumps(asdict(result))) == result
 
 
-def test_a_result_written_before_there_were_matrices_is_still_read() -> None:
+def test_a_result_written_before_there_were_matrices_and_digests_is_still_read() -> None:
     tree = json.loads(json.dumps(asdict(RESULT)))
-    for later in ("confusion", "hardest", "test_confusion"):
+    for later in ("confusion", "hardest", "test_confusion", "weights_digest", "history_digest"):
         del tree[later]
     assert TypeAdapter(RunResult).validate_python(tree) == RESULT
 

@@ -13,6 +13,7 @@ from pipeline.network.choice import loop_for
 from pipeline.network.loop import Loop
 from pipeline.network.model import build
 from pipeline.run.config import RunConfig
+from pipeline.run.digests import history_digest, weights_digest
 from pipeline.run.result import EpochMetrics, Outcome, RunResult
 from pipeline.training.execute import execute
 from pipeline.training.score import evaluate
@@ -56,6 +57,21 @@ def test_the_test_set_changes_test_metrics_and_nothing_else(
         result.stop,
     )
     assert curves(other) == curves(result)
+
+
+def test_a_result_has_the_digests_of_its_network_and_its_curves(
+    run_config: MakeRunConfig, run: RunConfig, digits: Dataset, outcome: Outcome
+) -> None:
+    result = outcome.result
+    assert result.history_digest == history_digest(result.history)
+    assert result.weights_digest == weights_digest(outcome.weights)
+    again, other = (
+        execute(run_config(*SMALL, "train.epochs=3", f"train.seed={seed}"), digits, never).result
+        for seed in (run.train.seed, run.train.seed + 1)
+    )
+    mine = (result.weights_digest, result.history_digest)
+    assert (again.weights_digest, again.history_digest) == mine
+    assert {other.weights_digest, other.history_digest}.isdisjoint(mine)
 
 
 def test_no_epoch_reports_a_test_metric(result: RunResult) -> None:

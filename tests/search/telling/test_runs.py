@@ -237,3 +237,35 @@ def test_what_a_version_before_kept_of_commands_and_addresses_is_not_told(
     assert "apple" not in str(record)
     assert "epochs: 20" in record.texts["config.yaml"]
     assert "'study.on_end=***'" in record.tags["mlflow.note.content"]
+
+
+def test_a_trial_is_tagged_with_what_trained_it_whoever_publishes() -> None:
+    worker = {
+        "device": "cpu",
+        "threads": "1",
+        "version.keras": "3.0",
+        "code.commit": "abc",
+        "code.dirty": "true",
+        "user": "ada",
+        "data.digest": "of its own data",
+    }
+    result = run_result([0.5], weights_digest="w" * 64, history_digest="h" * 64)
+    tags = records().of_trial(entry(worker=worker, result=result)).tags
+    assert worker.items() <= tags.items()
+    assert tags["mlflow.source.git.commit"] == "abc"
+    assert tags["mlflow.user"] == "ada"
+    assert (tags["digest.weights"], tags["digest.history"]) == ("w" * 64, "h" * 64)
+
+
+def test_of_a_trial_whose_row_does_not_say_nothing_is_made_up() -> None:
+    tags = records().of_trial(entry()).tags
+    known = {"device", "threads", "loop", "trial.number", "trial.state", "data.digest"}
+    assert set(tags) - known == set(records().about.search)
+
+
+def test_a_study_is_tagged_with_what_its_launch_was() -> None:
+    versions = {"version.optuna": "5.0.0", "mlflow.user": "ada"}
+    about = study().about("a: 1\n", "python -m x", versions)
+    tags = Records(about, "s1").of_study([], None).tags
+    assert versions.items() <= tags.items()
+    assert "version.keras" not in tags
