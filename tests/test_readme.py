@@ -19,12 +19,14 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.forest import ForestConfig
+from search import export, replay
 from search.analysis.finalists import FinalistsConfig
-from search.export import ExportConfig, spelled_out
+from search.export import ExportConfig
 from search.replication.networks import chosen
 from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
 from search.setup.read import read
+from search.setup.replay import ReplayConfig
 from search.table.storage import StorageConfig
 from tests.conftest import RunPython
 
@@ -81,6 +83,11 @@ def finalists(values: dict[str, Any]) -> None:
     validated(FinalistsConfig, values["finalists"], "finalists")
 
 
+def a_replay(values: dict[str, Any]) -> None:
+    a_named_study(values)
+    validated(ReplayConfig, values["replay"], "replay")
+
+
 def an_export(values: dict[str, Any]) -> None:
     a_named_study(values)
     validated(ExportConfig, values["export"], "export")
@@ -92,6 +99,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.replicate": the_networks,
     "search.schedule": a_schedule,
     "search.finalists": finalists,
+    "search.replay": a_replay,
     "search.export": an_export,
     "search.report": a_named_study,
     "search.publish": a_named_study,
@@ -99,13 +107,16 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
 """What each command checks before it does anything."""
 
 
+SPELLED_OUT = {"search.export": export.spelled_out, "search.replay": replay.spelled_out}
+
+
 def assert_is_let_in(command: str) -> None:
     _, _, module, *words = shlex.split(os.path.expandvars(command))
     assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
     if module in OWN_ARGUMENTS or "--help" in words:
         return
-    if module == "search.export":
-        words = spelled_out(words)
+    if module in SPELLED_OUT:
+        words = SPELLED_OUT[module](words)
     DOORS[module](compose(words))
 
 

@@ -100,4 +100,9 @@ def _gpu() -> dict[str, str]:
 
 
 def _settings(variables: Mapping[str, str]) -> dict[str, str]:
-    return {f"env.{n}": text for n, text in sorted(variables.items()) if n.startswith(_SETTINGS)}
+    """Those of `variables` that count, less what names files: that decides nothing, and is private."""
+    chosen = {name: text for name, text in sorted(variables.items()) if name.startswith(_SETTINGS)}
+    words = {
+        name: [word for word in text.split() if "/" not in word] for name, text in chosen.items()
+    }
+    return {f"env.{name}": " ".join(kept) for name, kept in words.items() if kept}

@@ -7,18 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.command.errors import PlumblineError, StoppedError, UnavailableError
+from pipeline.command.errors import PlumblineError, StoppedError
 from pipeline.command.redact import redact
 from pipeline.command.section import validated
-from pipeline.data import load, locate
-from pipeline.run.config import DataConfig, run_config
+from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from search.analysis.facts import Facts, Source
 from search.analysis.finalists import Finalists, FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
 from search.machine.gpus import visible_gpus
-from search.setup.means import launcher_for, number_of_workers, our_turn
+from search.setup.means import data_of, launcher_for, number_of_workers, our_turn
 from search.study.address import named
 from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
@@ -103,7 +102,7 @@ def _train(
     """The finalists with the runs that the verdict needs; fewer where it was stopped."""
     config, facts = settings.launcher, finalists.facts
     gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
-    data = _data(facts, settings.path)
+    data = data_of(facts.about, facts.data, settings.path)
     workers = number_of_workers(config, gpus)
     for line in _what_is_to_come(finalists, workers):
         screen.print(line)
@@ -124,19 +123,6 @@ def _train(
                 break
             _check(finalists, rows, len(ended))
     return finalists
-
-
-def _data(facts: Facts, path: str | None) -> DataConfig:
-    """Where the study's data lies. Raises UnavailableError where they are others by now."""
-    about = facts.about
-    data = locate(facts.data.at(path))
-    dataset = load(data)
-    if dataset.digest != about.dataset.digest:
-        raise UnavailableError(
-            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
-            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
-        )
-    return data
 
 
 def _wanted(finalists: Finalists, rows: TrialTable) -> list[Wanted]:

@@ -1,13 +1,14 @@
-"""What a command trains with: its turn at a study, and workers."""
+"""What a command trains with: its turn at a study, its data, and workers."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pipeline.command.errors import StoppedError
+from pipeline.command.errors import StoppedError, UnavailableError
+from pipeline.data import load, locate
 from pipeline.run.config import DataConfig
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu
-from search.study.vocabulary import Lock
+from search.study.vocabulary import About, Lock
 from search.table.lock import LockedError, study_lock
 from search.table.postgres import Storage
 from search.workers.local import LocalLauncher, default_workers
@@ -33,6 +34,21 @@ def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | Non
             ) from None
     print(f"{name}: another launch is running; waiting for its end.", flush=True)
     return stack.enter_context(study_lock(url, name, wait=True))
+
+
+def data_of(about: About, recorded: DataConfig, path: str | None) -> DataConfig:
+    """Where the data of a study lie, at `path` if that was said.
+
+    Raises UnavailableError where they are others by now.
+    """
+    data = locate(recorded.at(path))
+    dataset = load(data)
+    if dataset.digest != about.dataset.digest:
+        raise UnavailableError(
+            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
+            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
+        )
+    return data
 
 
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:

@@ -13,6 +13,7 @@ COMMANDS: dict[str, list[str]] = {
     "search.optimize": ["+study=smoke"],
     "search.schedule": ["+study=smoke", "cron=@daily"],
     "search.finalists": [],
+    "search.replay": [],
     "search.report": [],
     "search.export": [],
     "search.publish": [],

@@ -1,0 +1,255 @@
+"""Recorded runs trained again, from the configuration to the certificates and the exit code."""
+
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, variance
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.command.errors import ConfigError, StoppedError, StorageError
+from pipeline.command.overrides import key
+from pipeline.command.section import Section, as_override, validated
+from pipeline.run.comparison import Certificate, changes, compare
+from pipeline.run.config import DataConfig
+from pipeline.tracking.config import TrackingConfig
+from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists
+from search.coordination.replay import Replayed, Replays, backend_of, recorded, threads_of
+from search.machine.gpus import visible_gpus
+from search.setup.means import data_of, launcher_for, number_of_workers
+from search.study.address import named
+from search.study.vocabulary import Entry
+from search.table.storage import StorageConfig, errors_named
+from search.table.trials import TrialTable
+from search.workers.messages import LocalConfig, RayConfig, launcher_config
+from search.workers.pool import Pool
+from search.workers.stopping import Stopper
+
+FILE = "replay.json"
+"""What a certificate is called among the artifacts of its run."""
+
+_THREADS = "launcher.threads_per_worker"
+_WORDS = ("best", "all", "finalists")
+
+
+def _chosen(value: object) -> object:
+    numbers = value if isinstance(value, list) else [value]
+    if value in _WORDS:
+        return value
+    if numbers and all(type(number) is int and number >= 0 for number in numbers):
+        return tuple(dict.fromkeys(numbers))
+    raise ValueError(
+        f"replay.trial: expected a number, a list of them, {', '.join(_WORDS[:-1])} or {_WORDS[-1]}, got "
+        f"{as_override(value)}"
+    )
+
+
+class ReplayConfig(Section):
+    """Which runs are trained again: trials by number, or `best`, `all`, or the runs of `finalists`.
+
+    `path`: JSON file for their certificates.
+    """
+
+    trial: Annotated[tuple[int, ...] | str, BeforeValidator(_chosen)]
+    path: Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the command was given, checked. `threads`: whether their number was typed."""
+
+    replay: ReplayConfig
+    launcher: LocalConfig | RayConfig
+    tracking: TrackingConfig
+    storage: StorageConfig
+    name: str | None
+    path: str | None
+    threads: bool
+
+
+@dataclass
+class _Found:
+    """The certificates so far, in `file`, which is whole at any moment."""
+
+    facts: Facts
+    noise: float | None
+    file: Path
+    called: str
+    certificates: list[Certificate] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
+
+    def began(self, entry: Entry, worker: Mapping[str, str]) -> None:
+        """Say, before a run is trained, what has changed since it was; the same only once."""
+        changed = "; ".join(changes(entry.worker, worker))
+        if changed and changed not in self._told:
+            self._told.add(changed)
+            print(f"{self._name(entry)}: its environment was another: {changed}", flush=True)
+
+    def ended(self, entry: Entry, replayed: Replayed) -> None:
+        """Compare, tell and keep."""
+        metric = self.facts.objective.metric
+        certificate = compare(
+            self._name(entry), entry.uid, metric, recorded(entry), replayed.training, self.noise
+        )
+        print(certificate.words(), flush=True)
+        self.certificates.append(certificate)
+        _write(self.file, self.certificates)
+
+    def _name(self, entry: Entry) -> str:
+        return f"{self.facts.about.name}, {self.called} {entry.number}"
+
+
+def replay(values: Mapping[str, Any]) -> int:
+    """Train recorded runs again and compare; 0 where all are identical, 1 where one differs.
+
+    Raises ConfigError where there is no such run, StoppedError where it was stopped.
+    """
+    settings = _read(values)
+    with errors_named(settings.storage.url):
+        table = TrialTable.load(settings.storage.url, settings.name)
+        facts = Facts.of(table.about(), table.entries())
+        finalists = Finalists.recorded(facts, table)
+    is_of_finalists = settings.replay.trial == "finalists"
+    entries = tuple(finalists.rows if finalists else ()) if is_of_finalists else facts.entries
+    wanted = _wanted(facts, entries, settings.replay.trial)
+    file = Path(settings.replay.path)
+    called = "run of finalists" if is_of_finalists else "trial"
+    found = _Found(facts, None if finalists is None else _noise(finalists), file, called)
+    data = data_of(facts.about, facts.data, settings.path)
+    _write(file, ())  # what can't be written is noticed before hours of training
+    by_worker: dict[tuple[str | None, int], list[Entry]] = {}
+    for entry in wanted:
+        kind = (entry.worker.get("backend"), threads_of(entry.worker))
+        by_worker.setdefault(kind, []).append(entry)
+    for alike in by_worker.values():
+        _train(settings, alike, entries, data, found)
+    _log(settings.tracking, facts.about.name, found.certificates)
+    same = sum(certificate.identical for certificate in found.certificates)
+    print(f"\n{same} of {len(wanted)} identical. Certificates: {file}")
+    return 0 if same == len(wanted) else 1
+
+
+def _read(values: Mapping[str, Any]) -> _Settings:
+    return _Settings(
+        replay=validated(ReplayConfig, values["replay"], "replay"),
+        launcher=launcher_config(values["launcher"]),
+        tracking=validated(TrackingConfig, values["tracking"], "tracking"),
+        storage=validated(StorageConfig, values["storage"], "storage"),
+        name=named(values),
+        path=values["data"]["path"],
+        threads=any(key(word) == _THREADS for word in getattr(values, "typed", ())),
+    )
+
+
+def _wanted(
+    facts: Facts, entries: Sequence[Entry], trial: tuple[int, ...] | str
+) -> Sequence[Entry]:
+    """The runs that were asked for. Raises ConfigError where one of them has nothing to compare with."""
+    name, there = facts.about.name, {entry.number: entry for entry in entries}
+    if trial == "best":
+        if not facts.ranking:
+            raise ConfigError(f"{name}: no trial of this study is complete yet")
+        return [facts.ranking[0].entry]
+    if isinstance(trial, str):
+        found = [entry for entry in entries if entry.result is not None]
+        if not found:
+            runs = "run of finalists" if trial == "finalists" else "trial of this study"
+            raise ConfigError(f"{name}: no {runs} has a result yet")
+        return found
+    for number in trial:
+        if number not in there:
+            raise ConfigError(
+                f"replay.trial: {name} has {len(there)} trials, counted from 0, got {number}"
+            )
+        entry = there[number]
+        if entry.result is None:
+            why = "" if entry.reason is None else f": {entry.reason.splitlines()[0]}"
+            raise ConfigError(f"replay.trial: trial {number} of {name} is {entry.state}{why}")
+    return [there[number] for number in trial]
+
+
+def _noise(finalists: Finalists) -> float | None:
+    """Standard deviation of the objective over seeds, pooled over the configurations compared."""
+    runs = [[*each.race.values(), *each.confirmation.values()] for each in finalists.contenders]
+    values = [[value for value in row if value is not None] for row in runs]
+    spreads = [variance(row) for row in values if len(row) > 1]
+    return math.sqrt(mean(spreads)) if spreads else None
+
+
+def _train(
+    settings: _Settings,
+    wanted: Sequence[Entry],
+    entries: Sequence[Entry],
+    data: DataConfig,
+    found: _Found,
+) -> None:
+    """Train trials again that had workers of one kind."""
+    config, worker = settings.launcher, wanted[0].worker
+    if not settings.threads:
+        config = config.model_copy(update={"threads_per_worker": threads_of(worker)})
+    gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
+    workers = min(number_of_workers(config, gpus), len(wanted))
+    print(f"{found.facts.about.name}: {len(wanted)} runs again, {workers} workers.", flush=True)
+    stopper = Stopper(config.grace_seconds, print)
+    with (
+        backend_of(worker),
+        stopper.listening(),
+        closing(launcher_for(config, data, workers, gpus)) as launcher,
+    ):
+        replays = Replays(wanted, entries)
+        replays.train(Pool(launcher, config.attempts, stopper), found.ended, found.began)
+    if replays.missing:
+        raise StoppedError(
+            f"stopped, {replays.missing} runs are not trained again yet; {found.file} has the others' "
+            "certificates (the same command begins anew)"
+        )
+
+
+def _write(file: Path, certificates: Sequence[Certificate]) -> None:
+    tree = [certificate.model_dump(mode="json") for certificate in certificates]
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"replay.path: {file} can't be written: {error.strerror}") from None
+
+
+def _log(tracking: TrackingConfig, experiment: str, certificates: Sequence[Certificate]) -> None:
+    """Tag the runs in the tracker, and leave them their certificates."""
+    if tracking.name == "none":
+        return
+    from pipeline.tracking.mlflow import MlflowTracker, TrackingError  # it takes seconds to import
+
+    try:
+        tracker = MlflowTracker(str(tracking.uri))
+        lacking = [each for each in certificates if not _logged(tracker, experiment, each)]
+    except (TrackingError, OSError) as error:
+        lines = str(error).splitlines() or [""]
+        print(f"tracking: the certificates could not be logged: {lines[0]} ", file=sys.stderr)
+        return
+    if lacking:
+        print(
+            f"{len(lacking)} of the runs are not published, and have no tag (python -m search.publish "
+            "publishes them, the same command then tags them)",
+            file=sys.stderr,
+        )
+
+
+def _logged(tracker: Any, experiment: str, certificate: Certificate) -> bool:
+    """Whether the run of `certificate` is there, and has it now."""
+    with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
+        _write(Path(folder) / FILE, [certificate])
+        if not tracker.log_files(experiment, certificate.uid, Path(folder), None):
+            return False
+    there: bool = tracker.tag(experiment, certificate.uid, {"replay": certificate.replay})
+    return there
