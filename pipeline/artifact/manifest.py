@@ -81,7 +81,9 @@ class Standing:
 class Manifest:
     """An exported trial. `run`: its RunConfig by override path; `files`: SHA-256 and bytes by path.
 
-    `verified`: for each format, what its file gave in a fresh process.
+    `trained_on`: what trained it, `digests`: SHA-256 of its weights and of its curves, where its row has
+    them: with `run` and `data` all that a training again is compared with. `verified`: for each format,
+    what its file gave in a fresh process.
     """
 
     study: str
@@ -104,6 +106,7 @@ class Manifest:
     exported_at: str
     verified: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, Mapping[str, Any]]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """A copy that names `files`, with their sums."""

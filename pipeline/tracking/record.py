@@ -87,9 +87,14 @@ def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
 
 def outcome_tags(result: RunResult) -> dict[str, str]:
     """How a run was trained, and the digests of what came of it, where it has them."""
-    digests = {"digest.weights": result.weights_digest, "digest.history": result.history_digest}
-    taken = {name: text for name, text in digests.items() if text is not None}
-    return {"loop": result.loop, **taken}
+    digests = outcome_digests(result).items()
+    return {"loop": result.loop, **{f"digest.{name}": text for name, text in digests}}
+
+
+def outcome_digests(result: RunResult) -> dict[str, str]:
+    """The digests of a run's weights and of its history, where its record has them."""
+    digests = {"weights": result.weights_digest, "history": result.history_digest}
+    return {name: text for name, text in digests.items() if text is not None}
 
 
 def final_texts(result: RunResult) -> dict[str, str]:

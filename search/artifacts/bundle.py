@@ -18,8 +18,9 @@ from pipeline.network.backend import limit_threads, quietly, tensorflow_on_the_c
 from pipeline.pictures.typical import Typical
 from pipeline.run.comparable import measure
 from pipeline.run.config import DataConfig, RunConfig
+from pipeline.run.digests import weights_digest
 from pipeline.run.result import Weights
-from pipeline.tracking.record import environment_tags
+from pipeline.tracking.record import environment_tags, outcome_digests
 from search.artifacts import card
 from search.artifacts.verify import Check, Verifier
 from search.coordination.retrain import retrain
@@ -119,7 +120,19 @@ def _verified(
         loop = PlainLoop()
         loop.begin(run, model)
         verifier.take_as_reference(loop)
+        _check_digest(entry, weights)
         yield model
+
+
+def _check_digest(entry: Entry, weights: Weights) -> None:
+    """Raise PlumblineError where `weights` are not the recorded ones to the last bit."""
+    recorded = None if entry.result is None else entry.result.weights_digest
+    found = weights_digest(weights)
+    if recorded not in (None, found):
+        raise PlumblineError(
+            f"trial {entry.number}: its weights have the SHA-256 {found}, recorded is {recorded}: not "
+            "exported (remove the file that keeps them: it is trained again)"
+        )
 
 
 def _write_models(
@@ -220,6 +233,7 @@ def _manifest(
         retrain=shlex.join(["python", "-m", "pipeline.train", *overrides]),
         export=f"python -m search.export {name} trial={entry.number}",
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        digests=outcome_digests(result),
         verified={check.format: vars(check) for check in checks},
         files={},
     )

@@ -60,6 +60,20 @@ def test_weights_with_another_loss_are_refused_though_they_are_as_often_right(
     assert not (tmp_path / "mine").exists()
 
 
+def test_one_bit_of_kept_weights_is_noticed_though_no_number_moves(
+    place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = place.entries[BEST]
+    *others, bias = store(place.folder / "weights", entry.uid).weights(BEST) or []
+    bias = bias.copy()
+    bias[0] = np.nextafter(bias[0], np.float32(9))
+    store(tmp_path / "weights", entry.uid).save(BEST, [*others, bias])
+    assert place.export(*keras_only, f"storage.weights={tmp_path / 'weights'}") == 1
+    assert entry.result is not None
+    assert f"recorded is {entry.result.weights_digest}" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
 def test_weights_of_another_trial_are_refused(
     place: Place, keras_only: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +99,9 @@ def test_weights_that_were_not_kept_are_trained_again_to_the_same_numbers(
     assert "Trained again, with the recorded numbers" in capsys.readouterr().out
     manifest = Manifest.read(tmp_path / "mine")
     assert manifest.standing.value == place.entries[UNKEPT].value
+    result = place.entries[UNKEPT].result
+    assert result is not None
+    assert manifest.digests == {"weights": result.weights_digest, "history": result.history_digest}
 
 
 @pytest.mark.parametrize(
