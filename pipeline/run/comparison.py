@@ -86,8 +86,8 @@ class Certificate(Section):
             weights = "no digest of its weights is on record"
             if digest is not None:
                 weights = f"weights {digest[:12]}"
-            changed = f", though changed since: {'; '.join(self.changed)}" if self.changed else ""
-            return f"{self.name}: identical ({self.compared} numbers, {weights}){changed}"
+            elsewhere = ", in another environment" if self.changed else ""
+            return f"{self.name}: identical ({self.compared} numbers, {weights}){elsewhere}"
         lines = [f"{self.name}: differs", *self._differences()]
         if self.changed:
             lines.append(f"what changed since: {'; '.join(self.changed)}")

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.command.errors import ConfigError, StoppedError, StorageError
 from pipeline.command.overrides import key
+from pipeline.command.redact import redact
 from pipeline.command.section import Section, as_override, validated
 from pipeline.run.comparison import Certificate, changes, compare
 from pipeline.run.config import DataConfig
@@ -128,8 +129,12 @@ def replay(values: Mapping[str, Any]) -> int:
     for entry in wanted:
         kind = (entry.worker.get("backend"), threads_of(entry.worker))
         by_worker.setdefault(kind, []).append(entry)
-    for alike in by_worker.values():
-        _train(settings, alike, entries, data, found)
+    try:
+        for alike in by_worker.values():
+            _train(settings, alike, entries, data, found)
+    except StoppedError:
+        _log(settings.tracking, facts.about.name, found.certificates)
+        raise
     _log(settings.tracking, facts.about.name, found.certificates)
     same = sum(certificate.identical for certificate in found.certificates)
     print(f"\n{same} of {len(wanted)} identical. Certificates: {file}")
@@ -234,8 +239,11 @@ def _log(tracking: TrackingConfig, experiment: str, certificates: Sequence[Certi
         tracker = MlflowTracker(str(tracking.uri))
         lacking = [each for each in certificates if not _logged(tracker, experiment, each)]
     except (TrackingError, OSError) as error:
-        lines = str(error).splitlines() or [""]
-        print(f"tracking: the certificates could not be logged: {lines[0]} ", file=sys.stderr)
+        reason = redact((str(error).splitlines() or [""])[0])
+        print(
+            f"tracking: the certificates could not be logged: {reason} (the same command logs them later)",
+            file=sys.stderr,
+        )
         return
     if lacking:
         print(

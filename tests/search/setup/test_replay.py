@@ -17,6 +17,7 @@ from search.replay import main, spelled_out
 from search.study.vocabulary import Entry
 from search.table.trials import TrialTable
 from search.telling.runs import Records
+from search.workers.stopping import Stopper
 from tests.search.conftest import DATASET, study_of
 from tests.search.coordination.launch import Launch, Play, first
 from tests.search.fakes import diverges
@@ -216,6 +217,28 @@ def test_the_run_in_mlflow_has_the_verdict_and_the_certificate(
     found = client.search_runs([experiment.experiment_id], "tags.replay = 'identical'")
     assert [run.data.tags["trial.number"] for run in found] == ["1"]
     assert "replay.json" in {file.path for file in client.list_artifacts(found[0].info.run_id)}
+
+
+def test_a_tracker_that_is_down_takes_no_certificate_away(
+    url: str, digits: Dataset, run: Replay
+) -> None:
+    record(url, digits)
+    code, out, err = run("trial=0", "tracking=mlflow", "tracking.uri=http://ada:secret@127.0.0.1:9")
+    assert (code, len(certificates())) == (0, 1)
+    assert "1 of 1 identical" in out
+    assert "the certificates could not be logged" in err
+    assert "secret" not in err
+
+
+def test_a_replay_that_is_stopped_says_how_much_is_missing(
+    url: str, digits: Dataset, run: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(url, digits)
+    monkeypatch.setattr(Stopper, "expired", True)
+    code, _, err = run("trial=all")
+    assert code == 75
+    assert "stopped, 4 runs are not trained again yet; replay.json has the others'" in err
+    assert certificates() == []
 
 
 def test_the_runs_of_finalists_are_replayed_too(url: str, digits: Dataset, run: Replay) -> None:
