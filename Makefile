@@ -15,7 +15,7 @@ BIN    := .venv/bin
 comma  := ,
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study export serve replicate ui test test-faults test-slow pictures lint types bench check clean lock
+.PHONY: help setup study export serve replicate ui test test-faults test-slow chaos pictures lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ test-faults: $(READY) ## kill, stop and launch twice what runs: minutes
 
 test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
+chaos: $(READY) ## strike running studies N=100 times (kill, stop, full disk, lost server), and count what was lost
+	@$(BIN)/python -m tests.faults.campaign $(or $(N),100) $(ARGS)
 
 pictures: ## make the README's pictures again: two studies of MNIST, the MLflow UI, Chromium
 	$(MAKE) --no-print-directory setup EXTRAS=test,browser
