@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.command import public
 from pipeline.command.cli import command
 from pipeline.command.errors import StoppedError
 from pipeline.command.redact import redact
@@ -20,7 +21,7 @@ from pipeline.network.backend import limit_threads, quietly
 from pipeline.network.environment import environment
 from pipeline.run.config import RunConfig, run_config
 from pipeline.run.result import DivergedError, EpochMetrics
-from pipeline.tracking.config import TrackingConfig, open_publisher
+from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.record import (
     RunRecord,
     dataset_info,
@@ -118,8 +119,13 @@ def main(values: dict[str, Any]) -> int:
                 texts=final_texts(result),
             )
         else:
-            publish(status=status, ended_at=ended, tags={**record.tags, "reason": failure})
-        waiting = publisher.close(patience=10) if publisher is not None else 0
+            publish(
+                status=status, ended_at=ended, tags={**record.tags, "reason": public.error(failure)}
+            )
+        waiting = 0
+        if publisher is not None:
+            waiting = publisher.close(patience=10)
+            waiting = waiting or len(missing(tracking, EXPERIMENT, [record.uid]))
         if waiting:
             uri = redact(str(tracking.uri))
             print(f"tracking: the run could not be published to {uri}", file=sys.stderr)

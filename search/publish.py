@@ -13,7 +13,6 @@ from pipeline.command.cli import command
 from pipeline.command.section import Section
 
 if TYPE_CHECKING:
-    from pipeline.tracking.config import TrackingConfig
     from pipeline.tracking.record import RunRecord
     from search.analysis.facts import Source
     from search.analysis.finalists import Finalists
@@ -34,6 +33,7 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.command.errors import ConfigError
     from pipeline.command.section import validated
     from pipeline.tracking.config import TrackingConfig
+    from search.analysis.facts import Source
     from search.study.address import named
     from search.table.storage import StorageConfig, errors_named
     from search.table.trials import TrialTable
@@ -48,7 +48,7 @@ def main(values: dict[str, Any]) -> int:
         if tracking.name == "none":
             raise ConfigError("tracking: is off (choose tracking=mlflow)")
         for study in names:
-            _publish(url, study, tracking)
+            _publish(Source(url, study, tracking, values["data"]["path"]))
     return 0
 
 
@@ -67,18 +67,18 @@ def _relocate(uri: str) -> None:
     print(f"{database}: {len(moved)} experiments relocated")
 
 
-def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
+def _publish(source: "Source") -> None:
     """Publish a study that no launch has now, and its report."""
     from pipeline.command.errors import UnavailableError
     from pipeline.tracking.config import open_publisher
-    from search.analysis.facts import Source
     from search.analysis.leaderboard import finalists_of
     from search.table.lock import LockedError, study_lock
     from search.table.trials import TrialTable
     from search.telling.runs import Records
 
+    study, tracking = source.name, source.tracking
     try:
-        with study_lock(url, study, wait=False) as storage:
+        with study_lock(source.url, study, wait=False) as storage:
             table = TrialTable(storage, study)
             entries = [entry for entry in table.entries() if entry.state != "running"]
             records = Records(table.about(), table.uid, table.retried)
@@ -103,7 +103,7 @@ def _publish(url: str, study: str, tracking: "TrackingConfig") -> None:
     back = f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
     print(f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all")
     if tracking.report and entries:
-        _publish_report(Source(url, study, tracking), table, finalists)
+        _publish_report(source, table, finalists)
 
 
 def _of_verdict(finalists: "Finalists | None") -> "list[RunRecord]":
@@ -140,6 +140,7 @@ def _publish_report(source: "Source", table: "TrialTable", finalists: "Finalists
 def _help(_: Path) -> str:
     return (
         "Takes the same storage.url and tracking.uri as the study. Publishing twice changes nothing.\n"
+        "data.path: where the data lie now, for the pictures of a report.\n"
         "relocate=true first mends MLflow's database where the project's folder was moved or copied."
     )
 

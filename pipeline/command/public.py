@@ -36,11 +36,30 @@ _GROUPS = {
 _OPTION = re.compile(r"[\w-]+")
 _NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _COMMAND = 3  # words: python -m search.optimize
+_ADDRESS = re.compile(r"(\w[\w+.-]*://)[^\s'\"()]+")
 
 
 def config(text: str) -> str:
     """A configuration, as YAML, with `***` in place of texts that are not public."""
-    return to_yaml({name: _shown(name, value) for name, value in from_yaml(text).items()})
+    return to_yaml({name: part(name, value) for name, value in from_yaml(text).items()})
+
+
+def part(path: str, value: Any) -> Any:
+    """What of the configuration lies below `path`, the same way."""
+    if isinstance(value, Mapping):
+        return {name: part(f"{path}.{name}", each) for name, each in value.items()}
+    if not isinstance(value, str):
+        if isinstance(value, Sequence):
+            return [part(path, each) for each in value]
+        return value
+    if path == _DATA:
+        return file_name(value)
+    return redact(value) if _is_public(path) else HIDDEN
+
+
+def error(text: str) -> str:
+    """The words of an error, without passwords, and without what follows the scheme of a URL."""
+    return _ADDRESS.sub(rf"\1{HIDDEN}", redact(text))
 
 
 def command(text: str) -> str:
@@ -83,15 +102,3 @@ def parameter(name: str, text: str) -> str:
 
 def _is_public(path: str) -> bool:
     return path in _TEXTS or any(path == tree or path.startswith(f"{tree}.") for tree in _TREES)
-
-
-def _shown(path: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _shown(f"{path}.{name}", each) for name, each in value.items()}
-    if not isinstance(value, str):
-        if isinstance(value, Sequence):
-            return [_shown(path, each) for each in value]
-        return value
-    if path == _DATA:
-        return file_name(value)
-    return redact(value) if _is_public(path) else HIDDEN

@@ -179,7 +179,11 @@ def _failed(facts: Facts) -> str:
         )
     if failed:
         rows = [
-            [str(e.number), f"<code>{escape(pasted(e.params))}</code>", escape(cause(e))]
+            [
+                str(e.number),
+                f"<code>{escape(pasted(e.params))}</code>",
+                escape(cause(e)),
+            ]
             for e in failed
         ]
         parts.append(table(["trial", "tried", "why it failed"], rows))

@@ -14,7 +14,7 @@ from pipeline.command.redact import redact
 from pipeline.command.section import validated
 from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig, run_config
-from pipeline.tracking.config import TrackingConfig, open_publisher
+from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.publisher import Publisher
 from pipeline.tracking.record import DatasetInfo, RunRecord, dataset_info, tell_doubts
 from pipeline.training.forest import ForestConfig, fit
@@ -85,7 +85,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
             if not runs.missing:
                 results.publish(of_table(compared, results.began))
         finally:
-            unpublished = results.close()
+            unpublished = results.close(tracking)
     if not runs.missing:
         console.print(f"\n{as_text(compared)}")
         if data.name != "mnist":
@@ -157,6 +157,7 @@ class _Results:
     failed: list[str] = field(default_factory=list)
     _measured: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     _seconds: dict[str, list[float]] = field(default_factory=dict)
+    _uids: set[str] = field(default_factory=set)
 
     def add(self, network: Network, entry: Entry) -> None:
         """Take in a run of a network that has ended."""
@@ -186,12 +187,15 @@ class _Results:
         ]
 
     def publish(self, record: RunRecord) -> None:
+        self._uids.add(record.uid)
         if self.publisher is not None:
             self.publisher.update(record)
 
-    def close(self) -> int:
-        """How many runs could not be published."""
-        return 0 if self.publisher is None else self.publisher.close(patience=30)
+    def close(self, tracking: TrackingConfig) -> int:
+        """How many runs could not be published, or are not there any more."""
+        if self.publisher is None:
+            return 0
+        return self.publisher.close(patience=30) or len(missing(tracking, EXPERIMENT, self._uids))
 
     def _count(self, name: str, metrics: Mapping[str, float], seconds: float) -> None:
         self._measured.setdefault(name, []).append(dict(metrics))

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.command.redact import redact
+from pipeline.command import public
 from pipeline.tracking.record import (
     DatasetInfo,
     Point,
@@ -59,7 +59,7 @@ def of_run(network: Network, entry: Entry, dataset: DatasetInfo) -> RunRecord:
         texts = final_texts(entry.result)
         tags |= outcome_tags(entry.result)
     if entry.reason is not None:
-        tags["reason"] = redact(entry.reason)
+        tags["reason"] = public.error(entry.reason)
     return _record(
         f"{network.name} seed={entry.params['train.seed']}",
         entry.started_at,

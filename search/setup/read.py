@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from pipeline.command import public
 from pipeline.command.compose import build, conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
@@ -101,7 +102,7 @@ class Setup:
     def suggests(self) -> dict[str, Any]:
         """What suggests trials, with all its settings: another one may have more to suggest."""
         part = _PARTS[self.engine.name][0]
-        return {"engine": self.engine.name, part: self.values[part]}
+        return {"engine": self.engine.name, part: public.part(part, self.values[part])}
 
     @property
     def search(self) -> dict[str, str]:

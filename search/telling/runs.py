@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.command import public
-from pipeline.command.redact import redact
 from pipeline.command.section import as_override
 from pipeline.tracking.record import (
     Point,
@@ -61,7 +60,7 @@ class Records:
         if entry.continues is not None:
             tags["trial.continues"] = str(entry.continues)
         if entry.reason is not None:
-            tags["trial.reason"] = redact(entry.reason)
+            tags["trial.reason"] = public.error(entry.reason)
         return RunRecord(
             uid=entry.uid,
             experiment=self.about.name,
@@ -111,7 +110,7 @@ class Records:
             **self.about.versions,
             **self.about.search,
             "study.trials": str(self.about.trials),
-            "study.ending": "Running" if ending is None else ending.words,
+            "study.ending": "Running" if ending is None else public.error(ending.words),
             "mlflow.note.content": self._note(ended, best, ending),
         }
         if best is not None:
@@ -158,7 +157,9 @@ class Records:
         lines += [f"- `{path}`: {text}" for path, text in about.space.items()]
         command = public.command(about.command)
         lines += ["", f"Go on, or top up{left_out(command)}:", "", "```", command, "```", ""]
-        how = "Running" if ending is None else f"{ending.words} (exit code {ending.exit_code})"
+        how = "Running"
+        if ending is not None:
+            how = f"{public.error(ending.words)} (exit code {ending.exit_code})"
         lines += [f"{how}. {len(ended)} of {about.trials} trials: {counts}."]
         return "\n".join(lines)
 

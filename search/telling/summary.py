@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.command import public
 from pipeline.run.config import ObjectiveConfig
 from search.study.endings import Ending
 from search.study.ranking import Ranking
@@ -38,7 +39,7 @@ class SummaryFile:
         summary: dict[str, Any] = {
             "study": self._name,
             "state": "running" if ending is None else ending.state,
-            "message": "Running" if ending is None else ending.words,
+            "message": "Running" if ending is None else public.error(ending.words),
             "target": self._target,
             "trials": {name: states.count(name) for name in ("complete", "pruned", "failed")},
             "metric": self._objective.metric,

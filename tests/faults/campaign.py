@@ -45,6 +45,7 @@ SAME_ANYWAY = ("Optuna, random", "KerasTuner, random")
 STRIKES_PER_STUDY = 25
 _NEVER_MET = 100_000
 _KILLED = -signal.SIGKILL
+_PATIENCE = 5
 _SMALL = (2**16, resource.RLIM_INFINITY)
 
 
@@ -86,14 +87,22 @@ class Struck:
         self._look()
         target = len(world.entries()) + 3
         self._expect(world.start(f"study.trials={target}"))
-        uri = f"tracking.uri={self._proxy.uri}"
-        self._expect(world.start(uri, "tracking.report=false", module="search.publish"))
+        self._publish()
         with contextlib.suppress(AssertionError):
             eventually(lambda: not world.workers(), within=60)
         self.tally.left_running += [f"worker {pid}" for pid in world.workers()]
         table = world.table()
         self.tally.add(tally.of_table(table.entries(), target, self._seen))
         return target
+
+    def _publish(self) -> None:
+        """Tell the tracker the rest, as often as a busy machine lets that fail."""
+        words = (f"tracking.uri={self._proxy.uri}", "tracking.report=false")
+        for _ in range(_PATIENCE):
+            launch = self._world.run(*words, module="search.publish")
+            if launch.status != 69:
+                break
+        self._expect(launch)
 
     def _running(self) -> Launch:
         """A launch that has workers, and has often got a little further; or one that met its target."""
@@ -177,6 +186,7 @@ def study(
     world, proxy = World(driver, folder), Proxy(upstream)
     world.name = folder.name
     world.epoch_seconds = 0.03
+    world.env["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "60"  # a busy machine has a slow server
     world.overrides = [
         *("+study=smoke", f"study.name={world.name}", "train.epochs=3", "launcher.workers=2"),
         *(f"tracking.uri={proxy.uri}", "tracking.report=false", "launcher.attempts=99"),
@@ -250,6 +260,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))  # what was started here ends with it
     folder = Path(tempfile.mkdtemp(prefix="plumbline-chaos-"))
     came_of_it = campaign(arguments.strikes, seed, folder)
     if came_of_it.clean:

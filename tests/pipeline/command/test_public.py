@@ -116,3 +116,19 @@ def test_a_configuration_that_is_hidden_once_stays_as_it_is() -> None:
 )
 def test_what_may_be_a_secret_is_known(typed: str, private: bool) -> None:
     assert public.is_private(typed) is private
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "storage.url: postgresql://ann:apple@host/db: no server",
+            "storage.url: postgresql://*** no server",
+        ),
+        ("failed to reach https://apple@host/x (twice)", "failed to reach https://*** (twice)"),
+        ("fetch('http://host/apple')", "fetch('http://***')"),
+        ("loss is nan at epoch 2", "loss is nan at epoch 2"),
+    ],
+)
+def test_the_words_of_an_error_name_no_address(text: str, shown: str) -> None:
+    assert public.error(text) == shown
