@@ -123,7 +123,7 @@ def test_no_secret_is_in_any_file_that_was_made_or_in_mlflow(
     assert len(files) > 30
     for file in files:
         text = told(file)
-        if file == mine.database:
+        if file.name.startswith(mine.database.name):  # and its log
             text = text.replace(str(mine.data), "")
         where = text.find(SENTINEL)
         assert where < 0, f"{file}: {text[max(0, where - 200) : where + 100]}"
