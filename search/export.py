@@ -1,4 +1,4 @@
-"""Write a study's best model to files that anyone can use, check them, and register the model in MLflow.
+"""Write a study's answer to files that anyone can use, check them, and register the model in MLflow.
 
 python -m search.export study=dropout
 python -m search.export study.name=dropout trial=17 export.formats=[keras,saved_model,litert,onnx]
@@ -7,7 +7,7 @@ python -m search.export study.name=dropout trial=17 export.formats=[keras,saved_
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,21 +18,21 @@ from pipeline.command.cli import command
 from pipeline.command.errors import ConfigError, PlumblineError, StoppedError
 from pipeline.command.section import Section, validated
 from pipeline.data import grey_size
-from pipeline.run.config import DataConfig, RunConfig
 from pipeline.tracking.config import TrackingConfig
 from search.artifacts import card
 from search.table.storage import StorageConfig
 
 if TYPE_CHECKING:
-    from pipeline.artifact.manifest import Manifest, Standing
-    from search.study.ranking import Ranking
+    from pipeline.artifact.manifest import Manifest
+    from search.analysis.finalists import Finalists
+    from search.artifacts.candidate import Candidate
     from search.study.vocabulary import About, Entry
 
 _SHORT = ("trial", "force")  # may be typed without `export.` before them
 
 
 class ExportConfig(Section):
-    """What is exported where. `trial`: its number; None is the best one by the objective.
+    """What is exported where. `trial`: its number; None is the verdict's answer, or else the best one.
 
     `path`: the folder; None is `exports/<study>`, with `-<trial>` behind it for a trial that was named.
     `force`: replace an export or a champion that is better. `register`: in MLflow's registry.
@@ -53,89 +53,55 @@ class ExportConfig(Section):
 
 
 def main(values: dict[str, Any]) -> int:
-    """Export a trial and register it; 0, also where there is nothing new or the present one is better."""
-    from search.artifacts.bundle import standing_of
+    """Export a run and register it; 0, also where there is nothing new or the present one is better."""
+    from search.artifacts.candidate import candidate, introduced
     from search.study.address import named
-    from search.study.ranking import Ranking
 
     config = validated(ExportConfig, values["export"], "export")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     storage = validated(StorageConfig, values["storage"], "storage")
     for kind in config.formats:
         check_writable(kind)
-    about, entries = _load(storage.url, named(values))
-    ranking = Ranking(about.objective, entries)
-    entry = _choose(about, entries, ranking, config.trial)
-    chosen = ranking.of(entry)
-    print(f"{about.name}: trial {entry.number}, {about.objective.metric} {entry.value:.4f}")
-    if chosen.repeats:
-        print(f"Its configuration has {chosen.value:.4f} ({chosen}).")
-    # As the table has them now: a mean changes with each seed, also that of a model exported earlier.
-    trials = [(trial.uid, each) for each in (*ranking, chosen) for trial in each.trials]
-    standings = {uid: standing_of(about, each) for uid, each in trials}
-    suffix = "" if config.trial is None else f"-{entry.number}"
+    about, entries, finalists = _load(storage.url, named(values))
+    chosen = candidate(about, entries, finalists, config.trial)
+    for line in introduced(about, chosen, finalists):
+        print(line)
+    suffix = "" if config.trial is None else f"-{config.trial}"
     folder = Path(config.path or f"exports/{about.name}{suffix}")
     with _alone(folder):
-        manifest = _export(config, about, entries, entry, standings, folder, values, storage)
+        manifest = _export(config, about, chosen, folder, values["data"]["path"], storage)
         if manifest is None:
             return 0
         if config.register_ and tracking.name == "mlflow":
             from search.artifacts.registry import Registry
 
-            print(Registry(str(tracking.uri)).register(folder, manifest, config.force, standings))
+            registry = Registry(str(tracking.uri))
+            print(registry.register(folder, manifest, config.force, chosen.standings))
     print(f"\nHow to use it: {folder}/{card.FILE}")
     if grey_size(manifest.inputs.shape) is not None:
         print(f"Try it:\n  python -m pipeline.predict {folder} image.png")
     return 0
 
 
-def _load(url: str, name: str | None) -> "tuple[About, list[Entry]]":
+def _load(url: str, name: str | None) -> "tuple[About, list[Entry], Finalists | None]":
+    from search.analysis.leaderboard import finalists_of
     from search.table.storage import errors_named
     from search.table.trials import TrialTable
 
     with errors_named(url):
         table = TrialTable.load(url, name)
-        return table.about(), table.entries()
-
-
-def _choose(
-    about: "About", entries: "Sequence[Entry]", ranking: "Ranking", number: int | None
-) -> "Entry":
-    from pipeline.run.comparable import apart
-
-    if number is None:
-        if not ranking:
-            raise ConfigError(f"{about.name}: no trial of this study is complete yet")
-        runs = [entry.settings for each in ranking for entry in each.trials]
-        for path, reason in apart(runs, about.objective.metric).items():
-            raise ConfigError(
-                f"export.trial: the trials of {about.name} can't be compared by "
-                f"{about.objective.metric}, as they differ in {path}, and {reason} "
-                "(name the one to export: trial=NUMBER)"
-            )
-        return ranking[0].entry
-    if number >= len(entries):
-        raise ConfigError(
-            f"export.trial: {about.name} has the trials 0 to {len(entries) - 1}, got {number}"
-        )
-    if entries[number].result is None:
-        raise ConfigError(
-            f"export.trial: trial {number} of {about.name} is {entries[number].state}"
-        )
-    return entries[number]
+        return table.about(), table.entries(), finalists_of(table)
 
 
 def _export(
     config: ExportConfig,
     about: "About",
-    entries: "Sequence[Entry]",
-    entry: "Entry",
-    standings: "Mapping[str, Standing]",
+    chosen: "Candidate",
     folder: Path,
-    values: Mapping[str, Any],
+    path: str | None,
     storage: StorageConfig,
 ) -> "Manifest | None":
-    """The manifest of `entry` in `folder`, exported now where it isn't yet; None: a better one stays."""
+    """The manifest in `folder` of what was chosen, exported now if need be; None: a better one stays."""
     from pipeline.artifact.manifest import FILE, Manifest
     from search.artifacts.bundle import write_bundle
 
@@ -146,21 +112,21 @@ def _export(
                 f"export.path: {folder} has an export of {present.study}, left as it is"
             )
         damage = present.damage(folder)
-        same = (present.uid, present.attempt) == (entry.uid, entry.attempts.made)
+        same = chosen.is_in(present)
         if same and not damage and set(config.formats) <= set(present.verified):
-            print(f"Nothing new: {folder} has this trial, and its files are whole.")
+            print(f"Nothing new: {folder} has this network, and its files are whole.")
             return present
         if not same and not config.force:
-            standing = standings.get(present.uid, present.standing)
-            if reason := standing.reason_to_stay(standings[entry.uid]):
+            standing = chosen.standings.get(present.uid, present.standing)
+            if reason := standing.reason_to_stay(chosen.standing):
                 if damage:
+                    number = "" if present.verdict is not None else f"trial={present.trial} "
                     raise PlumblineError(
-                        f"{folder}: {damage}; left as it is, as trial {entry.number} is no better: "
-                        f"{reason} (trial={present.trial} export.path={folder} makes it again, "
-                        "force=true replaces it)"
+                        f"{folder}: {damage}; left as it is, as {chosen.name} is no better: "
+                        f"{reason} ({number}export.path={folder} makes it again, force=true replaces it)"
                     )
                 print(
-                    f"Not exported: trial {present.trial} stays in {folder}, as {reason} "
+                    f"Not exported: {present.name} stays in {folder}, as {reason} "
                     "(force=true replaces it)."
                 )
                 return None
@@ -169,26 +135,16 @@ def _export(
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"export.path: {folder} is there and is no export, left as it is")
 
-    run, data = _recorded(entry, values["data"])
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         partial.mkdir()
-        manifest = write_bundle(
-            partial, config.formats, about, entries, entry, run, data, storage.weights
-        )
+        manifest = write_bundle(partial, config.formats, about, chosen, path, storage.weights)
         _swap(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     size = sum(file["bytes"] for file in manifest.files.values())
     print(f"Exported: {folder} ({size / 1e6:.1f} MB)")
     return manifest
-
-
-def _recorded(entry: "Entry", here: Mapping[str, Any]) -> tuple[RunConfig, DataConfig]:
-    """The recorded run of `entry`, and its data, whose path the command line may replace."""
-    run = entry.run
-    assert run is not None, "it has a result"
-    return run, run.data.at(here["path"])
 
 
 @contextlib.contextmanager
@@ -239,5 +195,5 @@ def spelled_out(overrides: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    description = "Export a study's best model, check it, and register it in MLflow."
+    description = "Export a study's answer, check it, and register it in MLflow."
     sys.exit(command(spelled_out(sys.argv[1:]), main, "search.export", description, _help))

@@ -49,7 +49,9 @@ class Standing:
     """How good a model is, and by what measure: models compare only where measure and data agree.
 
     `value`: the mean over the `seeds` of its configuration, and `spread` their standard deviation; None:
-    one seed, so it was not measured. `settings`: those that decide what `metric` means, by override path.
+    one seed, so it was not measured. `fresh`: whether these seeds took no part in any choice; else it was
+    chosen by this very value, which flatters it. `settings`: those that decide what `metric` means, by
+    override path.
     """
 
     metric: str
@@ -59,6 +61,7 @@ class Standing:
     settings: Mapping[str, str] = field(default_factory=dict)
     seeds: int = 1
     spread: float | None = None
+    fresh: bool = False
 
     def reason_to_stay(self, challenger: "Standing") -> str | None:
         """Why a model of this standing is not replaced by `challenger`; None: it is."""
@@ -71,6 +74,13 @@ class Standing:
                 f"its {self.metric} is of {path}={self.settings[path]}, the new one's of "
                 f"{challenger.settings[path]}, and {reason}"
             )
+        if self.fresh and not challenger.fresh:
+            return (
+                f"its {self.metric} is a mean over {self.seeds} fresh seeds, and the new one was chosen by "
+                "its own value, which flatters it"
+            )
+        if challenger.fresh and not self.fresh:
+            return None
         sign = 1 if self.direction == "maximize" else -1
         if sign * challenger.value < sign * self.value:
             return f"its {self.metric} is {self.value:.6g}, the new one's {challenger.value:.6g}"
@@ -79,15 +89,17 @@ class Standing:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An exported trial. `run`: its RunConfig by override path; `files`: SHA-256 and bytes by path.
+    """An exported run. `run`: its RunConfig by override path; `files`: SHA-256 and bytes by path.
 
     `trained_on`: what trained it, `digests`: SHA-256 of its weights and of its curves, where its row has
     them: with `run` and `data` all that a training again is compared with. `verified`: for each format,
-    what its file gave in a fresh process.
+    what its file gave in a fresh process. `verdict`: the one whose answer it is, as
+    `search.analysis.verdict` has it; None: it is a trial. `trial`: its number, or that of the trial with
+    the same configuration; None: the study has none.
     """
 
     study: str
-    trial: int
+    trial: int | None
     uid: str
     attempt: int
     labels: tuple[str, ...]
@@ -107,6 +119,14 @@ class Manifest:
     verified: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, Mapping[str, Any]]
     digests: Mapping[str, str] = field(default_factory=dict)
+    verdict: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        if self.verdict is None:
+            return f"trial {self.trial}"
+        return f"the verdict's answer, {self.verdict['answer']}"
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """A copy that names `files`, with their sums."""
@@ -130,6 +150,8 @@ class Manifest:
             parts = {"inputs": Inputs(**inputs), "standing": standing}
             if not all(isinstance(label, str) for label in tree["labels"]):
                 raise ValueError("labels: expected texts")
+            if tree.get("verdict") is not None and not isinstance(tree["verdict"]["answer"], str):
+                raise ValueError("verdict: expected one with an answer")
             if not all(isinstance(about["sha256"], str) for about in tree["files"].values()):
                 raise ValueError("files: expected a SHA-256 sum for each")
             return cls(**{**tree, **parts, "labels": tuple(tree["labels"])})

@@ -1,4 +1,4 @@
-"""The files of an exported trial: every format, verified, with its card and its manifest."""
+"""The files of an exported run: every format, verified, with its card and its manifest."""
 
 import json
 import shlex
@@ -11,80 +11,72 @@ from typing import Any
 import numpy as np
 
 from pipeline.artifact.formats import PORTABLE, Format, write
-from pipeline.artifact.manifest import Inputs, Manifest, Standing, sums
+from pipeline.artifact.manifest import Inputs, Manifest, sums
 from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.data import Dataset, grey_size, load
 from pipeline.network.backend import limit_threads, quietly, tensorflow_on_the_cpu
 from pipeline.pictures.typical import Typical
-from pipeline.run.comparable import measure
-from pipeline.run.config import DataConfig, RunConfig
+from pipeline.run.config import RunConfig
 from pipeline.run.digests import weights_digest
 from pipeline.run.result import Weights
 from pipeline.tracking.record import environment_tags, outcome_digests
 from search.artifacts import card
+from search.artifacts.candidate import Candidate
 from search.artifacts.verify import Check, Verifier
 from search.coordination.retrain import retrain
-from search.study.ranking import Configuration, Ranking
-from search.study.vocabulary import About, Entry
+from search.study.vocabulary import About
 from search.table.lineage import whole_run
 from search.table.weights import WeightStore
-
-
-def standing_of(about: About, configuration: Configuration) -> Standing:
-    """How good `configuration` is, by the objective of its study."""
-    objective = about.objective
-    return Standing(
-        metric=objective.metric,
-        direction=objective.direction,
-        value=configuration.value,
-        data=about.dataset.digest,
-        settings=measure(configuration.entry.settings, objective.metric),
-        seeds=configuration.seeds,
-        spread=configuration.spread,
-    )
 
 
 def write_bundle(
     folder: Path,
     formats: Sequence[Format],
     about: About,
-    entries: Sequence[Entry],
-    entry: Entry,
-    run: RunConfig,
-    data: DataConfig,
+    chosen: Candidate,
+    path: str | None,
     weights: str,
 ) -> Manifest:
-    """Write `entry` into the empty `folder` in all `formats`, and check each of them.
+    """Write the run that was `chosen` into the empty `folder` in all `formats`, and check each of them.
 
-    `weights`: the folder of kept weights; a trial that is not there is trained again.
-    Raises PlumblineError where the data or the numbers are not the recorded ones.
+    `path`: where the data lie; None: where they did. `weights`: the folder of kept weights; a run whose
+    are not there is trained again. Raises PlumblineError where the data or the numbers are not the
+    recorded ones.
     """
-    dataset = load(data).fitted(run.train.validation_split)
+    entry, run = chosen.entry, chosen.entry.run
+    assert run is not None, "it has a result"
+    data = run.data.at(path)
+    dataset = load(chosen.base.data.at(path))
     if dataset.digest != about.dataset.digest:
         raise UnavailableError(
             f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
             f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
         )
-    trained = _kept(weights, about.name, run, dataset, entry)
+    if data.split_seed != chosen.base.data.split_seed:
+        dataset = load(data)  # the same rows, of which others validate
+    dataset = dataset.fitted(run.train.validation_split)
+    trained = _kept(weights, about.name, run, dataset, chosen)
     if trained is None:
         print("Its weights were not kept: training it again ...", flush=True)
-        trained = retrain(entry, entries, data)
+        trained = retrain(entry, chosen.entries, data, chosen.name)
         print("Trained again, with the recorded numbers.")
-    checks, inputs = _write_models(folder, formats, run, dataset, trained, entry)
+    checks, inputs = _write_models(folder, formats, run, dataset, trained, chosen)
     example = json.dumps({"inputs": dataset.train.features[:1].tolist()}, separators=(",", ":"))
     (folder / "example.json").write_text(example)
     if (known := _typical(dataset, inputs)) is not None:
         known.write(folder)
-    standing = standing_of(about, Ranking(about.objective, entries).of(entry))
-    manifest = _manifest(about, entry, standing, dataset, inputs, checks)
+    manifest = _manifest(about, chosen, dataset, inputs, checks)
     (folder / card.FILE).write_text(card.model_card(manifest, about.question), encoding="utf-8")
     manifest = manifest.with_files(sums(folder))
     manifest.write(folder)
     return manifest
 
 
-def _kept(root: str, name: str, run: RunConfig, dataset: Dataset, entry: Entry) -> Weights | None:
-    """The weights of `entry`, if they were kept; by the version before, if they give its numbers."""
+def _kept(
+    root: str, name: str, run: RunConfig, dataset: Dataset, chosen: Candidate
+) -> Weights | None:
+    """The weights of a run, if they were kept; by the version before, if they give its numbers."""
+    entry = chosen.entry
     weights = WeightStore.of(root, name, entry.uid).weights(entry.number)
     if weights is not None:
         return weights
@@ -92,7 +84,7 @@ def _kept(root: str, name: str, run: RunConfig, dataset: Dataset, entry: Entry) 
         weights = WeightStore.before(root, name).weights(entry.number)
         if weights is None:
             return None
-        with _verified(Verifier(run, entry, dataset), run, dataset, weights, entry):
+        with _verified(Verifier(run, entry, dataset), run, dataset, weights, chosen):
             return weights
     except PlumblineError:  # of another study of this name, or damaged: left alone
         return None
@@ -100,13 +92,13 @@ def _kept(root: str, name: str, run: RunConfig, dataset: Dataset, entry: Entry) 
 
 @contextmanager
 def _verified(
-    verifier: Verifier, run: RunConfig, dataset: Dataset, weights: Weights, entry: Entry
+    verifier: Verifier, run: RunConfig, dataset: Dataset, weights: Weights, chosen: Candidate
 ) -> Iterator[Any]:
-    """Within the block, the network with `weights`, which has the recorded numbers of `entry`.
+    """Within the block, the network with `weights`, which has the recorded numbers of the run.
 
     It is written and scored on the CPU, in the backend that all formats know. Raises PlumblineError.
     """
-    limit_threads(int(entry.worker.get("threads", 1)))
+    limit_threads(int(chosen.entry.worker.get("threads", 1)))
     with quietly(), tensorflow_on_the_cpu():
         from pipeline.artifact.serving import network
         from pipeline.network.plain import PlainLoop
@@ -114,23 +106,22 @@ def _verified(
         try:
             model = network(run, dataset, weights)
         except ValueError as error:
-            raise PlumblineError(
-                f"trial {entry.number}: its weights don't fit it: {error}"
-            ) from None
+            raise PlumblineError(f"{chosen.name}: its weights don't fit it: {error}") from None
         loop = PlainLoop()
         loop.begin(run, model)
         verifier.take_as_reference(loop)
-        _check_digest(entry, weights)
+        _check_digest(chosen, weights)
         yield model
 
 
-def _check_digest(entry: Entry, weights: Weights) -> None:
+def _check_digest(chosen: Candidate, weights: Weights) -> None:
     """Raise PlumblineError where `weights` are not the recorded ones to the last bit."""
-    recorded = None if entry.result is None else entry.result.weights_digest
+    result = chosen.entry.result
+    recorded = None if result is None else result.weights_digest
     found = weights_digest(weights)
     if recorded not in (None, found):
         raise PlumblineError(
-            f"trial {entry.number}: its weights have the SHA-256 {found}, recorded is {recorded}: not "
+            f"{chosen.name}: its weights have the SHA-256 {found}, recorded is {recorded}: not "
             "exported (remove the file that keeps them: it is trained again)"
         )
 
@@ -141,11 +132,10 @@ def _write_models(
     run: RunConfig,
     dataset: Dataset,
     weights: Weights,
-    entry: Entry,
+    chosen: Candidate,
 ) -> tuple[list[Check], Inputs]:
-    assert entry.result is not None
-    verifier = Verifier(run, entry, dataset)
-    with _verified(verifier, run, dataset, weights, entry) as model:
+    verifier = Verifier(run, chosen.entry, dataset)
+    with _verified(verifier, run, dataset, weights, chosen) as model:
         from pipeline.artifact.serving import input_dtype, network, with_scaling
 
         dtype = input_dtype(dataset)
@@ -187,13 +177,12 @@ def _typical(dataset: Dataset, inputs: Inputs) -> Typical | None:
 
 def _manifest(
     about: About,
-    entry: Entry,
-    standing: Standing,
+    chosen: Candidate,
     dataset: Dataset,
     inputs: Inputs,
     checks: Sequence[Check],
 ) -> Manifest:
-    result = entry.result
+    entry, result = chosen.entry, chosen.entry.result
     assert result is not None
     tags = environment_tags()
     best: dict[str, Any] = next(
@@ -204,21 +193,21 @@ def _manifest(
     overrides = [f"{path}={text}" for path, text in again if path != "data.path"]
     overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
     overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
-    name = f"study.name={about.name}"
+    number = "" if chosen.verdict is not None else f" trial={chosen.trial}"
     return Manifest(
         study=about.name,
-        trial=entry.number,
+        trial=chosen.trial,
         uid=entry.uid,
         attempt=entry.attempts.made,
         labels=tuple(map(str, range(dataset.classes))),
         inputs=inputs,
-        standing=standing,
+        standing=chosen.standing,
         epoch=result.best_epoch,
         validation=best,
         test=result.test,
         data={
             "name": dataset.name,
-            "digest": dataset.digest,
+            "digest": about.dataset.digest,
             "train_rows": len(dataset.train),
             "test_rows": len(dataset.test),
         },
@@ -231,9 +220,10 @@ def _manifest(
         },
         git_commit=entry.worker.get("code.commit"),
         retrain=shlex.join(["python", "-m", "pipeline.train", *overrides]),
-        export=f"python -m search.export {name} trial={entry.number}",
+        export=f"python -m search.export study.name={about.name}{number}",
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         digests=outcome_digests(result),
         verified={check.format: vars(check) for check in checks},
         files={},
+        verdict=chosen.verdict,
     )

@@ -1,8 +1,10 @@
 """The model card: what a person should know of an exported model, as markdown."""
 
 from pipeline.artifact.formats import DTYPES, NAMES
-from pipeline.artifact.manifest import Manifest, Standing
+from pipeline.artifact.manifest import Manifest
 from pipeline.data import grey_size
+from search.artifacts.verdict import chapter
+from search.study.shown import markdown_table
 
 FILE = "MODEL_CARD.md"
 
@@ -15,7 +17,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
     meaning = f"pixels from {inputs.low:g} to {inputs.high:g}" if image else "rows of numbers"
     rows = {**manifest.validation, **manifest.test}
     sections = [
-        f"# {manifest.study}: trial {manifest.trial}",
+        f"# {manifest.study}: {manifest.name}",
         f"A multilayer perceptron that tells {len(manifest.labels)} classes apart"
         + (f", found by a study that asked: {question}" if question else "."),
         "## Use",
@@ -31,14 +33,17 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         ),
         "```python\nkeras.saving.load_model('model.keras', safe_mode=True)(inputs)\n```",
         "## Numbers",
-        _table(["metric", "value"], [[name, f"{value:.6g}"] for name, value in rows.items()]),
+        markdown_table(
+            ["metric", "value"], [[name, f"{value:.6g}"] for name, value in rows.items()]
+        ),
         f"Chosen by {standing.metric} ({standing.direction}), at epoch {manifest.epoch}. The test set was "
-        "scored once the trial was decided; it chose neither the trial nor the epoch. "
-        + _spread(standing),
+        "scored once that was decided; it chose neither the configuration nor the epoch.",
+        "## How sure" if manifest.verdict is None else "## The verdict",
+        *chapter(manifest),
         "## Checked",
         "Every file was loaded in a fresh process and gave this on the raw test set, next to the network "
         "as it was trained:",
-        _table(
+        markdown_table(
             ["format", "file", "test accuracy", "log loss", "largest difference", "allowed"],
             [
                 [
@@ -55,10 +60,12 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         "## Training",
         f"Data: {manifest.data['name']}, {manifest.data['train_rows']} training rows (a part of them for "
         f"validation) and {manifest.data['test_rows']} test rows, SHA-256 `{standing.data}`.",
-        _table(["setting", "value"], [[f"`{k}`", f"`{v}`"] for k, v in manifest.run.items()]),
+        markdown_table(
+            ["setting", "value"], [[f"`{k}`", f"`{v}`"] for k, v in manifest.run.items()]
+        ),
         "The same network trained again, and the same export:",
         _code(manifest.retrain, manifest.export),
-        _table(
+        markdown_table(
             ["made with", ""],
             [
                 *([f"{name}", text] for name, text in manifest.versions.items()),
@@ -75,20 +82,5 @@ def model_card(manifest: Manifest, question: str | None) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _spread(standing: Standing) -> str:
-    if standing.spread is None:
-        return "It was trained with one seed: how much another would change its numbers was not measured."
-    return (
-        f"Over {standing.seeds} seeds its configuration has {standing.metric} {standing.value:.6g}, "
-        f"standard deviation {standing.spread:.2g}; unless another one was asked for, this is the seed "
-        "nearest to that mean."
-    )
-
-
 def _code(*lines: str) -> str:
     return "\n".join(["```sh", *(line for line in lines if line), "```"])
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

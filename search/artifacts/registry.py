@@ -29,6 +29,7 @@ from pipeline.command.errors import UnavailableError
 from pipeline.command.redact import redact
 from pipeline.tracking.database import UID, database_of
 from pipeline.tracking.relocation import check_place
+from search.artifacts.verdict import PREFIX, tags_of
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -80,6 +81,8 @@ class Registry:
         versions = self._versions(name)
         champion = next((v for v in versions if CHAMPION in v.aliases), None)
         own = next((v for v in versions if _is_of(v, manifest)), None)
+        if own is not None:
+            self._tell(own, manifest)
         if champion is not None and champion is own:
             return f"Registered already: {name} version {own.version} is {CHAMPION}."
         if champion is not None and not force:
@@ -120,7 +123,7 @@ class Registry:
             runs = self._runs(experiment.experiment_id, manifest.uid)
         if not runs:
             raise UnavailableError(
-                f"tracking.uri: {self._uri} has no run of trial {manifest.trial} of {name} yet "
+                f"tracking.uri: {self._uri} has no run of {manifest.name} of {name} yet "
                 f"(python -m search.publish study.name={name}, then the same command again)"
             )
         run = runs[0].info
@@ -128,27 +131,39 @@ class Registry:
         model = self._upload(run, folder, manifest)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name, description=f"The best network of study {name}.")
-        mean = f" (mean of {standing.seeds} seeds)" if standing.seeds > 1 else ""
+        fresh = "fresh seeds" if standing.fresh else "seeds"
+        mean = f" (mean of {standing.seeds} {fresh})" if standing.seeds > 1 else ""
         version = client.create_model_version(
             name,
             source=_source(model),
             run_id=run.run_id,
             model_id=model.model_id,
-            description=f"Trial {manifest.trial}: {standing.metric} {standing.value:.6g}{mean}, "
+            description=f"{manifest.name.capitalize()}: {standing.metric} {standing.value:.6g}{mean}, "
             f"test_accuracy {manifest.test['test_accuracy']:.6g}. {_inputs(manifest)} in, probabilities "
             "out.",
             tags={
                 UID: manifest.uid,
                 _ATTEMPT: str(manifest.attempt),
                 _STANDING: json.dumps(vars(standing)),
-                "trial.number": str(manifest.trial),
+                "trial.number": "none" if manifest.trial is None else str(manifest.trial),
                 "test_accuracy": repr(manifest.test["test_accuracy"]),
                 "data.digest": standing.data,
                 "sha256": manifest.files[NAMES["keras"]]["sha256"],
+                **tags_of(manifest),
             },
         )
         client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step=0)])
         return version
+
+    def _tell(self, version: ModelVersion, manifest: Manifest) -> None:
+        """Have the tags of a version say what its verdict says by now."""
+        there, now = version.tags, tags_of(manifest)
+        for key, text in now.items():
+            if there.get(key) != text:
+                self._client.set_model_version_tag(version.name, version.version, key, text)
+        for key in there:
+            if key.startswith(PREFIX) and key not in now:
+                self._client.delete_model_version_tag(version.name, version.version, key)
 
     def _upload(self, run: RunInfo, folder: Path, manifest: Manifest) -> LoggedModel:
         """The export as a model of `run` in MLflow, whole or not at all."""

@@ -8,18 +8,23 @@ from pipeline.run.config import RunConfig
 from search.study.space import Space, Stored
 from search.study.vocabulary import Entry, Suggestion
 from search.table.trials import TrialTable
+from search.table.weights import WeightStore
 from search.workers.messages import Epoch, Finished, Task
 from search.workers.pool import Again, Began, Happened, Pool
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that is to stand in `table`, with the `params` that name it there, values of `space`."""
+    """A run that is to stand in `table`, with the `params` that name it there, values of `space`.
+
+    `weights`: where its weights are kept, by the number of its row; None: nowhere.
+    """
 
     table: TrialTable
     space: Space
     params: Mapping[str, Stored]
     run: RunConfig
+    weights: WeightStore | None = None
 
 
 class Repeats:
@@ -89,6 +94,9 @@ class Repeats:
             return
         table = self._table(event.number)
         if isinstance(event, Finished):
+            # Arrays before the record: what the table counts on is there.
+            if (weights := self._wanted[event.number].weights) is not None:
+                weights.save(row.number, event.weights)
             entry = table.complete(row, event.result, {})
         else:
             entry = table.fail(replace(row, diverged=event.diverged), event.reason)

@@ -17,10 +17,11 @@ from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
 
-def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights:
+def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig, name: str) -> Weights:
     """The weights of `entry`, trained again on a worker like the one that trained it first.
 
-    A trial that went on from another is trained from the beginning, by way of that one.
+    A trial that went on from another is trained from the beginning, by way of that one. `name`: what to
+    call it.
     Raises PlumblineError, with what differs, where the network is not the recorded one.
     """
     values = compose(["launcher=local"])["launcher"]
@@ -32,13 +33,11 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig) -> Weights
         try:
             Replays([entry], entries).train(pool, lambda _, replayed: found.append(replayed))
         except PlumblineError as error:
-            raise PlumblineError(
-                f"trial {entry.number}: training it again failed: {error}"
-            ) from None
+            raise PlumblineError(f"{name}: training it again failed: {error}") from None
     assert entry.run is not None, "it has a result"
     metric = entry.run.objective.metric
-    name = f"trial {entry.number}, whose weights are not kept"
-    certificate = compare(name, entry.uid, metric, recorded(entry), found[0].training)
+    unkept = f"{name}, whose weights are not kept"
+    certificate = compare(unkept, entry.uid, metric, recorded(entry), found[0].training)
     weights = found[0].weights
     if weights is None or not certificate.identical:
         raise PlumblineError(f"{certificate.words()}\nnot exported")

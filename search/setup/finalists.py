@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,8 +23,9 @@ from search.study.address import named
 from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
 from search.table.postgres import Storage
-from search.table.storage import StorageConfig, errors_named
+from search.table.storage import StorageConfig, check_writable, errors_named
 from search.table.trials import TrialTable
+from search.table.weights import WeightStore
 from search.telling.progress import Progress
 from search.telling.verdict import VerdictRecords, as_table
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
@@ -99,17 +101,22 @@ def _rows(storage: Storage, finalists: Finalists) -> TrialTable:
 def _train(
     settings: _Settings, finalists: Finalists, rows: TrialTable, screen: Console
 ) -> Finalists:
-    """The finalists with the runs that the verdict needs; fewer where it was stopped."""
+    """The finalists with the runs that the verdict needs; fewer where it was stopped.
+
+    The weights of those that may be exported are kept, and once it stands those of its answer alone.
+    """
     config, facts = settings.launcher, finalists.facts
     gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
     data = data_of(facts.about, facts.data, settings.path)
     workers = number_of_workers(config, gpus)
+    check_writable(Path(settings.storage.weights))
+    weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)
     for line in _what_is_to_come(finalists, workers):
         screen.print(line)
     stopper = Stopper(config.grace_seconds, screen.print)
     with stopper.listening(), closing(launcher_for(config, data, workers, gpus)) as launcher:
         pool = Pool(launcher, config.attempts, stopper)
-        while wanted := _wanted(finalists, rows):
+        while wanted := _wanted(finalists, rows, weights):
             ended = [row for row in rows.entries() if row.state != "running"]
             target = len(ended) + len(wanted)
             progress = Progress(
@@ -122,12 +129,21 @@ def _train(
             if repeats.missing:
                 break
             _check(finalists, rows, len(ended))
+    if finalists.verdict is not None:
+        answer = finalists.answer
+        weights.keep_only(() if answer is None else (answer.entry.number,))
     return finalists
 
 
-def _wanted(finalists: Finalists, rows: TrialTable) -> list[Wanted]:
+def _wanted(finalists: Finalists, rows: TrialTable, weights: WeightStore) -> list[Wanted]:
     return [
-        Wanted(rows, finalists.space, finalists.params_of(run), finalists.run_of(run))
+        Wanted(
+            rows,
+            finalists.space,
+            finalists.params_of(run),
+            finalists.run_of(run),
+            weights if run.part == "confirmation" else None,
+        )
         for run in finalists.missing
     ]
 

@@ -1,7 +1,7 @@
 """How values are written for people: in tables, and as they are typed on the command line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.command.section import as_override
 from search.study.space import LAYER
@@ -27,6 +27,12 @@ def pasted(params: Mapping[str, object]) -> str:
 def comparison_of(study: str) -> str:
     """The command that compares the finalists of `study` over fresh seeds, until a verdict stands."""
     return f"python -m search.finalists study.name={study}"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _decoded(value: object) -> object:

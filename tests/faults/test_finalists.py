@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from pipeline.command.compose import compose
+from pipeline.command.section import validated
 from search.analysis.facts import Facts
-from search.analysis.finalists import Finalists
+from search.analysis.finalists import Finalists, FinalistsConfig
 from search.analysis.plan import Part
 from search.study.vocabulary import Entry
 from search.table.storage import open_storage
 from search.table.trials import TrialTable
+from search.table.weights import WeightStore
 from tests.faults.launch import Launch, eventually
 from tests.faults.tracked import tracked
 from tests.faults.world import World
@@ -117,6 +120,35 @@ def test_one_that_was_cut_short_goes_on_to_the_same_bits(
     assert again.stdout[again.stdout.index("race  ") :] in beside.run().stdout
     comparison.assert_whole()
     assert all(row in comparison.rows for row in done), "nothing is trained twice"
+
+
+def kept(comparison: Comparison) -> set[int]:
+    """The runs of the comparison whose weights are kept."""
+    uid, root = comparison.rows[0].uid, comparison.world.folder / "mlruns" / "weights"
+    return WeightStore.of(str(root), "dropout", uid).kept()
+
+
+def test_the_weights_of_its_answer_are_kept_and_no_others_whatever_was_killed(
+    comparison: Comparison,
+) -> None:
+    seed = comparison_seed(comparison)
+    launch, file = hang(comparison, **{"train.seed": seed})
+    launch.signal(signal.SIGKILL)
+    launch.wait()
+    file.unlink()
+    assert comparison.run().status == 0
+    answer = comparison.finalists.answer
+    assert answer is not None
+    assert kept(comparison) == {answer.entry.number}
+
+
+def comparison_seed(comparison: Comparison) -> int:
+    """The last seed of the confirmation, which isn't asked for before the race is over."""
+    table = comparison.world.table()
+    facts = Facts.of(table.about(), table.entries())
+    values = compose([*FINALISTS])["finalists"]
+    config = validated(FinalistsConfig, values, "finalists")
+    return Finalists.chosen(facts, table.uid, config).seed("confirmation", 1)
 
 
 def test_a_worker_that_dies_costs_an_attempt(comparison: Comparison, beside: Comparison) -> None:

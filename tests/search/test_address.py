@@ -14,7 +14,6 @@ COMMANDS: dict[str, list[str]] = {
     "search.schedule": ["+study=smoke", "cron=@daily"],
     "search.finalists": [],
     "search.replay": [],
-    "search.replay": [],
     "search.report": [],
     "search.export": [],
     "search.publish": [],

@@ -14,6 +14,7 @@ from pipeline.run.result import Outcome, Weights
 from pipeline.tracking.record import dataset_info
 from pipeline.training.execute import execute
 from search.artifacts.bundle import write_bundle
+from search.artifacts.candidate import candidate
 from search.study.vocabulary import About, Attempts, Entry, Suggestion
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
@@ -65,10 +66,9 @@ def exported(
     monkeypatch.setattr(search.artifacts.bundle, "retrain", retrain)
     in_this_process = lambda path, inputs: read(path)(inputs)  # noqa: E731
     monkeypatch.setattr(search.artifacts.verify, "predict_apart", in_this_process)
-    run = setup_of("train.epochs=2", space={"train": {"seed": [0, 1]}}).run
     folder.mkdir()
-    entry = recorded.entry
-    write_bundle(folder, ["keras"], recorded.about, [entry], entry, run, run.data, str(root))
+    chosen = candidate(recorded.about, [recorded.entry], None, 0)
+    write_bundle(folder, ["keras"], recorded.about, chosen, None, str(root))
     import keras
 
     return bool(again), keras.saving.load_model(folder / "model.keras").get_weights()

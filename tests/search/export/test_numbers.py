@@ -14,6 +14,7 @@ from pipeline.artifact.formats import write
 from pipeline.artifact.manifest import Manifest
 from pipeline.command.compose import compose
 from pipeline.command.errors import PlumblineError
+from pipeline.run.config import DataConfig
 from search.coordination.retrain import retrain
 from tests.search.export.study import BEST, UNKEPT, WORSE, Place, contents, store
 
@@ -120,7 +121,8 @@ def test_other_numbers_are_refused_with_both_of_them_and_with_what_changed(
     wrong = replace(entry, result=replace(entry.result, value=0.5), worker=worker)
     data = compose(["data=digits"])["data"]
     with pytest.raises(PlumblineError) as error:
-        retrain(wrong, place.entries, search.artifacts.bundle.DataConfig(**data))
+        retrain(wrong, place.entries, DataConfig(**data), "trial 2")
     assert f"first objective at the end: 0.5 recorded, {entry.value!r} now" in str(error.value)
     assert reason in str(error.value)
     assert "not exported" in str(error.value)
+    assert str(error.value).startswith("trial 2, whose weights are not kept: differs")

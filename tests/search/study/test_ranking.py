@@ -16,8 +16,7 @@ from pipeline.run.comparable import EFFECTS, spoils
 from pipeline.run.config import METRICS, ObjectiveConfig, RunConfig
 from search.analysis.confidence import sentences
 from search.analysis.leaderboard import as_csv, as_markdown, summary
-from search.artifacts.bundle import standing_of
-from search.export import _choose
+from search.artifacts.candidate import candidate, standing_of
 from search.plots.course import best_so_far
 from search.study.endings import MET
 from search.study.parse import parse
@@ -135,12 +134,11 @@ def test_a_study_on_record_whose_trials_can_not_be_compared_has_no_best_one() ->
         "Nothing: model.l2 differs from trial to trial, and the penalty is a part"
     )
     about = made.about(PENALTIES, objective=MINIMIZE)
-    ranking = Ranking(MINIMIZE, entries)
     with pytest.raises(
         ConfigError, match=r"differ in model\.l2, .*name the one to export: trial=NUMBER"
     ):
-        _choose(about, entries, ranking, None)
-    assert _choose(about, entries, ranking, 1) is entries[1]
+        candidate(about, entries, None, None)
+    assert candidate(about, entries, None, 1).entry is entries[1]
 
 
 def test_a_model_stays_where_the_new_one_was_measured_by_another_formula() -> None:
@@ -301,9 +299,9 @@ def test_the_report_tells_of_the_spread_and_of_what_the_mean_leaves_out() -> Non
 def test_what_is_exported_is_not_the_luckiest_and_stands_by_its_mean() -> None:
     entries = seeded()
     about, ranking = made.about(SEEDED), Ranking(MAXIMIZE, entries)
-    chosen = _choose(about, entries, ranking, None)
-    assert chosen.number == 3
-    standing = standing_of(about, ranking.of(chosen))
+    chosen = candidate(about, entries, None, None)
+    assert chosen.entry.number == 3
+    standing = chosen.standing
     assert (standing.value, standing.seeds) == (MEAN, 3)
     lucky = standing_of(about, ranking.of(entries[0]))
     assert standing.reason_to_stay(lucky) is not None

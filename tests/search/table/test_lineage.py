@@ -11,8 +11,8 @@ from pipeline.data import Dataset
 from pipeline.run.config import run_config as read_run_config
 from pipeline.training.execute import execute
 from search.artifacts import bundle
+from search.artifacts.candidate import candidate
 from search.rendering.page import command_for
-from search.study.ranking import Ranking
 from search.table.lineage import whole_run
 from tests.conftest import MakeRunConfig
 from tests.search import made
@@ -61,8 +61,8 @@ def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> 
     entry = made.pruned(3)
     inputs = Inputs((8, 8), "float32", 0, 16)
     about = made.about()
-    standing = bundle.standing_of(about, Ranking(about.objective).of(entry))
-    manifest = bundle._manifest(about, entry, standing, digits, inputs, [])
+    chosen = candidate(about, [*made.many(3), entry], None, entry.number)
+    manifest = bundle._manifest(about, chosen, digits, inputs, [])
     for command in (command_for(entry), manifest.retrain):
         assert "train.epochs=2" in command
         assert "objective.select=last" in command
