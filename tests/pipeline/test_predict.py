@@ -183,7 +183,9 @@ def test_the_range_of_the_pixels_that_it_was_trained_on_makes_no_difference(
     about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}
     standing = Standing("val_accuracy", "maximize", 0.9, "beef")
     labels = tuple("0123456789")
-    manifest = Manifest(**{**about, "inputs": inputs, "standing": standing, "labels": labels})
+    manifest = Manifest(
+        **{**about, "inputs": inputs, "standing": standing, "labels": labels, "verdict": None}
+    )
     manifest.with_files(sums(tmp_path)).write(tmp_path)
     image = tmp_path / "seven.png"
     Image.fromarray(255 - mnist.test.features[0]).save(image)
@@ -207,7 +209,9 @@ def test_a_network_of_images_with_a_channel_is_given_them(
     about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}
     standing = Standing("val_accuracy", "maximize", 0.9, "beef")
     inputs, labels = Inputs(shape, "float32", 0.0, 255.0), tuple("0123456789")
-    manifest = Manifest(**{**about, "inputs": inputs, "standing": standing, "labels": labels})
+    manifest = Manifest(
+        **{**about, "inputs": inputs, "standing": standing, "labels": labels, "verdict": None}
+    )
     manifest.with_files(sums(tmp_path)).write(tmp_path)
     image = tmp_path / "seven.png"
     Image.fromarray(255 - mnist.test.features[0]).save(image)

@@ -64,6 +64,7 @@ def export(folder: Path, bias: list[float], dataset: Dataset | None = None) -> P
         "inputs": Inputs((8, 8), "float32", 0.0, 16.0),
         "standing": Standing("val_accuracy", "maximize", 0.9, "beef"),
         "labels": LABELS,
+        "verdict": None,
     }
     Manifest(**{**about, **mine}).with_files(sums(folder)).write(folder)
     return folder

@@ -199,7 +199,8 @@ def test_reading_data_never_imports_keras_or_tensorflow(run_python: RunPython) -
     done = run_python(
         "-c",
         "import sys, pipeline.data as data\n"
-        "config = data.DataConfig(name='digits', path=None, scale=True)\n"
+        "from pipeline.run.config import DataConfig\n"
+        "config = DataConfig(name='digits', path=None, scale=True)\n"
         "data.check_rows(data.load(config), 0.2)\n"
         "print(sorted({'keras', 'tensorflow'} & set(sys.modules)))",
     )

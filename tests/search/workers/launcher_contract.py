@@ -270,7 +270,7 @@ class LauncherContract:
         launcher = launch("diverging_trainer")
         launcher.submit(Task(0, run_of()))
         events = until(launcher, Failed)
-        assert last(events, Failed) == Failed(0, "loss is nan at epoch 2")
+        assert last(events, Failed) == Failed(0, "loss is nan at epoch 2", diverged=True)
         assert launcher.free() == 1
 
     def test_an_exception_comes_with_its_traceback_and_the_worker_goes_on(
