@@ -74,6 +74,8 @@ def test_the_summary_says_how_it_stands_while_a_study_runs_and_at_its_end(
             "value": best.value,
             "params": dict(best.params),
             "test": dict(best.result.test),
+            "seeds": 1,
+            "spread": None,  # one run: it is not measured
         }
     ]
     assert late["seconds_left"] == 0
