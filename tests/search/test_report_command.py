@@ -213,7 +213,7 @@ def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
     first = reporter._process
     reporter.close(240)
     assert reporter._process is not first
-    assert list(workdir.rglob("report.html"))
+    assert list(workdir.rglob("report.html")), notes
     (note,) = notes
     assert "no validation images" in note  # of data that are made up
 
