@@ -162,9 +162,14 @@ def test_the_leaderboard_has_every_digit_as_csv(url: str, tmp_path: Path) -> Non
     assert len(lines) == 4
 
 
+def tracker_here() -> str:
+    """By its whole path: MLflow remembers a relative one as that of the first test of the process."""
+    return f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
 def tracking(keep_models: int = 3) -> TrackingConfig:
     return TrackingConfig(
-        name="mlflow", uri="sqlite:///mlflow.db", report_seconds=None, keep_models=keep_models
+        name="mlflow", uri=tracker_here(), report_seconds=None, keep_models=keep_models
     )
 
 
@@ -203,7 +208,7 @@ def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
 ) -> None:
     """As on a machine that others keep busy: a process of usual priority takes over."""
     table = recorded(url, "mine")
-    MlflowTracker("sqlite:///mlflow.db").publish(
+    MlflowTracker(tracker_here()).publish(
         Records(table.about(), table.uid).of_study(table.entries(), MET)
     )
     monkeypatch.setattr(search.telling.reporter, "_IDLE_SECONDS", 0.0)
