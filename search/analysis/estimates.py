@@ -26,6 +26,11 @@ class Estimate(Section):
     high: float | None = None
     seeds: int
 
+    def metrics(self, name: str) -> dict[str, float]:
+        """The value as `name` and the ends of its interval, as far as known, for whoever keeps numbers."""
+        ends = {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+        return {key: value for key, value in ends.items() if value is not None}
+
     @property
     def half(self) -> float | None:
         """Half the width of the interval."""

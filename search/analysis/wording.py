@@ -29,6 +29,23 @@ def shown(estimate: Estimate) -> str:
     return f"{estimate.value:.{digits}f} ± {half:.{digits}f}"
 
 
+HEADS = ("race", "behind", "p", "fresh seeds", "weights")
+"""What `cells` stand under."""
+
+
+def cells(standing: Standing, unraced: str = "") -> list[str]:
+    """Where a configuration stands, for a table. `unraced`: for one that had nobody to race with."""
+    behind = standing.behind
+    without = "diverged" if standing.state == "diverged" else unraced
+    return [
+        without if standing.mean is None else shown(standing.mean),
+        "" if behind is None else shown(behind),
+        "" if behind is None or behind.p is None else f"{behind.p:.2g}",
+        "" if standing.confirmed is None else shown(standing.confirmed),
+        f"{standing.parameters:,}",
+    ]
+
+
 def _outcome(verdict: Verdict) -> str:
     name = verdict.answer
     if name is None:

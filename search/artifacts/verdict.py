@@ -4,7 +4,7 @@ import json
 
 from pipeline.artifact.manifest import Manifest
 from search.analysis.verdict import Verdict
-from search.analysis.wording import shown, words
+from search.analysis.wording import HEADS, cells, words
 from search.study.shown import comparison_of, markdown_table
 
 PREFIX = "verdict."
@@ -35,8 +35,7 @@ def tags_of(manifest: Manifest) -> dict[str, str]:
     estimates = {"mean": verdict.of(verdict.answer).confirmed, "gain": verdict.gain}
     for name, estimate in estimates.items():
         if estimate is not None:
-            ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
-            found |= {f"{name}{end}": repr(v) for end, v in ends.items() if v is not None}
+            found |= {key: repr(value) for key, value in estimate.metrics(name).items()}
     if verdict.gained is not None:
         found["gained"] = str(verdict.gained).lower()
     return {f"{PREFIX}{name}": text for name, text in found.items()}
@@ -62,20 +61,15 @@ def chapter(manifest: Manifest) -> list[str]:
     rows = [
         [
             f"**{each.name}**" if each.name == verdict.answer else each.name,
-            each.state if each.mean is None else shown(each.mean),
-            "" if each.behind is None else shown(each.behind),
-            "" if each.behind is None or each.behind.p is None else f"{each.behind.p:.2g}",
-            "" if each.confirmed is None else shown(each.confirmed),
-            f"{each.parameters:,}",
+            *cells(each, unraced="in"),
         ]
         for each in verdict.standings
     ]
-    heads = ["configuration", "race", "behind", "p", "fresh seeds", "weights"]
     value = manifest.validation.get(metric)
     own = "" if value is None else f": its {metric} is {value:.6g}"
     return [
         "\n".join(f"- {sentence}" for sentence in words(verdict)),
-        markdown_table(heads, rows),
+        markdown_table(["configuration", *HEADS], rows),
         f"Of the runs over fresh seeds this network is the one nearest to their mean{own}. All other numbers "
         "here are its own.",
     ]

@@ -7,13 +7,11 @@ from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import doubt
 from search.analysis.race import Standing
 from search.analysis.verdict import Verdict
-from search.analysis.wording import shown, words
+from search.analysis.wording import HEADS, cells, shown, words
 from search.rendering.elements import command, listed, parameters, section, table, tiles
 from search.study.shown import comparison_of, pasted
 
-_HEADS = ("configuration", "race", "behind", "p", "fresh seeds", "weights", "seconds")
-
-_STATES = {"in": "", "dropped": "", "diverged": "diverged"}  # what stands where there is no mean
+_HEADS = ("configuration", *HEADS, "seconds")
 
 
 def of_verdict(finalists: Finalists, verdict: Verdict, figure: str, again: str) -> str:
@@ -65,13 +63,8 @@ def _configurations(finalists: Finalists, verdict: Verdict) -> str:
 
 
 def _cells(finalists: Finalists, standing: Standing) -> list[str]:
-    behind = standing.behind
     return [
         f"{escape(standing.name)}<small>{escape(finalists.words_for(standing.name))}</small>",
-        _STATES[standing.state] if standing.mean is None else shown(standing.mean),
-        "" if behind is None else shown(behind),
-        "" if behind is None or behind.p is None else f"{behind.p:.2g}",
-        "" if standing.confirmed is None else shown(standing.confirmed),
-        f"{standing.parameters:,}",
+        *cells(standing),
         f"{standing.seconds:.1f}",
     ]

@@ -1,6 +1,5 @@
 """What is told of a verdict: a table for the terminal, and runs for the tracker."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,29 +14,20 @@ from search.analysis.finalists import Finalists
 from search.analysis.plan import Run
 from search.analysis.race import Standing
 from search.analysis.verdict import Verdict
-from search.analysis.wording import shown, words
+from search.analysis.wording import HEADS, cells, words
 from search.study.vocabulary import Entry
 from search.telling.runs import Records
 
 VERDICT = "verdict"
-_STATES = {"in": "", "dropped": "behind", "diverged": "diverged"}
 
 
 def as_table(finalists: Finalists, verdict: Verdict) -> Group:
     """One row for each configuration, best first, the answer marked; then what each of them is."""
     table = Table(box=None, pad_edge=False)
-    for head in ("", "race", "behind", "p", "fresh seeds", "weights"):
+    for head in ("", *HEADS):
         table.add_column(head, justify="right" if head else "left", no_wrap=True)
     for each in verdict.standings:
-        behind, p = each.behind, None if each.behind is None else each.behind.p
-        table.add_row(
-            f"{'*' if each.name == verdict.answer else ' '} {each.name}",
-            _STATES[each.state] if each.mean is None else shown(each.mean),
-            "" if behind is None else shown(behind),
-            "" if p is None else f"{p:.2g}",
-            "" if each.confirmed is None else shown(each.confirmed),
-            f"{each.parameters:,}",
-        )
+        table.add_row(f"{'*' if each.name == verdict.answer else ' '} {each.name}", *cells(each))
     lines = [Text(f"  {name}: {finalists.words_for(name)}") for name in finalists.all]
     return Group(table, Text(), *lines, Text())
 
@@ -54,12 +44,11 @@ class VerdictRecords:
     def all(self) -> list[RunRecord]:
         """Parents first; of runs over seeds, those that ended."""
         verdict = self.finalists.verdict
-        seeds = [row for row in self._rows if row.state != "running"]
         standings = {} if verdict is None else {each.name: each for each in verdict.standings}
         found = [self._of_verdict(verdict)]
         for name in self.finalists.all:
             found.append(self._of_configuration(name, standings.get(name)))
-        return [*found, *(self._of_seed(row) for row in seeds)]
+        return [*found, *(self._of_seed(row) for row in self._rows)]
 
     def _uid_of(self, name: str) -> str:
         return f"{self._uid}-{name.replace(' ', '-')}"
@@ -81,17 +70,16 @@ class VerdictRecords:
                 found[row.uid] = run
         return found
 
-    @property
-    def _rows(self) -> Iterator[Entry]:
-        return (row for row in self.finalists.rows if row.uid in self._owners)
+    @cached_property
+    def _rows(self) -> list[Entry]:
+        """The runs that ended, of those that were asked for."""
+        return [row for row in self.finalists.rows if row.uid in self._owners]
 
     def _record(self, uid: str, name: str, status: Status, **rest: Any) -> RunRecord:
         facts = self.finalists.facts
-        starts = [row.started_at for row in self._rows]
-        ends = [row.ended_at for row in self._rows if row.ended_at is not None]
         whole: dict[str, Any] = {
-            "started_at": min(starts, default=0.0),
-            "ended_at": max(ends, default=None),
+            "started_at": min((row.started_at for row in self._rows), default=0.0),
+            "ended_at": self._at if self._rows else None,
             "dataset": facts.about.dataset,
             **rest,
         }
@@ -171,22 +159,15 @@ class VerdictRecords:
             tags={key: text for key, text in record.tags.items() if key != "trial.number"} | about,
         )
 
-    @property
+    @cached_property
     def _at(self) -> float:
         return max((row.ended_at for row in self._rows if row.ended_at is not None), default=0.0)
 
     def _points(self, found: "dict[str, Estimate | None]") -> tuple[Point, ...]:
         """Each estimate, and the ends of its interval, as metrics."""
-        points = []
-        for name, estimate in found.items():
-            if estimate is None:
-                continue
-            ends = {
-                name: estimate.value,
-                f"{name}_low": estimate.low,
-                f"{name}_high": estimate.high,
-            }
-            points += [
-                Point(key, value, 0, self._at) for key, value in ends.items() if value is not None
-            ]
-        return tuple(points)
+        return tuple(
+            Point(key, value, 0, self._at)
+            for name, estimate in found.items()
+            if estimate is not None
+            for key, value in estimate.metrics(name).items()
+        )
