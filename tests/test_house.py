@@ -44,6 +44,7 @@ DOORS = {
     "sqlalchemy": ["search/table/"],
     "mlflow": [
         "pipeline/tracking/mlflow.py",
+        "pipeline/tracking/reading.py",
         "search/artifacts/champion.py",
         "search/artifacts/registry.py",
         "search/machine/gpu_meter.py",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import replay as replay_of_a_run
 from pipeline.command.compose import compose
 from pipeline.command.section import validated
 from pipeline.run.config import run_config
@@ -60,6 +61,11 @@ def a_run(values: dict[str, Any]) -> None:
     validated(TrackingConfig, values["tracking"], "tracking")
 
 
+def a_tracked_run(values: dict[str, Any]) -> None:
+    assert values["run"]
+    validated(TrackingConfig, values["tracking"], "tracking")
+
+
 def the_networks(values: dict[str, Any]) -> None:
     networks, forest = chosen(values)
     assert networks or forest
@@ -95,6 +101,7 @@ def an_export(values: dict[str, Any]) -> None:
 
 DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "pipeline.train": a_run,
+    "pipeline.replay": a_tracked_run,
     "search.optimize": a_study,
     "search.replicate": the_networks,
     "search.schedule": a_schedule,
@@ -107,7 +114,11 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
 """What each command checks before it does anything."""
 
 
-SPELLED_OUT = {"search.export": export.spelled_out, "search.replay": replay.spelled_out}
+SPELLED_OUT = {
+    "pipeline.replay": replay_of_a_run.spelled_out,
+    "search.export": export.spelled_out,
+    "search.replay": replay.spelled_out,
+}
 
 
 def assert_is_let_in(command: str) -> None:

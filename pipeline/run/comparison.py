@@ -52,8 +52,20 @@ class Difference(Section):
         return f"{self.metric} {at}: {self.recorded!r} recorded, {self.replayed!r} now"
 
 
-class Certificate(Section):
-    """Whether a recorded run gives the same again. `name`: the run, for people; `uid`: for programs.
+class Certified(Section):
+    """Base of certificates. `name`: the run that one is of, for people; `uid`: for programs."""
+
+    name: str
+    uid: str
+    replay: Literal["identical", "differs"]
+
+    @property
+    def identical(self) -> bool:
+        return self.replay == "identical"
+
+
+class Certificate(Certified):
+    """Whether a recorded run gives the same again.
 
     `compared`: how many numbers. `first`: None where no number differs. `weights`: of the network at the
     objective's epoch. `damaged`: the record's history is not the one that its digest was taken of.
@@ -61,9 +73,6 @@ class Certificate(Section):
     seeds, where that was measured. `reason`: why the second training has no result.
     """
 
-    name: str
-    uid: str
-    replay: Literal["identical", "differs"]
     metric: str
     compared: int
     first: Difference | None
@@ -74,10 +83,6 @@ class Certificate(Section):
     reason: str | None
     recorded: Side
     replayed: Side
-
-    @property
-    def identical(self) -> bool:
-        return self.replay == "identical"
 
     def words(self) -> str:
         """The certificate for people, one line where all is well."""
@@ -131,7 +136,8 @@ def compare(
     stopped and the test metrics; and the digest of the weights, where the record has one. Times don't.
     """
     before, after = _numbers(recorded), _numbers(replayed)
-    places = list(dict.fromkeys([*before, *after]))
+    # What is measured once comes after all epochs; an epoch that one of them lacks in its place.
+    places = sorted({**before, **after}, key=lambda place: (place[0] is None, place[0] or 0))
     first = next((each for each in places if not _same(before.get(each), after.get(each))), None)
     then, now = recorded.result, replayed.result
     digest = None if then is None else then.history_digest

@@ -74,7 +74,7 @@ class MlflowTracker:
             create_database(
                 self._database, lambda uri: MlflowClient(uri).search_experiments(max_results=1)
             )
-        self._client = MlflowClient(tracking_uri=uri)
+        self.client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, _Run]] = {}
 
@@ -100,7 +100,7 @@ class MlflowTracker:
         run = self._run(experiment, uid)
         if run is None:
             return False
-        self._client.log_artifacts(run.info.run_id, str(folder), under)
+        self.client.log_artifacts(run.info.run_id, str(folder), under)
         return True
 
     @bounded(_ANSWER_SECONDS)
@@ -110,7 +110,7 @@ class MlflowTracker:
         if run is None:
             return False
         named = [entities.RunTag(key, value) for key, value in tags.items()]
-        self._client.log_batch(run.info.run_id, tags=named)
+        self.client.log_batch(run.info.run_id, tags=named)
         return True
 
     @bounded(_ANSWER_SECONDS)
@@ -122,7 +122,7 @@ class MlflowTracker:
     @bounded(_ANSWER_SECONDS)
     def ended(self, experiment: str) -> set[str]:
         """The uids of all runs in `experiment` that ended and are not in the trash."""
-        found = self._client.get_experiment_by_name(experiment)
+        found = self.client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             return set()
         runs = self._runs_of(found.experiment_id, entities.ViewType.ACTIVE_ONLY)
@@ -134,13 +134,13 @@ class MlflowTracker:
 
     def _run(self, experiment: str, uid: str) -> entities.Run | None:
         """The run of `uid` in MLflow, if it is published."""
-        found = self._client.get_experiment_by_name(experiment)
+        found = self.client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             return None
         check_place(self._database, found.name, found.artifact_location)
         query = f"tags.{UID} = '{uid}'"
         return next(
-            iter(self._client.search_runs([found.experiment_id], query, max_results=1)), None
+            iter(self.client.search_runs([found.experiment_id], query, max_results=1)), None
         )
 
     def _publish(self, record: RunRecord) -> Change:
@@ -148,11 +148,11 @@ class MlflowTracker:
         run = runs.get(record.uid)
         if run is not None and run.attempt != record.attempt:
             if not run.deleted:
-                self._client.delete_run(run.run_id)
+                self.client.delete_run(run.run_id)
             run = None
         change = Change.PUBLISHED
         if run is not None and run.deleted:
-            self._client.restore_run(run.run_id)
+            self.client.restore_run(run.run_id)
             run.deleted = False
             change = Change.RESTORED
         if run is None:
@@ -160,7 +160,7 @@ class MlflowTracker:
         elif run.shows(record):
             return change if change == Change.RESTORED else Change.NOTHING
         elif run.ended and not record.ended:
-            self._client.update_run(run.run_id, status="RUNNING")
+            self.client.update_run(run.run_id, status="RUNNING")
             run.status = "RUNNING"
         self._log(run, record)
         if record.ended:
@@ -191,7 +191,7 @@ class MlflowTracker:
         """All runs of an experiment, from the first on."""
         token = None
         while True:
-            page = self._client.search_runs(
+            page = self.client.search_runs(
                 [experiment_id],
                 run_view_type=view,
                 max_results=1000,
@@ -212,19 +212,19 @@ class MlflowTracker:
             (second, first), key=lambda run: (run.attempt, not run.deleted, run.ended)
         )
         if not other.deleted:
-            self._client.delete_run(other.run_id)
+            self.client.delete_run(other.run_id)
         return kept
 
     def _experiment_id(self, name: str) -> str:
         if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
+            found = self.client.get_experiment_by_name(name)
             if found is None:
                 place = None if self._database is None else location(Path("mlruns") / name)
-                self._experiments[name] = self._client.create_experiment(name, place)
+                self._experiments[name] = self.client.create_experiment(name, place)
             else:
                 check_place(self._database, found.name, found.artifact_location)
                 if found.lifecycle_stage == "deleted":
-                    self._client.restore_experiment(found.experiment_id)
+                    self.client.restore_experiment(found.experiment_id)
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
@@ -232,7 +232,7 @@ class MlflowTracker:
         tags = {**record.tags, UID: record.uid, ATTEMPT: str(record.attempt)}
         if record.parent is not None:
             tags["mlflow.parentRunId"] = self._known_runs(record.experiment)[record.parent].run_id
-        run_id = self._client.create_run(
+        run_id = self.client.create_run(
             self._experiment_id(record.experiment),
             start_time=_milliseconds(record.started_at),
             tags=tags,
@@ -258,13 +258,13 @@ class MlflowTracker:
         logged = 0
         while metrics[logged:] or params or tags:
             batch = metrics[logged : logged + _METRICS_PER_BATCH]
-            self._client.log_batch(
+            self.client.log_batch(
                 run.run_id, batch, params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
             )
             logged += len(batch)
             del params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
         if not run.described and record.dataset is not None:
-            self._client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
+            self.client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
         run.described = True
         run.points = len(record.points)
 
@@ -276,9 +276,9 @@ class MlflowTracker:
                     file = Path(folder) / path
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text, encoding="utf-8")
-                self._client.log_artifacts(run.run_id, folder)
+                self.client.log_artifacts(run.run_id, folder)
         ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
-        self._client.set_terminated(run.run_id, record.status, ended_at)
+        self.client.set_terminated(run.run_id, record.status, ended_at)
         run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
 
 

@@ -1,6 +1,7 @@
 """The record of a run, as a tracker shows it: frozen, and followed by a longer one as the run goes on."""
 
 import getpass
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -129,6 +130,15 @@ def provenance_tags(worker: Mapping[str, str]) -> dict[str, str]:
     """What trained a run, as its row says, with MLflow's own names where it has some."""
     named = {name: worker[ours] for ours, name in _MLFLOW_NAMES.items() if ours in worker}
     return {**worker, **named}
+
+
+_PROVENANCE = re.compile(r"device|threads|backend|user|cpu|(cpu|gpu|version|env|code)\..+")
+"""The names by which `pipeline.network.environment` tells what trains."""
+
+
+def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """What trained a run, out of all its tags."""
+    return {name: text for name, text in tags.items() if _PROVENANCE.fullmatch(name)}
 
 
 def dataset_info(dataset: Dataset, run: RunConfig | None = None) -> DatasetInfo:

@@ -1,9 +1,6 @@
 """Recorded runs trained again, from the configuration to the certificates and the exit code."""
 
-import json
 import math
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from pipeline.command.errors import ConfigError, StoppedError, StorageError
+from pipeline.command.errors import ConfigError, StoppedError
 from pipeline.command.overrides import key
-from pipeline.command.redact import redact
 from pipeline.command.section import Section, as_override, validated
 from pipeline.run.comparison import Certificate, changes, compare
 from pipeline.run.config import DataConfig
+from pipeline.tracking.certificates import log, write
 from pipeline.tracking.config import TrackingConfig
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
@@ -32,9 +29,6 @@ from search.table.trials import TrialTable
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
-
-FILE = "replay.json"
-"""What a certificate is called among the artifacts of its run."""
 
 _THREADS = "launcher.threads_per_worker"
 _WORDS = ("best", "all", "finalists")
@@ -101,7 +95,7 @@ class _Found:
         )
         print(certificate.words(), flush=True)
         self.certificates.append(certificate)
-        _write(self.file, self.certificates)
+        write(self.file, self.certificates)
 
     def _name(self, entry: Entry) -> str:
         return f"{self.facts.about.name}, {self.called} {entry.number}"
@@ -124,7 +118,7 @@ def replay(values: Mapping[str, Any]) -> int:
     called = "run of finalists" if is_of_finalists else "trial"
     found = _Found(facts, None if finalists is None else _noise(finalists), file, called)
     data = data_of(facts.about, facts.data, settings.path)
-    _write(file, ())  # what can't be written is noticed before hours of training
+    write(file, ())  # what can't be written is noticed before hours of training
     by_worker: dict[tuple[str | None, int], list[Entry]] = {}
     for entry in wanted:
         kind = (entry.worker.get("backend"), threads_of(entry.worker))
@@ -133,9 +127,9 @@ def replay(values: Mapping[str, Any]) -> int:
         for alike in by_worker.values():
             _train(settings, alike, entries, data, found)
     except StoppedError:
-        _log(settings.tracking, facts.about.name, found.certificates)
+        log(settings.tracking, facts.about.name, found.certificates)
         raise
-    _log(settings.tracking, facts.about.name, found.certificates)
+    log(settings.tracking, facts.about.name, found.certificates)
     same = sum(certificate.identical for certificate in found.certificates)
     print(f"\n{same} of {len(wanted)} identical. Certificates: {file}")
     return 0 if same == len(wanted) else 1
@@ -215,49 +209,3 @@ def _train(
             f"stopped, {replays.missing} runs are not trained again yet; {found.file} has the others' "
             "certificates (the same command begins anew)"
         )
-
-
-def _write(file: Path, certificates: Sequence[Certificate]) -> None:
-    tree = [certificate.model_dump(mode="json") for certificate in certificates]
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
-        partial.replace(file)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"replay.path: {file} can't be written: {error.strerror}") from None
-
-
-def _log(tracking: TrackingConfig, experiment: str, certificates: Sequence[Certificate]) -> None:
-    """Tag the runs in the tracker, and leave them their certificates."""
-    if tracking.name == "none":
-        return
-    from pipeline.tracking.mlflow import MlflowTracker, TrackingError  # it takes seconds to import
-
-    try:
-        tracker = MlflowTracker(str(tracking.uri))
-        lacking = [each for each in certificates if not _logged(tracker, experiment, each)]
-    except (TrackingError, OSError) as error:
-        reason = redact((str(error).splitlines() or [""])[0])
-        print(
-            f"tracking: the certificates could not be logged: {reason} (the same command logs them later)",
-            file=sys.stderr,
-        )
-        return
-    if lacking:
-        print(
-            f"{len(lacking)} of the runs are not published, and have no tag (python -m search.publish "
-            "publishes them, the same command then tags them)",
-            file=sys.stderr,
-        )
-
-
-def _logged(tracker: Any, experiment: str, certificate: Certificate) -> bool:
-    """Whether the run of `certificate` is there, and has it now."""
-    with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
-        _write(Path(folder) / FILE, [certificate])
-        if not tracker.log_files(experiment, certificate.uid, Path(folder), None):
-            return False
-    there: bool = tracker.tag(experiment, certificate.uid, {"replay": certificate.replay})
-    return there
