@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from pipeline.run.hits import Hits
+
 Weights = list[NDArray[Any]]
 """The variables of a network, in Keras's order."""
 
@@ -45,7 +47,8 @@ class RunResult:
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
     by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
-    or too many classes to show. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
+    or too many classes to show. `hits`: which validation rows it is right on; None where there are none, or
+    too many. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
     `weights_digest`, `history_digest`: SHA-256 of the network that `value` is of, and of all metrics of
     all epochs (see `pipeline.run.digests`); None in a record of a version that took none.
     """
@@ -65,6 +68,7 @@ class RunResult:
     hardest: tuple[Example, ...] = ()
     test_confusion: Confusion = ()
     system: Mapping[str, float] = field(default_factory=dict)
+    hits: Hits | None = None
     weights_digest: str | None = None
     history_digest: str | None = None
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.run.hits import MOST_ROWS, Hits
 from pipeline.run.result import Confusion, Example
 
 MOST_CLASSES = 100
@@ -23,6 +24,27 @@ class ClassScores:
     rows: int
     precision: float | None
     recall: float | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a network makes of the validation rows: `RunResult` has the same by these names."""
+
+    confusion: Confusion = ()
+    hardest: tuple[Example, ...] = ()
+    hits: Hits | None = None
+
+
+def diagnosed(
+    probabilities: NDArray[np.float32], targets: NDArray[np.float32], first_row: int
+) -> Diagnosis:
+    """What there is to keep of N x classes `probabilities`; `first_row` is the number of row 0."""
+    right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
+    hits = Hits.of(right) if len(right) <= MOST_ROWS else None
+    if targets.shape[1] > MOST_CLASSES:
+        return Diagnosis(hits=hits)
+    worst = hardest(probabilities, targets, first_row)
+    return Diagnosis(confusion(probabilities, targets), worst, hits)
 
 
 def confusion(probabilities: NDArray[np.floating], targets: NDArray[np.float32]) -> Confusion:

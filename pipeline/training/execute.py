@@ -7,8 +7,8 @@ from pipeline.data import Dataset
 from pipeline.network.backend import device_name, forget_peak_memory, peak_memory
 from pipeline.run.config import RunConfig
 from pipeline.run.digests import history_digest, weights_digest
-from pipeline.run.result import Confusion, Example, OnEpoch, Outcome, RunResult, State
-from pipeline.training.diagnosis import MOST_CLASSES, confusion, hardest
+from pipeline.run.result import OnEpoch, Outcome, RunResult, State
+from pipeline.training.diagnosis import MOST_CLASSES, Diagnosis, diagnosed
 from pipeline.training.fit import Trained, train
 from pipeline.training.score import evaluate
 
@@ -30,7 +30,7 @@ def execute(
     test = evaluate(trained.loop, dataset.test_arrays)
     ended = time.perf_counter()
     readable = dataset.classes <= MOST_CLASSES
-    matrix, examples = _diagnose(trained, dataset) if readable else ((), ())
+    found = _diagnose(trained, dataset)
     seconds = [epoch.seconds for epoch in trained.history]
     weights = trained.loop.weights()
     result = RunResult(
@@ -52,24 +52,22 @@ def execute(
         model_summary=trained.model_summary,
         device=device_name(),
         loop=trained.loop.name,
-        confusion=matrix,
-        hardest=examples,
+        confusion=found.confusion,
+        hardest=found.hardest,
         test_confusion=test.confusion if readable else (),
         system=peak_memory(),
+        hits=found.hits,
         weights_digest=weights_digest(weights),
         history_digest=history_digest(trained.history),
     )
     return Outcome(result, weights, trained.state)
 
 
-def _diagnose(trained: Trained, dataset: Dataset) -> tuple[Confusion, tuple[Example, ...]]:
-    """What the best epoch's weights get wrong on the validation rows."""
+def _diagnose(trained: Trained, dataset: Dataset) -> Diagnosis:
+    """What the best epoch's weights get right and wrong on the validation rows."""
     rows = dataset.train_arrays
     validation = rows.part(trained.examples, len(rows.inputs))
     if not len(validation.inputs):
-        return (), ()
+        return Diagnosis()
     probabilities = trained.loop.predict(validation).probabilities
-    return (
-        confusion(probabilities, validation.targets),
-        hardest(probabilities, validation.targets, trained.examples),
-    )
+    return diagnosed(probabilities, validation.targets, trained.examples)

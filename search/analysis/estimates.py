@@ -1,4 +1,4 @@
-"""Means over seeds with their confidence intervals, and the test of a paired difference (Student 1908)."""
+"""Means over seeds with their intervals; tests of paired differences, and of networks on the same rows."""
 
 import math
 from collections.abc import Sequence
@@ -95,3 +95,12 @@ def chances(differences_KxN: Rows, margin: float) -> list[float | None]:  # noqa
         if differences_KxN[row, 0] > margin:
             found[row] = float(stats.binomtest(seeds, seeds).pvalue)
     return list(found)
+
+
+def mcnemar(one_alone: int, other_alone: int) -> float:
+    """How probable so uneven a split is of the rows that only one of two networks is right on.
+
+    Exact and two-sided, were both as often right (McNemar, Psychometrika 12, 1947).
+    """
+    rows = one_alone + other_alone
+    return float(stats.binomtest(one_alone, rows).pvalue) if rows else 1.0

@@ -169,13 +169,36 @@ def test_matrices_are_of_the_validation_rows_and_of_the_test_rows(
         assert np.array(matrix).sum(axis=1).tolist() == counts.tolist()
 
 
+def test_hits_are_of_the_validation_rows_and_give_the_accuracy_of_the_epoch_that_counts(
+    run_config: MakeRunConfig, digits: Dataset, result: RunResult
+) -> None:
+    assert result.hits is not None
+    best = result.history[result.best_epoch - 1].metrics["val_accuracy"]
+    assert result.hits.right.mean() == pytest.approx(best, abs=1e-6)
+    hardest = result.hardest[0].row - 1149  # where the validation rows begin
+    assert not result.hits.right[hardest]
+    whole = run_config(
+        *SMALL, "train.epochs=1", "train.validation_split=0", "objective.metric=accuracy"
+    )
+    assert execute(whole, digits, never).result.hits is None
+
+
+def test_of_too_many_rows_no_hits_are_kept(
+    run: RunConfig, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.training.diagnosis.MOST_ROWS", 287)
+    assert execute(run, digits, never).result.hits is None
+
+
 def test_with_too_many_classes_to_read_no_matrix_is_kept_but_precision_and_recall_are(
     run: RunConfig, digits: Dataset, result: RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.training.execute.MOST_CLASSES", digits.classes - 1)
+    for module in ("execute", "diagnosis"):
+        monkeypatch.setattr(f"pipeline.training.{module}.MOST_CLASSES", digits.classes - 1)
     other = execute(run, digits, never).result
     assert (other.confusion, other.test_confusion, other.hardest) == ((), (), ())
     assert other.test == result.test
+    assert other.hits == result.hits
 
 
 def test_scoring_changes_nothing_that_training_depends_on(

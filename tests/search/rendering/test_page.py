@@ -10,7 +10,7 @@ import pytest
 from pipeline.command.compose import compose, to_yaml
 from pipeline.data import Dataset
 from pipeline.run.config import DataConfig
-from search.analysis.confidence import sentences, standard_error, tied
+from search.analysis.confidence import sentences
 from search.analysis.facts import Facts
 from search.plots.gallery import of_study, save_trial
 from search.rendering.page import command_for, page
@@ -151,15 +151,6 @@ def test_how_sure_names_lead_spread_seed_and_test_set() -> None:
     assert "The best 6 trials lie between 0.9000 and 0.9100." in said
     assert "with the seed 0" in said
     assert "90.50%" in said
-
-
-def test_trials_within_one_standard_error_count_as_tied() -> None:
-    rows = 1437 - int(1437 * 0.8)
-    error = standard_error(0.95, rows)
-    near, far = made.trial(1, 0.95 - 0.9 * error), made.trial(2, 0.95 - 1.1 * error)
-    facts = made.facts([made.trial(0, 0.95), near, far])
-    assert [entry.number for entry in tied(facts)] == [0, 1]
-    assert "1 other trial is that close" in " ".join(sentences(facts))
 
 
 def test_nothing_is_claimed_without_a_complete_trial() -> None:

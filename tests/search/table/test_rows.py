@@ -131,6 +131,10 @@ ROWS = {
         "end",
         lambda end: {**end, "result": without("test")(end["result"])},
     ),
+    "hits of other rows": (
+        "end",
+        lambda end: {**end, "result": {**end["result"], "hits": {"rows": 9, "bits": "AA=="}}},
+    ),
     "a curve of words": (
         "end",
         lambda end: {**end, "result": {**end["result"], "history": ["one"]}},
