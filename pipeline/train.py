@@ -125,7 +125,7 @@ def main(values: dict[str, Any]) -> int:
         waiting = 0
         if publisher is not None:
             waiting = publisher.close(patience=10)
-            waiting = waiting or len(missing(tracking, EXPERIMENT, [record.uid]))
+            waiting = waiting or len(missing(tracking, EXPERIMENT, {record.uid: record.attempt}))
         if waiting:
             uri = redact(str(tracking.uri))
             print(f"tracking: the run could not be published to {uri}", file=sys.stderr)

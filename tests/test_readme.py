@@ -21,7 +21,7 @@ from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.forest import ForestConfig
 from search import export, replay
-from search.analysis.finalists import FinalistsConfig
+from search.analysis.plan import FinalistsConfig
 from search.export import ExportConfig
 from search.replication.networks import chosen
 from search.scheduling.cron import check

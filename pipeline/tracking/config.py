@@ -1,7 +1,7 @@
 """The configuration of tracking, the publisher that it opens, and what is missing there."""
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -59,21 +59,24 @@ def open_publisher(tracking: TrackingConfig, note: Callable[[str], None]) -> Pub
     return Publisher(make_tracker, warn, _INTERVAL_SECONDS)
 
 
-def missing(tracking: TrackingConfig, experiment: str, uids: Collection[str]) -> set[str]:
-    """Those of `uids` whose runs the tracker does not show as ended; all, where it can't be asked.
+def missing(tracking: TrackingConfig, experiment: str, attempts: Mapping[str, int]) -> set[str]:
+    """The uids of those runs that the tracker does not show as ended; all, where it can't be asked.
 
+    `attempts`: which attempt of each is meant, by uid.
     It is asked now, whatever it was told before: it may have been deleted, restored or made anew.
     """
     uri = str(tracking.uri)
     file = database_of(uri)
     if file is not None:
         try:
-            return set(uids) - ended_in(file, experiment)
+            found = ended_in(file, experiment)
         except sqlite3.Error:
-            return set(uids)
+            return set(attempts)
+        return {uid for uid, _ in attempts.items() - found}
     from pipeline.tracking.mlflow import MlflowTracker, TrackingError
 
     try:
-        return set(uids) - MlflowTracker(uri).ended(experiment)
+        found = MlflowTracker(uri).ended(experiment)
     except (TrackingError, OSError):
-        return set(uids)
+        return set(attempts)
+    return {uid for uid, _ in attempts.items() - found}

@@ -12,10 +12,15 @@ from filelock import FileLock
 UID = "uid"
 """Tag by which a run is found again."""
 
+ATTEMPT = "attempt"
+"""Tag that says how often it was begun anew."""
+
 _SQLITE = "sqlite:///"
 _LOCKED_SECONDS = 5.0
 _ENDED = """
-    SELECT tags.value FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
+    SELECT tags.value, coalesce(attempts.value, '1')
+    FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
+    LEFT JOIN tags AS attempts ON attempts.run_uuid = tags.run_uuid AND attempts.key = ?
     WHERE tags.key = ? AND experiments.name = ? AND experiments.lifecycle_stage = 'active'
     AND runs.lifecycle_stage = 'active' AND runs.status != 'RUNNING'
 """
@@ -26,8 +31,8 @@ def database_of(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None
 
 
-def ended_in(file: Path, experiment: str) -> set[str]:
-    """The uids of all runs in `experiment` that ended and are not in the trash.
+def ended_in(file: Path, experiment: str) -> set[tuple[str, int]]:
+    """The uids and attempts of all runs in `experiment` that ended and are not in the trash.
 
     Takes a millisecond, where to import MLflow takes a second. Raises sqlite3.Error.
     """
@@ -35,7 +40,8 @@ def ended_in(file: Path, experiment: str) -> set[str]:
     with contextlib.closing(
         sqlite3.connect(address, timeout=_LOCKED_SECONDS, uri=True)
     ) as connection:
-        return {value for (value,) in connection.execute(_ENDED, (UID, experiment))}
+        found = connection.execute(_ENDED, (ATTEMPT, UID, experiment))
+        return {(uid, int(attempt)) for uid, attempt in found}
 
 
 def create_database(file: Path, make: Callable[[str], object]) -> None:

@@ -5,12 +5,12 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.command import public
 from pipeline.command.deadline import bounded
-from pipeline.tracking.database import UID, create_database, database_of
+from pipeline.tracking.database import ATTEMPT, UID, create_database, database_of
+from pipeline.tracking.known import Known, milliseconds
 from pipeline.tracking.publisher import Change
 from pipeline.tracking.record import DatasetInfo, RunRecord
 from pipeline.tracking.relocation import check_place, location
@@ -33,33 +33,11 @@ for _name in ("alembic", "mlflow"):
 TrackingError = MlflowException
 """What this module raises where MLflow can't be reached or refuses."""
 
-ATTEMPT = "attempt"
+_PARENT = "mlflow.parentRunId"
 _ANSWER_SECONDS = 120.0  # in all, for what is done while somebody waits
 _METRICS_PER_BATCH = 800  # MLflow's limits: 1000 things in a batch, and of these
 _PARAMS_PER_BATCH = 100
 _TAGS_PER_BATCH = 100
-
-
-@dataclass
-class _Run:
-    run_id: str
-    attempt: int
-    status: str
-    ended_at: int | None  # milliseconds
-    deleted: bool
-    tags: Mapping[str, str]  # known to be there
-    params: Mapping[str, str]  # the same
-    points: int = 0  # how many points of the record are known to be there
-    described: bool = False  # whether its parameters and its data set are known to be there
-
-    @property
-    def ended(self) -> bool:
-        return self.status != "RUNNING"
-
-    def shows(self, record: RunRecord) -> bool:
-        """Whether it ended as `record` did: its end is written last, so it is a whole one."""
-        ended_at = self.ended_at if record.ended_at is None else _milliseconds(record.ended_at)
-        return record.ended and (self.status, self.ended_at) == (record.status, ended_at)
 
 
 class MlflowTracker:
@@ -76,7 +54,7 @@ class MlflowTracker:
             )
         self.client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
-        self._runs: dict[str, dict[str, _Run]] = {}
+        self._runs: dict[str, dict[str, Known]] = {}
 
     def publish(self, record: RunRecord) -> Change:
         """Bring the run of `record.uid` to the state of `record`.
@@ -120,14 +98,14 @@ class MlflowTracker:
         return {} if run is None else run.data.tags
 
     @bounded(_ANSWER_SECONDS)
-    def ended(self, experiment: str) -> set[str]:
-        """The uids of all runs in `experiment` that ended and are not in the trash."""
+    def ended(self, experiment: str) -> set[tuple[str, int]]:
+        """The uids and attempts of all runs in `experiment` that ended and are not in the trash."""
         found = self.client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             return set()
         runs = self._runs_of(found.experiment_id, entities.ViewType.ACTIVE_ONLY)
         return {
-            run.data.tags[UID]
+            (run.data.tags[UID], int(run.data.tags.get(ATTEMPT, 1)))
             for run in runs
             if run.info.status != "RUNNING" and UID in run.data.tags
         }
@@ -147,35 +125,59 @@ class MlflowTracker:
         runs = self._known_runs(record.experiment)
         run = runs.get(record.uid)
         if run is not None and run.attempt != record.attempt:
-            if not run.deleted:
-                self.client.delete_run(run.run_id)
+            self._throw_away(run, runs)
             run = None
         change = Change.PUBLISHED
-        if run is not None and run.deleted:
-            self.client.restore_run(run.run_id)
-            run.deleted = False
-            change = Change.RESTORED
         if run is None:
             run = runs[record.uid] = self._create(record)
-        elif run.shows(record):
-            return change if change == Change.RESTORED else Change.NOTHING
-        elif run.ended and not record.ended:
-            self.client.update_run(run.run_id, status="RUNNING")
-            run.status = "RUNNING"
+        else:
+            if run.deleted:
+                self.client.restore_run(run.run_id)
+                run.deleted = False
+                change = Change.RESTORED
+            nested = self._nest(run, record)
+            if run.shows(record):
+                return change if nested or change == Change.RESTORED else Change.NOTHING
+            if run.ended and not record.ended:
+                self.client.update_run(run.run_id, status="RUNNING")
+                run.status = "RUNNING"
         self._log(run, record)
         if record.ended:
             self._end(run, record)
         return change
 
-    def _known_runs(self, experiment: str) -> dict[str, _Run]:
+    def _throw_away(self, run: Known, runs: Mapping[str, Known]) -> None:
+        """Put a run into MLflow's trash, and all that is nested in it: what is still told of comes back."""
+        for nested in runs.values():
+            if nested.tags.get(_PARENT) == run.run_id and not nested.deleted:
+                self._throw_away(nested, runs)
+        if not run.deleted:
+            self.client.delete_run(run.run_id)
+            run.deleted = True
+
+    def _nest(self, run: Known, record: RunRecord) -> bool:
+        """Have a run stand below its parent, which may be another by now; whether it did not."""
+        tags = self._nesting(record)
+        if tags.items() <= run.tags.items():
+            return False
+        self.client.set_tag(run.run_id, _PARENT, tags[_PARENT])
+        run.tags = {**run.tags, **tags}
+        return True
+
+    def _nesting(self, record: RunRecord) -> dict[str, str]:
+        if record.parent is None:
+            return {}
+        return {_PARENT: self._known_runs(record.experiment)[record.parent].run_id}
+
+    def _known_runs(self, experiment: str) -> dict[str, Known]:
         if experiment not in self._runs:
             experiment_id = self._experiment_id(experiment)
-            found: dict[str, _Run] = {}
+            found: dict[str, Known] = {}
             self._runs[experiment] = found
             for run in self._runs_of(experiment_id, entities.ViewType.ALL):
                 if (uid := run.data.tags.get(UID)) is None:
                     continue
-                this = _Run(
+                this = Known(
                     run.info.run_id,
                     attempt=int(run.data.tags.get(ATTEMPT, 1)),
                     status=run.info.status,
@@ -203,7 +205,7 @@ class MlflowTracker:
             if not token:
                 return
 
-    def _only(self, first: _Run, second: _Run) -> _Run:
+    def _only(self, first: Known, second: Known) -> Known:
         """The one of two runs of one uid that counts; the other goes to MLflow's trash.
 
         A slow server may have made a run long after it was given up, and so after another was made.
@@ -228,19 +230,18 @@ class MlflowTracker:
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
-    def _create(self, record: RunRecord) -> _Run:
+    def _create(self, record: RunRecord) -> Known:
         tags = {**record.tags, UID: record.uid, ATTEMPT: str(record.attempt)}
-        if record.parent is not None:
-            tags["mlflow.parentRunId"] = self._known_runs(record.experiment)[record.parent].run_id
+        tags |= self._nesting(record)
         run_id = self.client.create_run(
             self._experiment_id(record.experiment),
-            start_time=_milliseconds(record.started_at),
+            start_time=milliseconds(record.started_at),
             tags=tags,
             run_name=record.name,
         ).info.run_id
-        return _Run(run_id, record.attempt, "RUNNING", None, deleted=False, tags=tags, params={})
+        return Known(run_id, record.attempt, "RUNNING", None, deleted=False, tags=tags, params={})
 
-    def _log(self, run: _Run, record: RunRecord) -> None:
+    def _log(self, run: Known, record: RunRecord) -> None:
         """Log what is not known to be there, in few requests; the same again would change nothing."""
         params: list[entities.Param] = []
         tags: list[entities.RunTag] = []
@@ -252,7 +253,7 @@ class MlflowTracker:
             changed = record.tags.items() - run.tags.items()
             tags = [entities.RunTag(key, value) for key, value in sorted(changed)]
         metrics = [
-            entities.Metric(point.metric, point.value, _milliseconds(point.at), point.step)
+            entities.Metric(point.metric, point.value, milliseconds(point.at), point.step)
             for point in record.points[run.points :]
         ]
         logged = 0
@@ -268,7 +269,7 @@ class MlflowTracker:
         run.described = True
         run.points = len(record.points)
 
-    def _end(self, run: _Run, record: RunRecord) -> None:
+    def _end(self, run: Known, record: RunRecord) -> None:
         if record.texts:
             # All at once: MLflow looks the run up for each call.
             with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
@@ -277,9 +278,9 @@ class MlflowTracker:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text, encoding="utf-8")
                 self.client.log_artifacts(run.run_id, folder)
-        ended_at = None if record.ended_at is None else _milliseconds(record.ended_at)
+        ended_at = None if record.ended_at is None else milliseconds(record.ended_at)
         self.client.set_terminated(run.run_id, record.status, ended_at)
-        run.status, run.ended_at, run.tags = record.status, ended_at, record.tags
+        run.status, run.ended_at, run.tags = record.status, ended_at, {**run.tags, **record.tags}
 
 
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
@@ -293,7 +294,3 @@ def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:
     )
     context = entities.InputTag("mlflow.data.context", "training")
     return entities.DatasetInput(dataset=dataset, tags=[context])
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

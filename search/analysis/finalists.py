@@ -5,18 +5,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated
-
-from pydantic import Field
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import PositiveInt, Section, validated
 from pipeline.run.config import RunConfig, run_config
 from pipeline.run.fingerprint import fingerprint
-from search.analysis.configurations import DEFAULT as DEFAULT
-from search.analysis.configurations import SPLIT, best_of, network_of, point_of, unreachable
+from search.analysis.configurations import (
+    DEFAULT,
+    SPLIT,
+    best_of,
+    network_of,
+    point_of,
+    unreachable,
+)
 from search.analysis.facts import Facts
-from search.analysis.plan import Contender, Part, Plan, Run
+from search.analysis.plan import Asked, Contender, FinalistsConfig, Part, Run
 from search.analysis.verdict import Verdict, judge, needed, unsealed
 from search.study.ranking import SEED, Configuration
 from search.study.shown import shown
@@ -26,44 +28,6 @@ from search.table.storage import damage_named
 from search.table.trials import TrialTable
 
 _SEEDS = Range(low=0, high=2**32 - 1, integer=True)
-
-
-class FinalistsConfig(Section):
-    """How many of a study's best configurations are compared, and how; see `Plan`.
-
-    `resplit`: whether each seed draws its own validation rows, the same for every configuration; None:
-    where there are any.
-    """
-
-    top: PositiveInt
-    seeds: PositiveInt
-    step: PositiveInt
-    max_seeds: PositiveInt
-    confirm: PositiveInt
-    alpha: Annotated[float, Field(gt=0, lt=0.5)]
-    margin: Annotated[float, Field(ge=0)]
-    resplit: bool | None
-
-    def plan(self, metric: str, direction: str) -> Plan:
-        """The same for a study with this objective."""
-        chosen = self.model_dump(exclude={"top", "resplit"})
-        return validated(Plan, {"metric": metric, "direction": direction, **chosen}, "finalists")
-
-
-class Asked(Section):
-    """What is asked of a study's finalists, as its table keeps it.
-
-    `trials`: those that stand for the configurations, best first, `top` of them where the study had so
-    many. `left_out`: why the starting point is; None: it is compared. `ended`: how many trials of the
-    study had ended then. None: the version that asked did not say.
-    """
-
-    plan: Plan
-    resplit: bool
-    trials: Annotated[tuple[int, ...], Field(min_length=1)]
-    left_out: str | None
-    top: PositiveInt | None = None
-    ended: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +97,11 @@ class Finalists:
         beside = table.beside(found.table_name)
         return found if beside is None else found.with_rows(beside.entries())
 
+    def asked_after(self, before: "Finalists | None") -> "Finalists":
+        """The same, as what is asked after `before`."""
+        asked = self.asked.after(None if before is None else before.asked)
+        return Finalists(self.facts, self.uid, asked, self.rows)
+
     def with_rows(self, rows: Sequence[Entry]) -> "Finalists":
         """The same with these rows."""
         return Finalists(self.facts, self.uid, self.asked, rows)
@@ -158,22 +127,16 @@ class Finalists:
         for number in self.asked.trials:
             entry = self.facts.by_number[number]
             assert entry.run is not None
-            is_default = network_of(entry.run) == default
-            each = self._of(DEFAULT if is_default else f"trial {number}", entry)
-            found[each.name] = each
+            name = DEFAULT if network_of(entry.run) == default else f"trial {number}"
+            params = {path: value for path, value in entry.params.items() if path != SEED}
+            found[name] = Finalist(name, entry.run, params, entry)
         if default is not None and DEFAULT not in found:
             known = (
                 e for e in self.facts.state("complete") if e.run and network_of(e.run) == default
             )
-            entry_or_none = next(known, None)
             params = point_of(base, self.facts.space)
-            found[DEFAULT] = Finalist(DEFAULT, base, params, entry_or_none)
+            found[DEFAULT] = Finalist(DEFAULT, base, params, next(known, None))
         return found
-
-    def _of(self, name: str, entry: Entry) -> Finalist:
-        assert entry.run is not None
-        params = {path: value for path, value in entry.params.items() if path != SEED}
-        return Finalist(name, entry.run, params, entry)
 
     def run_of(self, run: Run) -> RunConfig:
         """The configuration of one of their runs."""
@@ -187,11 +150,14 @@ class Finalists:
 
     def seed(self, part: Part, place: int) -> int:
         """The seed at a place of the list of `part`; no trial of the study had it."""
-        used = {entry.run.train.seed for entry in self.facts.entries if entry.run is not None}
         again = 0
-        while (seed := _drawn(f"{self.uid} {part} {place} {again}")) in used:
+        while (seed := _drawn(f"{self.uid} {part} {place} {again}")) in self._used:
             again += 1
         return seed
+
+    @cached_property
+    def _used(self) -> set[int]:
+        return {entry.run.train.seed for entry in self.facts.entries if entry.run is not None}
 
     @cached_property
     def _by_run(self) -> Mapping[str, Entry]:
@@ -230,7 +196,7 @@ class Finalists:
             if row is not None and (row.value is not None or row.diverged):
                 yield place, row.value
 
-    @property
+    @cached_property
     def missing(self) -> tuple[Run, ...]:
         """The runs without which the next decision can't be made; none once the verdict stands."""
         return needed(self.contenders, self.asked.plan)
@@ -245,9 +211,7 @@ class Finalists:
 
     def _tests(self, name: str) -> dict[str, dict[int, float | None]]:
         """The test metrics of one of them, by seed that took no part in the choice; None: it diverged."""
-        places = range(self.asked.plan.confirm)
-        rows = [self.row_of(Run(name, "confirmation", place)) for place in places]
-        results = [None if row is None else row.result for row in rows]
+        results = [None if row is None else row.result for row in self._confirmation(name)]
         names = dict.fromkeys(name for result in results if result for name in result.test)
         return {
             name: {place: r.test[name] if r else None for place, r in enumerate(results)}
@@ -274,10 +238,14 @@ class Finalists:
         """
         if self.verdict is None or self.verdict.answer is None:
             return None
-        name, plan = self.verdict.answer, self.asked.plan
-        rows = [self.row_of(Run(name, "confirmation", place)) for place in range(plan.confirm)]
+        rows = self._confirmation(self.verdict.answer)
         valued = tuple(row for row in rows if row is not None and row.value is not None)
         return Configuration(valued) if valued else None
+
+    def _confirmation(self, name: str) -> list[Entry | None]:
+        """The rows of one of them over the seeds that took no part in the choice, by seed."""
+        places = range(self.asked.plan.confirm)
+        return [self.row_of(Run(name, "confirmation", place)) for place in places]
 
     def words_for(self, name: str) -> str:
         """The parameters of one of them, for people."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.command.section import Section
+from pipeline.command.section import PositiveInt, Section, validated
 
 
 def _finite(value: object) -> object:
@@ -76,6 +76,53 @@ class Plan(Section):
             raced * self.seeds + min(contenders, 1) * self.confirm,
             raced * self.max_seeds + pair * self.confirm,
         )
+
+
+class FinalistsConfig(Section):
+    """How many of a study's best configurations are compared, and how; see `Plan`.
+
+    `resplit`: whether each seed draws its own validation rows, the same for every configuration; None:
+    where there are any.
+    """
+
+    top: PositiveInt
+    seeds: PositiveInt
+    step: PositiveInt
+    max_seeds: PositiveInt
+    confirm: PositiveInt
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    margin: Annotated[float, Field(ge=0)]
+    resplit: bool | None
+
+    def plan(self, metric: str, direction: str) -> Plan:
+        """The same for a study with this objective."""
+        chosen = self.model_dump(exclude={"top", "resplit"})
+        return validated(Plan, {"metric": metric, "direction": direction, **chosen}, "finalists")
+
+
+class Asked(Section):
+    """What is asked of a study's finalists, as its table keeps it.
+
+    `trials`: those that stand for the configurations, best first, `top` of them where the study had so
+    many. `left_out`: why the starting point is; None: it is compared. `ended`: how many trials of the
+    study had ended then. None: the version that asked did not say. `times`: how often something else was
+    asked than before, the first time included.
+    """
+
+    plan: Plan
+    resplit: bool
+    trials: Annotated[tuple[int, ...], Field(min_length=1)]
+    left_out: str | None
+    top: PositiveInt | None = None
+    ended: PositiveInt | None = None
+    times: PositiveInt = 1
+
+    def after(self, before: "Asked | None") -> "Asked":
+        """The same, as what is asked after `before`."""
+        if before is None:
+            return self
+        same = self.model_copy(update={"times": before.times})
+        return before if same == before else self.model_copy(update={"times": before.times + 1})
 
 
 class Contender(Section):

@@ -157,7 +157,7 @@ class _Results:
     failed: list[str] = field(default_factory=list)
     _measured: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     _seconds: dict[str, list[float]] = field(default_factory=dict)
-    _uids: set[str] = field(default_factory=set)
+    _attempts: dict[str, int] = field(default_factory=dict)
 
     def add(self, network: Network, entry: Entry) -> None:
         """Take in a run of a network that has ended."""
@@ -187,7 +187,7 @@ class _Results:
         ]
 
     def publish(self, record: RunRecord) -> None:
-        self._uids.add(record.uid)
+        self._attempts[record.uid] = record.attempt
         if self.publisher is not None:
             self.publisher.update(record)
 
@@ -195,7 +195,9 @@ class _Results:
         """How many runs could not be published, or are not there any more."""
         if self.publisher is None:
             return 0
-        return self.publisher.close(patience=30) or len(missing(tracking, EXPERIMENT, self._uids))
+        return self.publisher.close(patience=30) or len(
+            missing(tracking, EXPERIMENT, self._attempts)
+        )
 
     def _count(self, name: str, metrics: Mapping[str, float], seconds: float) -> None:
         self._measured.setdefault(name, []).append(dict(metrics))

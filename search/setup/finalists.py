@@ -14,7 +14,8 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from search.analysis.facts import Facts, Source
-from search.analysis.finalists import Finalists, FinalistsConfig
+from search.analysis.finalists import Finalists
+from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
 from search.machine.gpus import visible_gpus
@@ -64,9 +65,10 @@ def compare(values: Mapping[str, Any], command: str) -> int:
             return 0
         table = TrialTable(storage, name)
         facts = Facts.of(table.about(), table.entries())
-        finalists = Finalists.chosen(facts, table.uid, settings.finalists)
-        changed = table.finalists != (asked := finalists.asked.model_dump(mode="json"))
-        table.ask_finalists(asked)
+        before = Finalists.recorded(facts, table)
+        finalists = Finalists.chosen(facts, table.uid, settings.finalists).asked_after(before)
+        changed = before is None or finalists.asked != before.asked
+        table.ask_finalists(finalists.asked.model_dump(mode="json"))
         rows = _rows(storage, finalists)
         finalists = finalists.with_rows(rows.entries())
         if finalists.missing:
@@ -188,7 +190,7 @@ def _publish(source: Source, finalists: Finalists, changed: bool, screen: Consol
     if tracking.name == "none":
         return 0
     found = VerdictRecords(finalists).all()
-    lacking = missing(tracking, source.name, [record.uid for record in found])
+    lacking = missing(tracking, source.name, {record.uid: record.attempt for record in found})
     if finalists.verdict is not None and not lacking and not changed:
         return 0
     publisher = open_publisher(tracking, screen.print)

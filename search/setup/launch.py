@@ -190,8 +190,8 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
 
 def _unpublished(setup: Setup, table: TrialTable) -> int:
     """How many runs the tracker lacks, itself asked, of what it should have of the study by now."""
-    uids = [table.uid, *(entry.uid for entry in _ended(table))]
-    return len(missing(setup.tracking, table.name, uids))
+    attempts = {entry.uid: entry.attempts.made for entry in _ended(table)}
+    return len(missing(setup.tracking, table.name, {table.uid: 1, **attempts}))
 
 
 def _to_stderr(text: str) -> None:

@@ -81,6 +81,7 @@ class VerdictRecords:
             "started_at": min((row.started_at for row in self._rows), default=0.0),
             "ended_at": self._at if self._rows else None,
             "dataset": facts.about.dataset,
+            "attempt": self.finalists.asked.times,
             **rest,
         }
         return RunRecord(uid=uid, experiment=facts.about.name, name=name, status=status, **whole)

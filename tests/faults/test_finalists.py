@@ -12,8 +12,8 @@ import pytest
 from pipeline.command.compose import compose
 from pipeline.command.section import validated
 from search.analysis.facts import Facts
-from search.analysis.finalists import Finalists, FinalistsConfig
-from search.analysis.plan import Part
+from search.analysis.finalists import Finalists
+from search.analysis.plan import FinalistsConfig, Part
 from search.study.vocabulary import Entry
 from search.table.storage import open_storage
 from search.table.trials import TrialTable
@@ -244,6 +244,30 @@ def test_the_tracker_shows_the_verdict_its_configurations_and_their_seeds(
     again = comparison.run()
     assert again.status == 0
     assert tracked(tracked_world.folder / "mlflow.db", "dropout") == runs, "it is told once"
+
+
+def test_another_question_is_another_verdict_in_the_tracker_too(tracked_world: World) -> None:
+    comparison = Comparison(tracked_world).study()
+    assert comparison.run().status == 0
+    file = tracked_world.folder / "mlflow.db"
+    before = {run.tags["uid"]: run for run in tracked(file, "dropout")}
+    launch = comparison.run("finalists.alpha=0.2", "finalists.margin=0.5", "finalists.top=1")
+    assert launch.status == 0, launch.output
+    after = {run.tags["uid"]: run for run in tracked(file, "dropout")}
+    by_name = {run.tags["mlflow.runName"]: run for run in after.values()}
+    verdict = comparison.finalists.verdict
+    assert verdict is not None
+    told = by_name["verdict"]
+    assert told.run != before[told.tags["uid"]].run
+    assert "(80%)" in told.tags["mlflow.note.content"]
+    assert {name for name in by_name if "finalist" in by_name[name].tags} >= set(
+        comparison.finalists.all
+    )
+    for run in after.values():
+        assert run.tags.get("mlflow.parentRunId") in {None, *(each.run for each in after.values())}
+    seeds = [run for run in after.values() if "finalist.part" in run.tags]
+    assert seeds
+    assert all(run == before[run.tags["uid"]] or run.tags["mlflow.parentRunId"] for run in seeds)
 
 
 def test_its_runs_are_no_study_of_the_user(comparison: Comparison) -> None:

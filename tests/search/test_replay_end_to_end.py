@@ -81,7 +81,7 @@ def test_one_run_by_hand_has_the_digests_of_the_trial(workdir: Path) -> None:
     code, out = run("pipeline.train", *overrides)
     assert code == 0, out
     tracker = MlflowTracker("sqlite:///mlflow.db")
-    (uid,) = tracker.ended("runs")
+    ((uid, _),) = tracker.ended("runs")
     tags = tracker.tags("runs", uid)
     assert tags["digest.history"] == entry.result.history_digest
     assert tags["digest.weights"] == entry.result.weights_digest

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.command.compose import compose
 from pipeline.command.section import validated
+from search.analysis.configurations import DEFAULT
 from search.analysis.facts import Facts
-from search.analysis.finalists import DEFAULT, Finalists, FinalistsConfig
-from search.analysis.plan import Run
+from search.analysis.finalists import Finalists
+from search.analysis.plan import FinalistsConfig, Run
 from search.setup.finalists import _rows
 from search.study.space import Space, replaced
 from search.study.vocabulary import Attempts, Entry, Suggestion

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.tracking.mlflow import MlflowTracker
 from pipeline.tracking.record import RunRecord
 
 UIDS = ["study", "study-0", "study-1"]
+ATTEMPTS = dict.fromkeys(UIDS, 1)
 NAME = "apples"
 
 
@@ -120,8 +122,16 @@ def test_a_file_and_a_server_say_what_they_lack(
     """A server answers by the client of MLflow, which here asks the same database."""
     became(file)
     uri = f"sqlite:///{file}"
-    assert missing(tracking(uri), NAME, UIDS) == lacking
-    assert set(UIDS) - MlflowTracker(uri).ended(NAME) == lacking
+    assert missing(tracking(uri), NAME, ATTEMPTS) == lacking
+    assert {uid for uid, _ in ATTEMPTS.items() - MlflowTracker(uri).ended(NAME)} == lacking
+
+
+def test_an_attempt_that_it_does_not_show_is_lacking(file: Path) -> None:
+    again = {**ATTEMPTS, "study-1": 2}
+    uri = f"sqlite:///{file}"
+    assert missing(tracking(uri), NAME, again) == {"study-1"}
+    MlflowTracker(uri).publish(replace(record("study-1"), attempt=2))
+    assert missing(tracking(uri), NAME, again) == set()
 
 
 def tracking(uri: str) -> TrackingConfig:
@@ -146,14 +156,14 @@ def no_server(_: Path) -> str:
 def test_a_tracker_that_can_not_be_asked_is_taken_to_lack_everything(
     file: Path, what: Callable[[Path], str]
 ) -> None:
-    assert missing(tracking(what(file)), NAME, UIDS) == set(UIDS)
+    assert missing(tracking(what(file)), NAME, ATTEMPTS) == set(UIDS)
 
 
 def test_a_file_is_asked_without_a_trace(file: Path) -> None:
     before = sorted(file.parent.iterdir())
     file.parent.chmod(0o555)
     try:
-        assert missing(tracking(f"sqlite:///{file}"), NAME, UIDS) == set()
+        assert missing(tracking(f"sqlite:///{file}"), NAME, ATTEMPTS) == set()
     finally:
         file.parent.chmod(0o755)
     assert sorted(file.parent.iterdir()) == before

@@ -6,87 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities import Metric, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking.mlflow import MlflowTracker
 from pipeline.tracking.publisher import Change
-from pipeline.tracking.record import DatasetInfo, Point, RunRecord
-
-DIGEST = "0123456789abcdef" * 4
-
-
-class Store:
-    """A database file with one experiment of the test's own."""
-
-    def __init__(self, uri: str, experiment: str) -> None:
-        self.uri = uri
-        self.experiment = experiment
-        self.client = MlflowClient(tracking_uri=uri)
-
-    def tracker(self) -> MlflowTracker:
-        return MlflowTracker(self.uri)
-
-    def runs(self, view: Any = ViewType.ACTIVE_ONLY) -> list[Run]:
-        experiment = self.client.get_experiment_by_name(self.experiment)
-        assert experiment is not None
-        return list(self.client.search_runs([experiment.experiment_id], run_view_type=view))
-
-    def run(self) -> Run:
-        (run,) = self.runs()
-        return run
-
-    def curve(self, metric: str) -> list[Metric]:
-        return self.client.get_metric_history(self.run().info.run_id, metric)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
-
-
-@pytest.fixture
-def store(database: str, workdir: Path, request: pytest.FixtureRequest) -> Store:
-    """Artifacts go to the test's own working folder; the database, slow to make, is shared."""
-    return Store(database, f"{workdir.name} {request.node.name}")
-
-
-@pytest.fixture
-def record(store: Store) -> RunRecord:
-    return RunRecord(
-        uid="apple",
-        experiment=store.experiment,
-        name="a run",
-        status="RUNNING",
-        started_at=1000.5,
-        params={"model.dropout": "0.3", "train.seed": "0"},
-        tags={"device": "cpu"},
-        points=points(2),
-        dataset=DatasetInfo("digits", DIGEST, "scikit-learn", (1437, 8, 8), (360, 8, 8)),
-    )
-
-
-def points(epochs: int) -> tuple[Point, ...]:
-    return tuple(
-        Point(metric, epoch / 10, epoch, 1000.5 + epoch)
-        for epoch in range(1, epochs + 1)
-        for metric in ("loss", "val_loss")
-    )
-
-
-def finished(record: RunRecord, **changes: Any) -> RunRecord:
-    final = (*points(3), Point("objective", 0.25, 0, 1010.0))
-    return replace(
-        record,
-        **{
-            "status": "FINISHED",
-            "ended_at": 1010.25,
-            "points": final,
-            "texts": {"model_summary.txt": "a table"},
-            **changes,
-        },
-    )
+from pipeline.tracking.record import Point, RunRecord
+from tests.pipeline.tracking.store import DIGEST, Store, finished, points
 
 
 def pairs(curve: list[Metric]) -> list[tuple[int, float, int]]:
@@ -248,29 +174,6 @@ def test_an_ended_run_that_goes_on_is_reopened(
     assert [metric.step for metric in store.curve("loss")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
-def test_a_nested_run_is_linked_to_its_parent(store: Store, record: RunRecord, fresh: bool) -> None:
-    tracker = store.tracker()
-    tracker.publish(replace(record, uid="basket", name="the study"))
-    parent = store.run().info.run_id
-    if fresh:
-        tracker = store.tracker()
-    tracker.publish(replace(record, parent="basket"))
-    tags = {run.data.tags["uid"]: run.data.tags for run in store.runs()}
-    assert tags["apple"]["mlflow.parentRunId"] == parent
-    assert "mlflow.parentRunId" not in tags["basket"]
-
-
-def test_a_nested_run_waits_for_its_parent(store: Store, record: RunRecord) -> None:
-    tracker = store.tracker()
-    child = replace(record, parent="basket")
-    with pytest.raises(KeyError, match="basket"):
-        tracker.publish(child)
-    tracker.publish(replace(record, uid="basket"))
-    tracker.publish(child)
-    assert len(store.runs()) == 2
-
-
 def test_the_data_set_is_an_input_with_its_digest_and_shapes(
     store: Store, record: RunRecord
 ) -> None:
@@ -315,21 +218,6 @@ def test_a_run_deleted_under_the_tracker_is_restored_at_its_next_look(
         tracker.publish(finished(record))
     assert tracker.publish(finished(record)) == Change.RESTORED
     assert store.run().info.status == "FINISHED"
-
-
-def test_new_trials_of_a_deleted_study_come_under_the_study_restored(
-    store: Store, record: RunRecord
-) -> None:
-    basket = replace(record, uid="basket", name="the study")
-    store.tracker().publish(basket)
-    parent = store.run().info.run_id
-    store.client.delete_run(parent)
-    tracker = store.tracker()
-    assert tracker.publish(basket) == Change.RESTORED
-    tracker.publish(replace(record, parent="basket"))
-    tags = {run.data.tags["uid"]: run.data.tags for run in store.runs()}
-    assert tags["apple"]["mlflow.parentRunId"] == parent
-    assert "basket" in tags
 
 
 def test_a_deleted_experiment_is_restored_for_what_comes(store: Store, record: RunRecord) -> None:

@@ -9,9 +9,10 @@ from pipeline.command.compose import compose, to_yaml
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import validated
 from pipeline.run.config import RunConfig
+from search.analysis.configurations import DEFAULT
 from search.analysis.facts import Facts
-from search.analysis.finalists import DEFAULT, Finalists, FinalistsConfig
-from search.analysis.plan import Run
+from search.analysis.finalists import Finalists
+from search.analysis.plan import FinalistsConfig, Run
 from search.study.ranking import SEED
 from search.study.space import Choices, Condition, Range, Space, replaced
 from search.study.vocabulary import Entry

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.artifact.manifest import Manifest, Standing
 from pipeline.command.errors import ConfigError
+from search.analysis.configurations import DEFAULT
 from search.analysis.estimates import Estimate
-from search.analysis.finalists import DEFAULT, Finalists
+from search.analysis.finalists import Finalists
 from search.analysis.wording import words
 from search.artifacts.candidate import Candidate, candidate, introduced
 from search.artifacts.card import model_card
