@@ -51,6 +51,7 @@ class RunResult:
     too many. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
     `weights_digest`, `history_digest`: SHA-256 of the network that `value` is of, and of all metrics of
     all epochs (see `pipeline.run.digests`); None in a record of a version that took none.
+    `shorter`: what the same run with fewer epochs comes to, by their number, where that was asked for.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -71,6 +72,7 @@ class RunResult:
     hits: Hits | None = None
     weights_digest: str | None = None
     history_digest: str | None = None
+    shorter: "Mapping[int, RunResult]" = field(default_factory=dict)
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
@@ -90,11 +92,15 @@ class State:
     """All that the epoch after `epoch` depends on: weights, dropout seeds, optimizer.
 
     `arrays`: empty where they were not kept. A run that goes on from it gives the numbers of the
-    epochs after `epoch` in one that was never interrupted.
+    epochs after `epoch` in one that was never interrupted. `best`: the weights of the objective's epoch,
+    where that is an earlier one. `history`: of the epochs up to there, where they are the run's own
+    and count for its objective; empty: they are another trial's.
     """
 
     epoch: int
     arrays: Weights
+    best: Weights | None = None
+    history: tuple[EpochMetrics, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from collections.abc import Collection
+from dataclasses import replace
 
 from pipeline.data import Dataset
 from pipeline.network.backend import device_name, forget_peak_memory, peak_memory
@@ -14,16 +16,29 @@ from pipeline.training.score import evaluate
 
 
 def execute(
-    run: RunConfig, dataset: Dataset, on_epoch: OnEpoch, start: State | None = None
+    run: RunConfig,
+    dataset: Dataset,
+    on_epoch: OnEpoch,
+    start: State | None = None,
+    milestones: Collection[int] = (),
 ) -> Outcome:
     """Train the network of `run` on the training rows, fix its objective, then score the test set.
 
-    With `start` it goes on from there. Raises DivergedError where training did.
+    With `start` it goes on from there. `milestones`: of so many epochs, fewer than the run's, the result
+    is wanted too. Raises DivergedError where training did.
     """
     dataset = dataset.fitted(run.train.validation_split)
     forget_peak_memory()
     started = time.perf_counter()
-    trained = train(run, dataset.train_arrays, on_epoch, start)
+    shorter: dict[int, RunResult] = {}
+    for trained in train(run, dataset.train_arrays, on_epoch, start, milestones):
+        outcome = _measured(trained, run, dataset, started)
+        shorter[outcome.state.epoch] = outcome.result
+    del shorter[outcome.state.epoch]  # the last one is the run itself
+    return replace(outcome, result=replace(outcome.result, shorter=shorter))
+
+
+def _measured(trained: Trained, run: RunConfig, dataset: Dataset, started: float) -> Outcome:
     best = next(epoch for epoch in trained.history if epoch.epoch == trained.best_epoch)
     value = best.metrics[run.objective.metric]
     scoring = time.perf_counter()
@@ -31,7 +46,7 @@ def execute(
     ended = time.perf_counter()
     readable = dataset.classes <= MOST_CLASSES
     found = _diagnose(trained, dataset)
-    seconds = [epoch.seconds for epoch in trained.history]
+    seconds = [epoch.seconds for epoch in trained.history[-trained.epochs :]]
     weights = trained.loop.weights()
     result = RunResult(
         history=trained.history,

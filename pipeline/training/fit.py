@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -21,7 +22,8 @@ from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, State, Sto
 class Trained:
     """A loop with the weights of `best_epoch`, and how it got there. Times are in seconds.
 
-    `examples`: training rows seen in one epoch. `state`: what the next epoch would start from.
+    `examples`: training rows seen in one epoch. `epochs`: how many were trained here. `state`: what
+    the next epoch would start from.
     `wait_seconds`: what `on_epoch` took, which `train_seconds` leaves out: it may ask another process.
     """
 
@@ -30,6 +32,7 @@ class Trained:
     stop: Stop
     best_epoch: int
     examples: int
+    epochs: int
     parameters: int
     model_summary: str
     state: State
@@ -38,11 +41,19 @@ class Trained:
     wait_seconds: float
 
 
-def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None = None) -> Trained:
+def train(
+    run: RunConfig,
+    rows: Arrays,
+    on_epoch: OnEpoch,
+    start: State | None = None,
+    milestones: Collection[int] = (),
+) -> Iterator[Trained]:
     """A network trained on `rows` less their validation part, from `start` if there is one.
 
-    Epochs up to `start` are not told of and count neither for the objective nor for patience, also
-    where its arrays were not kept and they are trained once more.
+    Epochs up to `start` are not told of and, unless it has their history, count neither for the
+    objective nor for patience, also where its arrays were not kept and they are trained once more.
+    Before the end it shows what the same run with fewer epochs comes to, after each of these
+    `milestones`; the loop goes on from there when the next one is asked for.
     Raises DivergedError at the first epoch with a metric that is not finite.
     """
     if start is not None and start.epoch >= run.train.epochs:
@@ -66,11 +77,36 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
             loop.epoch(training, _order(run.train.seed, number, split_at))
     built = time.perf_counter()
 
-    history: list[EpochMetrics] = []
-    values: dict[int, float] = {}
+    metric, keeps_best = run.objective.metric, run.objective.select == "best"
+    history = [] if start is None else list(start.history)
+    values = {epoch.epoch: epoch.metrics[metric] for epoch in history}
     best_weights: Weights | None = None
+    if keeps_best and start is not None and history:
+        best_weights = start.best or loop.weights()
     stop: Stop = "completed"
     waited = 0.0
+
+    def trained_so_far() -> Trained:
+        best_epoch, ended = run.objective.select_epoch(values), time.perf_counter()
+        is_last = best_epoch == number
+        state = State(number, loop.state(), None if is_last else best_weights)
+        if best_weights is not None and not is_last:
+            loop.load_weights(best_weights)
+        return Trained(
+            loop=loop,
+            history=tuple(history),
+            stop=stop,
+            best_epoch=best_epoch,
+            examples=split_at,
+            epochs=number - behind,
+            parameters=model.count_params(),
+            model_summary=summary(model),
+            state=state,
+            build_seconds=built - started,
+            train_seconds=ended - built - waited,
+            wait_seconds=waited,
+        )
+
     for number in range(behind + 1, run.train.epochs + 1):
         began = time.perf_counter()
         metrics = _named("", loop.epoch(training, _order(run.train.seed, number, split_at)))
@@ -79,8 +115,8 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
         _refuse_divergence(metrics, number)
         epoch = EpochMetrics(number, metrics, time.perf_counter() - began, time.time())
         history.append(epoch)
-        values[number] = metrics[run.objective.metric]
-        if run.objective.select == "best" and run.objective.select_epoch(values) == number:
+        values[number] = metrics[metric]
+        if keeps_best and run.objective.select_epoch(values) == number:
             best_weights = loop.weights()
         told = time.perf_counter()
         pruned = on_epoch(epoch)
@@ -91,24 +127,13 @@ def train(run: RunConfig, rows: Arrays, on_epoch: OnEpoch, start: State | None =
         if pruned:
             stop = "pruned"
             break
-    trained = time.perf_counter()
-    best_epoch = run.objective.select_epoch(values)
-    state = State(number, loop.state())
-    if best_weights is not None and best_epoch != number:
-        loop.load_weights(best_weights)
-    return Trained(
-        loop=loop,
-        history=tuple(history),
-        stop=stop,
-        best_epoch=best_epoch,
-        examples=split_at,
-        parameters=model.count_params(),
-        model_summary=summary(model),
-        state=state,
-        build_seconds=built - started,
-        train_seconds=trained - built - waited,
-        wait_seconds=waited,
-    )
+        if number in milestones:
+            shown = time.perf_counter()
+            so_far = trained_so_far()
+            yield so_far
+            loop.load_state(so_far.state.arrays)
+            waited += time.perf_counter() - shown
+    yield trained_so_far()
 
 
 def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:

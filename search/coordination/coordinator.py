@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from pipeline.command.errors import ConfigError, PlumblineError
+from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
-from pipeline.run.result import State
+from pipeline.run.result import RunResult, State
+from search.coordination.prefixes import Prefixes
 from search.study.durations import Durations
 from search.study.ranking import Ranking
 from search.study.vocabulary import (
@@ -56,6 +58,7 @@ class Coordinator:
         watcher: Watcher,
         stopper: Stopper,
         keep: int = 3,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self._study = study
         self._table = table
@@ -66,6 +69,7 @@ class Coordinator:
         self._stopper = stopper
         self._durations = Durations(table.entries())
         self._keep = keep
+        self._prefixes = prefixes or Prefixes(None)
         self._running: dict[int, Entry] = {}
         self._waiting: deque[Entry] = deque()
         self._ranking = Ranking(study.base.objective, table.entries())
@@ -132,10 +136,22 @@ class Coordinator:
             self._running[entry.number] = replace(
                 entry, run=run, started_at=time.time(), history=()
             )
-            start = None if entry.continues is None else self._end_of(entry.continues)
-            keep_state = self._engine.continues
-            return Task(entry.number, run, start, keep_state, attempts=entry.attempts)
+            if (known := self._prefixes.known(run)) is None:
+                return self._task(entry, run)
+            begun = self._table.start(entry.number, run, entry.attempts)
+            self._complete(
+                replace(begun, worker=known.worker, prefix_of=known.number), known.result
+            )
         return None
+
+    def _task(self, entry: Entry, run: RunConfig) -> Task:
+        start = None if entry.continues is None else self._end_of(entry.continues)
+        if (before := self._prefixes.start(run, self._weights)) is not None:
+            number, start = before
+            self._running[entry.number] = replace(self._running[entry.number], extends=number)
+        keep_state = self._engine.continues or self._prefixes.keep_states
+        milestones = self._prefixes.milestones(run)
+        return Task(entry.number, run, start, keep_state, milestones, attempts=entry.attempts)
 
     def _ask(self) -> Entry | None:
         if self._waiting:
@@ -166,7 +182,12 @@ class Coordinator:
         if isinstance(event, Began):
             number, attempts = event.task.number, event.task.attempts
             begun = self._table.start(number, event.task.run, attempts)
-            self._running[number] = replace(begun, worker=event.worker)
+            before = () if event.task.start is None else event.task.start.history
+            extends = self._running[number].extends
+            self._running[number] = replace(
+                begun, worker=event.worker, extends=extends, history=before
+            )
+            self._prefixes.began(event.worker)
         elif isinstance(event, Again):
             self._count(event.task)
         elif isinstance(event, Epoch):
@@ -194,10 +215,13 @@ class Coordinator:
         pruned = result.stop == "pruned"
         if not pruned and self._is_among_the_best(entry, result.value):
             self._weights.save(entry.number, event.weights)
+        self._complete(entry, result)
+
+    def _complete(self, entry: Entry, result: RunResult) -> None:
         entry = replace(entry, history=result.history)
         told = (
             Told(entry.number, "pruned", None, entry.curve)
-            if pruned
+            if result.stop == "pruned"
             else Told(entry.number, "complete", result.value, entry.curve)
         )
         notes = self._engine.tell(told)
@@ -217,6 +241,7 @@ class Coordinator:
         del self._running[entry.number]
         self._durations.add(entry)
         self._ranking.add(entry)
+        self._prefixes.add(entry)
         self._watcher.ended(entry)
 
     def _is_among_the_best(self, entry: Entry, value: float) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.run.config import RunConfig
+from search.coordination.prefixes import Prefixes, key_of
 from search.study.space import Space, Stored
 from search.study.vocabulary import Entry, Suggestion
 from search.table.trials import TrialTable
@@ -30,8 +31,9 @@ class Wanted:
 class Repeats:
     """Trains runs that are wanted, in their order. Their tables have no other writer meanwhile.
 
-    A row that was left running with the same parameters is taken up again. `rows`: of the runs that a
-    worker has, by their place among those wanted.
+    A row that was left running with the same parameters is taken up again. Of runs that differ in their
+    epochs alone the longest is trained, and the others are read off it. `rows`: of the runs that a worker
+    has, by their place among those wanted.
     """
 
     def __init__(self, wanted: Sequence[Wanted]) -> None:
@@ -39,6 +41,8 @@ class Repeats:
         self._waiting = deque(self._wanted)
         # Rows that no run of this launch has taken up.
         self._left = {id(each.table): deque(each.table.interrupted()) for each in wanted}
+        self._keys = {n: (id(each.table), key_of(each.run)) for n, each in self._wanted.items()}
+        self._prefixes = {id(each.table): Prefixes((), each.table.entries()) for each in wanted}
         self.rows: dict[int, Entry] = {}
 
     @property
@@ -62,27 +66,65 @@ class Repeats:
             for happened in pool.run(self._next):
                 for event in happened:
                     self._handle(event, pool, ended)
+                self._read_off(ended)
                 seen(self.rows)
 
     def _next(self) -> Task | None:
-        if not self._waiting:
+        number = next((n for n in self._waiting if not self._is_awaited(n)), None)
+        if number is None:
             return None
-        number = self._waiting.popleft()
+        self._waiting.remove(number)
+        each, row = self._wanted[number], self._row(number)
+        self.rows[number] = replace(row, run=each.run)
+        milestones = tuple(sorted(self._wanted[n].run.train.epochs for n in self._shorter(number)))
+        return Task(number, each.run, milestones=milestones, attempts=row.attempts)
+
+    def _row(self, number: int) -> Entry:
+        """A row for a run that is wanted, or the one that was left running."""
         each = self._wanted[number]
         left = self._left[id(each.table)]
         row = next((row for row in left if row.params == each.params), None)
         if row is None:
-            row = each.table.create(Suggestion(each.params), each.space)
-        else:
-            left.remove(row)
-        self.rows[number] = replace(row, run=each.run)
-        return Task(number, each.run, attempts=row.attempts)
+            return each.table.create(Suggestion(each.params), each.space)
+        left.remove(row)
+        return row
+
+    def _shorter(self, number: int) -> list[int]:
+        """Those wanted that are the beginning of another, by their places."""
+        epochs = self._wanted[number].run.train.epochs
+        return [
+            other
+            for other, each in self._wanted.items()
+            if self._keys[other] == self._keys[number] and each.run.train.epochs < epochs
+        ]
+
+    def _is_awaited(self, number: int) -> bool:
+        """Whether a longer run is still to come that shows what this one comes to."""
+        return any(number in self._shorter(other) for other in self._wanted)
+
+    def _read_off(self, ended: Callable[[Entry], None]) -> None:
+        """Record those that wait and whose results are there by now, as parts of longer runs."""
+        for number in list(self._waiting):
+            each = self._wanted[number]
+            known = self._prefixes[id(each.table)].known(each.run)
+            if known is not None:
+                self._waiting.remove(number)
+                row = self._row(number)
+                begun = each.table.start(row.number, each.run, row.attempts)
+                begun = replace(begun, worker=known.worker, prefix_of=known.number)
+                self._end(number, each.table.complete(begun, known.result, {}), ended)
+
+    def _end(self, number: int, entry: Entry, ended: Callable[[Entry], None]) -> None:
+        del self._wanted[number]
+        self._prefixes[self._keys[number][0]].add(entry)
+        ended(entry)
 
     def _handle(self, event: Happened, pool: Pool, ended: Callable[[Entry], None]) -> None:
         if isinstance(event, Began):
             number, run = event.task.number, event.task.run
             row = self._table(number).start(self.rows[number].number, run, event.task.attempts)
             self.rows[number] = replace(row, worker=event.worker)
+            self._prefixes[self._keys[number][0]].began(event.worker)
             return
         if isinstance(event, Again):
             self._count(event.task)
@@ -100,8 +142,8 @@ class Repeats:
             entry = table.complete(row, event.result, {})
         else:
             entry = table.fail(replace(row, diverged=event.diverged), event.reason)
-        del self.rows[event.number], self._wanted[event.number]
-        ended(entry)
+        del self.rows[event.number]
+        self._end(event.number, entry, ended)
 
     def _count(self, task: Task) -> None:
         self._table(task.number).count(self.rows[task.number].number, task.attempts)

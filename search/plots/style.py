@@ -134,6 +134,10 @@ def tip(entry: Entry, facts: Facts) -> str:
     lines = [f"trial {entry.number} ({entry.state})"]
     if entry.continues is not None:
         lines.append(f"goes on from trial {entry.continues}")
+    if entry.extends is not None:
+        lines.append(f"begins as trial {entry.extends}")
+    if entry.prefix_of is not None:
+        lines.append(f"read off trial {entry.prefix_of}")
     if entry.value is not None:
         lines.append(f"{facts.objective.metric} {entry.value:.4f}")
     return "\n".join([*lines, *(f"{path} = {shown(v)}" for path, v in entry.params.items())])

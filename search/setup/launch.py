@@ -22,6 +22,7 @@ from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags
 from search.analysis.facts import Source
 from search.analysis.leaderboard import counts, finalists_of, summary
 from search.coordination.coordinator import Coordinator
+from search.coordination.prefixes import Prefixes, epochs_in
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
 from search.setup.means import launcher_for, number_of_workers, our_turn
@@ -29,7 +30,7 @@ from search.setup.read import Setup, read
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
-from search.study.vocabulary import About, Entry, Study
+from search.study.vocabulary import About, Engine, Entry, Study
 from search.table.postgres import LostError, Storage
 from search.table.storage import check_writable, errors_named
 from search.table.trials import TrialTable
@@ -86,8 +87,18 @@ def launch(values: dict[str, Any], command: str) -> int:
                 ):
                     engine = setup.make_engine(table.entries(), wanted)
                     attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
+                    prefixes = _prefixes(setup, engine, table)
                     coordinator = Coordinator(
-                        study, table, engine, launcher, weights, attempts, watcher, stopper, keep
+                        study,
+                        table,
+                        engine,
+                        launcher,
+                        weights,
+                        attempts,
+                        watcher,
+                        stopper,
+                        keep,
+                        prefixes,
                     )
                     coordinator.run(setup.study.trials)
                     progress.note(coordinator.usage())
@@ -126,6 +137,12 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     for folder in (Path(setup.storage.weights), Path(setup.study.summary).parent):
         check_writable(folder)  # the first things that are created
     return _Ground(data, info, gpus)
+
+
+def _prefixes(setup: Setup, engine: Engine, table: TrialTable) -> Prefixes:
+    """The runs that others may begin as; none where a trial may end before its own last epoch."""
+    whole = not (setup.prunes or engine.continues)
+    return Prefixes(epochs_in(setup.space) if whole else None, table.entries())
 
 
 def _is_finished(setup: Setup, table: TrialTable) -> bool:

@@ -25,6 +25,7 @@ _GRID = "search.engines.optuna.GridSampler"
 _PARTS = {"optuna": ("sampler", "pruner"), "keras_tuner": ("oracle",)}
 """What each engine suggests and prunes by."""
 
+_NO_PRUNER = "optuna.pruners.NopPruner"
 _DEFAULT_SAMPLER = "optuna.samplers.TPESampler"
 _DEFAULT_ORACLE = "search.engines.oracles.random.RandomOracle"
 
@@ -97,6 +98,11 @@ class Setup:
             f"study.order=fixed: its trials so far were suggested in {had}, those to come are in that "
             f"of {workers}; both together are no study that the seed gives again."
         )
+
+    @property
+    def prunes(self) -> bool:
+        """Whether a trial may be ended before its last epoch."""
+        return self.engine.name == "optuna" and self.values["pruner"].get("_target_") != _NO_PRUNER
 
     @property
     def suggests(self) -> dict[str, Any]:

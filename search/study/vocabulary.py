@@ -157,7 +157,9 @@ class Entry:
 
     `run`: None before its first attempt, and where the configuration refused it. `history`: the epochs
     of its last attempt, of a failed one too, where `result` isn't there. `diverged`: whether it failed by
-    its own numbers. Times are Unix seconds.
+    its own numbers. `prefix_of`: the trial that it is the beginning of, or the same as, so that nothing
+    was trained; `extends`: the one that is its own beginning, which was not trained again. Times are Unix
+    seconds.
     """
 
     number: int
@@ -174,6 +176,8 @@ class Entry:
     result: RunResult | None = None
     reason: str | None = None
     diverged: bool = False
+    prefix_of: int | None = None
+    extends: int | None = None
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ START = "start"
 END = "end"
 _NOTES = "notes"
 _PLAN = "plan"
+_PREFIX = ("prefix_of", "extends")
 
 _RESULT = TypeAdapter(RunResult)
 _HISTORY = TypeAdapter(tuple[EpochMetrics, ...])
@@ -50,6 +51,7 @@ def end_of(entry: Entry) -> dict[str, Any]:
     else:
         facts |= {"reason": entry.reason, "diverged": entry.diverged}
         facts["history"] = [asdict(epoch) for epoch in entry.history]
+    facts |= {name: at for name in _PREFIX if (at := getattr(entry, name)) is not None}
     return {**facts, "notes": dict(entry.notes)}
 
 
@@ -123,6 +125,7 @@ def _ended(end: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
         "ended_at": float(end["at"]),
         "worker": _TEXTS.validate_python(end.get("worker", {})),
         "notes": {**notes, **(end.get("notes") or {})},
+        **{name: int(end[name]) for name in _PREFIX if name in end},
     }
     if "result" in end:
         result = _RESULT.validate_python(end["result"])

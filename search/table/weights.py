@@ -40,7 +40,9 @@ class WeightStore:
 
     def save_state(self, number: int, state: State) -> None:
         """Keep where trial `number` ended, for another to go on from."""
-        self._save(self._folder / f"{number}-state.npz", [np.array(state.epoch), *state.arrays])
+        lengths = np.array([state.epoch, len(state.arrays)])
+        file = self._folder / f"{number}-state.npz"
+        self._save(file, [lengths, *state.arrays, *(state.best or ())])
 
     def state(self, number: int) -> State | None:
         """Where trial `number` ended, or None where that was not kept."""
@@ -49,7 +51,10 @@ class WeightStore:
             return None
         arrays = self._load(file)
         with told(str(file), _DAMAGED, StorageError):
-            return State(int(arrays[0]), arrays[1:])
+            epoch, *count = map(int, np.atleast_1d(arrays[0]))
+            # The version before told no number of arrays: there were no others.
+            rest = 1 + (count[0] if count else len(arrays))
+            return State(epoch, arrays[1:rest], arrays[rest:] or None)
 
     def save(self, number: int, weights: Weights) -> None:
         """Keep the weights that trial `number` ended with."""

@@ -86,12 +86,20 @@ class Progress:
             f"{self._noun} {entry.number}: {entry.state}",
             *([outcome] if outcome else reason),
             params,
-            *([f"{entry.ended_at - entry.started_at:.1f} s"] if entry.ended_at is not None else []),
+            self._cost(entry),
             f"{self._ended}/{self._target}",
             self._best_text(),
             f"left {self._left()}",
         ]
         return Text("  ".join(parts), style="red" if entry.state == "failed" else "")
+
+    def _cost(self, entry: Entry) -> str:
+        """What the trial took, and why it may be less than it would have been."""
+        if entry.prefix_of is not None:
+            return f"read off {self._noun} {entry.prefix_of}"
+        seconds = (entry.ended_at or entry.started_at) - entry.started_at
+        begun = "" if entry.extends is None else f" (after {self._noun} {entry.extends})"
+        return f"{seconds:.1f} s{begun}"
 
     def _best_text(self) -> str:
         if not self._ranking:

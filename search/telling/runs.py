@@ -57,8 +57,11 @@ class Records:
         }
         if entry.result is not None:
             tags |= outcome_tags(entry.result)
-        if entry.continues is not None:
-            tags["trial.continues"] = str(entry.continues)
+        before = entry.extends if entry.continues is None else entry.continues
+        if before is not None:
+            tags["trial.continues"] = str(before)
+        if entry.prefix_of is not None:
+            tags["trial.prefix_of"] = str(entry.prefix_of)
         if entry.reason is not None:
             tags["trial.reason"] = public.error(entry.reason)
         return RunRecord(

@@ -108,6 +108,7 @@ class Task:
     """A trial to run, by its number.
 
     `start`: where it goes on from, if it does. `keep_state`: whether another may go on from it.
+    `milestones`: of how many epochs, fewer than its own, the result is wanted too.
     `alone`: no other trial may run on its GPU, as far as the launcher can see to that. `attempts`: those
     that were made at it.
     """
@@ -116,6 +117,7 @@ class Task:
     run: RunConfig
     start: State | None = None
     keep_state: bool = False
+    milestones: tuple[int, ...] = ()
     alone: bool = False
     attempts: Attempts = field(default_factory=Attempts)
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from multiprocessing import connection, parent_process
@@ -35,7 +35,8 @@ from search.workers.messages import (
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
-Train = Callable[[RunConfig, OnEpoch, State | None], Outcome]
+Train = Callable[[RunConfig, OnEpoch, State | None, Collection[int]], Outcome]
+"""Trains a run, maybe from a state on; the last argument is `Task.milestones`."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ def keras_trainer(data: Data, threads: int) -> Trainer:
     with imports_only():
         from pipeline.training.execute import execute
 
-    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
-        return execute(run, data.get(run.data), on_epoch, start)
+    def train(
+        run: RunConfig, on_epoch: OnEpoch, start: State | None, milestones: Collection[int]
+    ) -> Outcome:
+        return execute(run, data.get(run.data), on_epoch, start, milestones)
 
     dataset = data.get(data.config)  # before the first trial, so that its time is no trial's
     return Trainer(train, {**environment(threads), "data.digest": dataset.digest})
@@ -185,7 +188,7 @@ def run_task(task: Task, worker: Trainer, line: Line) -> Event:
         return prune
 
     try:
-        outcome = worker.train(task.run, on_epoch, task.start)
+        outcome = worker.train(task.run, on_epoch, task.start, task.milestones)
         state = outcome.state if task.keep_state else None
         return Finished(task.number, outcome.result, outcome.weights, state)
     except DivergedError as error:

@@ -70,7 +70,7 @@ def make_trainer(_: Data, threads: int) -> Trainer:
     return Trainer(_train, {"device": "fake", "threads": str(threads)})
 
 
-def _train(run: RunConfig, on_epoch: OnEpoch, _: State | None) -> Outcome:
+def _train(run: RunConfig, on_epoch: OnEpoch, *_: object) -> Outcome:
     began = time.time()
     seconds = float(os.environ.get(SECONDS, "0.002"))
     parameters = run.parameters()

@@ -99,7 +99,9 @@ def _about(threads: int) -> dict[str, str]:
     return {"device": "fake", "threads": str(threads), "pid": str(os.getpid()), "gpu": gpu}
 
 
-def _follow_curve(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+def _follow_curve(
+    run: RunConfig, on_epoch: OnEpoch, start: State | None, *_more: object
+) -> Outcome:
     values = curve(run)
     for epoch in range(start.epoch + 1 if start else 1, run.train.epochs + 1):
         if on_epoch(epoch_metrics(epoch, values[epoch - 1])):
@@ -108,7 +110,7 @@ def _follow_curve(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Out
 
 
 def _one_epoch_then(end: Callable[[], NoReturn]) -> Train:
-    def train(run: RunConfig, on_epoch: OnEpoch, _: State | None) -> Outcome:
+    def train(run: RunConfig, on_epoch: OnEpoch, *_: object) -> Outcome:
         on_epoch(epoch_metrics(1, curve(run)[0]))
         end()
 
@@ -170,7 +172,7 @@ def dying_trainer(_: Data, threads: int) -> Trainer:
 def torn_trainer(_: Data, threads: int) -> Trainer:
     """Is stopped in the middle of the message in which it sends its result."""
 
-    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None, *_more: object) -> Outcome:
         result = _follow_curve(run, on_epoch, start)
         Channel.flush = _half_and_stop  # type: ignore[method-assign]
         return result
@@ -197,7 +199,7 @@ def littering_trainer(_: Data, threads: int) -> Trainer:
     """Leaves a temporary file behind in each trial, as AutoGraph does, and says where."""
     about = _about(threads) | {"temp": tempfile.gettempdir()}
 
-    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None, *_more: object) -> Outcome:
         handle, _ = tempfile.mkstemp(prefix="__autograph_generated_file", suffix=".py")
         os.close(handle)
         return _follow_curve(run, on_epoch, start)
@@ -230,7 +232,7 @@ class ResourceExhaustedError(Exception):
 def hungry_trainer(_: Data, threads: int) -> Trainer:
     """Has no memory for two epochs or more; with one epoch it waits as `HOLD` says."""
 
-    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None) -> Outcome:
+    def train(run: RunConfig, on_epoch: OnEpoch, start: State | None, *_more: object) -> Outcome:
         if run.train.epochs > 1:
             raise ResourceExhaustedError("OOM when allocating tensor with shape[60000,512]")
         while (Path(os.environ[HOLD]) / str(run.model.dropout)).exists():

@@ -50,7 +50,7 @@ def trained(
     run: RunConfig, rows: Arrays, *start: Any
 ) -> tuple[list[dict[str, float]], Weights, str]:
     """Curves, final weights and the name of the loop: copies, as a loop is soon lent to others."""
-    done = train(run, rows, never, *start)
+    *_, done = train(run, rows, never, *start)
     return [dict(epoch.metrics) for epoch in done.history], done.state.arrays, done.loop.name
 
 
@@ -262,14 +262,14 @@ def test_going_on_from_a_state_gives_the_numbers_of_an_uninterrupted_run(
 ) -> None:
     run = run_config(*KNOBS, "train.epochs=4")
     whole = trained(run, rows)
-    half = train(with_train(run, epochs=2), rows, never)
+    *_, half = train(with_train(run, epochs=2), rows, never)
     begun = [dict(epoch.metrics) for epoch in half.history]
     store = WeightStore(tmp_path)
     store.save_state(7, half.state)
     trained(run_config(*KNOBS, "train.learning_rate=0.1", "train.seed=5"), rows)  # in between
     for state in (half.state, store.state(7), State(2, [])):  # the last one's arrays were not kept
         assert state.epoch == 2
-        rest = train(run, rows, never, state)
+        *_, rest = train(run, rows, never, state)
         assert [epoch.epoch for epoch in rest.history] == [3, 4]
         joined = begun + [dict(epoch.metrics) for epoch in rest.history]
         assert_identical((joined, rest.state.arrays), whole)
@@ -279,11 +279,11 @@ def test_the_plain_loop_goes_on_from_a_state_too(
     run_config: MakeRunConfig, rows: Arrays, tmp_path: Path
 ) -> None:
     run = run_config(*KNOBS, "train.loop=keras", "train.epochs=3")
-    half = train(with_train(run, epochs=1), rows, never)
+    *_, half = train(with_train(run, epochs=1), rows, never)
     begun = [dict(epoch.metrics) for epoch in half.history]
     store = WeightStore(tmp_path)
     store.save_state(7, half.state)
-    rest = train(run, rows, never, store.state(7))
+    *_, rest = train(run, rows, never, store.state(7))
     joined = begun + [dict(epoch.metrics) for epoch in rest.history]
     assert_identical((joined, rest.state.arrays), trained(run, rows))
 

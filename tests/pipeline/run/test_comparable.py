@@ -65,9 +65,9 @@ def test_what_spoils_a_loss_moves_it_at_once_and_leaves_accuracy_in_its_range(
     )
 
     def first(*overrides: str) -> dict[str, float]:
-        (epoch,) = train(
-            run_config(*quick, *overrides), digits.train_arrays, lambda _: False
-        ).history
+        run = run_config(*quick, *overrides)
+        (trained,) = train(run, digits.train_arrays, lambda _: False)
+        (epoch,) = trained.history
         return dict(epoch.metrics)
 
     usual, other = (
@@ -85,7 +85,7 @@ def test_training_rows_are_scored_with_units_dropped(
     run = run_config(
         "model.dropout=0.8", "model.hidden_units=128", "train.epochs=8", "train.batch_size=32"
     )
-    trained = train(run, digits.train_arrays, lambda _: False)
+    *_, trained = train(run, digits.train_arrays, lambda _: False)
     scored = trained.loop.evaluate(digits.train_arrays.part(0, trained.examples))
     last = trained.history[-1].metrics
     assert scored.accuracy > last["accuracy"] + 0.1

@@ -1,7 +1,7 @@
 """Training: the same configuration gives the same numbers; where it stops; whose weights it keeps."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -81,6 +81,12 @@ class ScriptedLoop:
         raise AssertionError("nothing goes on from anywhere")
 
 
+def last(stages: Iterator[Trained]) -> Trained:
+    """What the whole run comes to."""
+    *_, trained = stages
+    return trained
+
+
 @pytest.fixture
 def scripted(
     run_config: MakeRunConfig, digits: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +102,7 @@ def scripted(
         monkeypatch.setattr("pipeline.training.fit.loop_for", lambda *_: ScriptedLoop(accuracies))
         alone = ("train.validation_split=0", "objective.metric=accuracy")
         run = run_config(*alone, f"train.epochs={len(accuracies)}", *settings)
-        return train(run, digits.train_arrays, on_epoch, start)
+        return last(train(run, digits.train_arrays, on_epoch, start))
 
     return run_script
 
@@ -106,13 +112,13 @@ def test_the_same_configuration_gives_bit_identical_curves_and_weights(
 ) -> None:
     settings = (*SMALL, "model.dropout=0.3")
     run = run_config(*settings, "train.seed=0")
-    first = train(run, digits.train_arrays, never)
+    first = last(train(run, digits.train_arrays, never))
     weights = first.loop.weights()
-    third = train(run_config(*settings, "train.seed=1"), digits.train_arrays, never)
+    third = last(train(run_config(*settings, "train.seed=1"), digits.train_arrays, never))
     assert curves(first) != curves(third)
     assert not np.array_equal(weights[0], third.loop.weights()[0])
     keras.utils.set_random_seed(99)  # whatever ran in between
-    second = train(run, digits.train_arrays, never)
+    second = last(train(run, digits.train_arrays, never))
     assert curves(first) == curves(second)
     for one, other in zip(weights, second.loop.weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -127,7 +133,7 @@ def test_one_epoch_on_the_digits_gives_the_recorded_metrics(
     an accuracy may then differ by one row of the 1,149 or of the 288.
     """
     run = run_config(*SMALL, "train.epochs=1")
-    trained = train(run, digits.train_arrays, never)
+    trained = last(train(run, digits.train_arrays, never))
     metrics = trained.history[0].metrics
     assert metrics["loss"] == pytest.approx(GOLDEN["loss"], abs=1e-3)
     assert metrics["val_loss"] == pytest.approx(GOLDEN["val_loss"], abs=1e-3)
@@ -144,7 +150,7 @@ def test_every_epoch_is_reported_once_and_kept_in_order(
         seen.append(epoch)
         return False
 
-    trained = train(run_config(*SMALL, "train.epochs=3"), digits.train_arrays, on_epoch)
+    trained = last(train(run_config(*SMALL, "train.epochs=3"), digits.train_arrays, on_epoch))
     assert tuple(seen) == trained.history
     assert [epoch.epoch for epoch in seen] == [1, 2, 3]
     assert all(set(epoch.metrics) == set(METRICS) for epoch in seen)
@@ -163,7 +169,7 @@ def test_the_last_fraction_of_the_rows_is_held_out(
     start = validation_start(len(rows.inputs), run.train.validation_split)
     changed = Arrays(rows.inputs, rows.targets.copy())
     changed.targets[start:] = np.roll(changed.targets[start:], 1, axis=1)  # wrong labels
-    as_is, relabelled = (train(run, part, never) for part in (rows, changed))
+    as_is, relabelled = (last(train(run, part, never)) for part in (rows, changed))
     # What is held out changes what is measured on it and nothing of what is learned.
     assert as_is.examples == start
     for name in ("loss", "accuracy"):
@@ -175,7 +181,7 @@ def test_without_a_validation_part_all_rows_train_and_nothing_is_validated(
     run_config: MakeRunConfig, digits: Dataset
 ) -> None:
     run = run_config(*SMALL, "train.validation_split=0", "objective.metric=accuracy")
-    trained = train(run, digits.train_arrays, never)
+    trained = last(train(run, digits.train_arrays, never))
     assert trained.examples == len(digits.train)
     assert set(trained.history[0].metrics) == {"loss", "accuracy"}
 
@@ -188,7 +194,7 @@ def test_select_last_ends_with_the_weights_of_the_last_epoch(
     run_config: MakeRunConfig, digits: Dataset
 ) -> None:
     run = run_config(*SMALL, *JUMPY, "objective.select=last")
-    trained = train(run, digits.train_arrays, never)
+    trained = last(train(run, digits.train_arrays, never))
     assert trained.best_epoch == 4
     inputs, targets = validation(run, digits.train_arrays)
     found = cross_entropy(outputs(run, trained.loop.weights(), inputs), targets)
@@ -200,7 +206,7 @@ def test_select_best_ends_with_the_weights_of_the_best_epoch(
 ) -> None:
     by_loss = ("objective.metric=val_loss", "objective.direction=minimize")
     run = run_config(*SMALL, *JUMPY, *by_loss)
-    trained = train(run, digits.train_arrays, never)
+    trained = last(train(run, digits.train_arrays, never))
     losses = [epoch.metrics["val_loss"] for epoch in trained.history]
     assert trained.best_epoch == 1 + int(np.argmin(losses))
     assert trained.best_epoch < 4, losses
@@ -275,7 +281,7 @@ def test_a_metric_that_is_not_finite_fails_the_run_with_its_name_and_epoch(
         return False
 
     with pytest.raises(DivergedError, match=r"^loss is nan at epoch 1$"):
-        train(run, digits.train_arrays, on_epoch)
+        last(train(run, digits.train_arrays, on_epoch))
     assert told == [], "an epoch that diverged is no measurement"
 
 
@@ -288,7 +294,7 @@ def test_pruning_stops_there_and_keeps_what_was_measured(
     run_config: MakeRunConfig, digits: Dataset
 ) -> None:
     run = run_config(*SMALL, "train.epochs=5")
-    trained = train(run, digits.train_arrays, lambda epoch: epoch.epoch == 2)
+    trained = last(train(run, digits.train_arrays, lambda epoch: epoch.epoch == 2))
     assert (trained.stop, len(trained.history)) == ("pruned", 2)
     assert trained.state.epoch == 2
     inputs, targets = validation(run, digits.train_arrays)
@@ -314,4 +320,4 @@ def test_a_start_state_at_or_past_the_last_epoch_is_refused(
 ) -> None:
     run = run_config(*SMALL, f"train.epochs={epochs}")
     with pytest.raises(ValueError, match=rf"^train\.epochs: .* the 2 epochs .* got {epochs} "):
-        train(run, digits.train_arrays, never, State(2, []))
+        last(train(run, digits.train_arrays, never, State(2, [])))

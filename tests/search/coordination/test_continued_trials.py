@@ -1,6 +1,5 @@
 """Trials that go on from others, in a whole study: coordinator, table and states, without processes."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from search.study.vocabulary import Entry, Study, Wait
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
 from search.telling.runs import Records
-from search.workers.messages import Event, Failed, Finished, Lost, Started, Task
+from search.workers.messages import Event, Failed, Finished, Lost, Task
 from search.workers.stopping import Stopper
 from tests.search.conftest import DROPOUT
+from tests.search.coordination.at_once import Launcher
 from tests.search.engines.oracles.session import SIX, setup_of
 
 
@@ -48,33 +48,6 @@ def trains(task: Task) -> Event:
     """Where it ended is told by its number and its epochs."""
     state = State(task.run.train.epochs, [np.array([task.number])]) if task.keep_state else None
     return Finished(task.number, result(task.run, task.start), [], state)
-
-
-class Launcher:
-    """Ends the oldest running task at every poll, as `work` says."""
-
-    def __init__(self, workers: int, work: Callable[[Task], Event] = trains) -> None:
-        self.tasks: list[Task] = []
-        self._running: list[Task] = []
-        self._workers = workers
-        self._work = work
-
-    def free(self) -> int:
-        return self._workers - len(self._running)
-
-    def submit(self, task: Task) -> None:
-        self.tasks.append(task)
-        self._running.append(task)
-
-    def poll(self, timeout: float) -> list[Event]:
-        task = self._running.pop(0)
-        return [Started(task.number, {"device": "fake"}), self._work(task)]
-
-    def reply(self, number: int, prune: bool) -> None:
-        raise AssertionError("no epoch was told of")
-
-    def close(self) -> None:
-        self._running.clear()
 
 
 class Watcher:
@@ -113,7 +86,7 @@ class Launch:
 
 
 def test_a_promoted_trial_starts_where_the_other_ended(tmp_path: Path) -> None:
-    launch, launcher = Launch(tmp_path), Launcher(workers=2)
+    launch, launcher = Launch(tmp_path), Launcher(2, trains)
     assert launch.run(18, launcher).met
     continued = [entry for entry in launch.table.entries() if entry.continues is not None]
     assert len(continued) >= 4
@@ -130,7 +103,7 @@ def test_a_promoted_trial_starts_where_the_other_ended(tmp_path: Path) -> None:
 
 def test_what_is_promoted_is_seen_in_the_records(tmp_path: Path) -> None:
     launch = Launch(tmp_path)
-    launch.run(10, Launcher(workers=1))
+    launch.run(10, Launcher(1, trains))
     launch.table.describe(launch.study.about("", ""))
     records = Records(launch.table.about(), "uid")
     tags = [records.of_trial(entry).tags for entry in launch.table.entries()]
@@ -150,7 +123,7 @@ def test_states_go_with_the_end_of_a_study_and_are_not_missed(tmp_path: Path) ->
         (tmp_path / folder).mkdir()
         tasks = []
         for target in targets:
-            study, launcher = Launch(tmp_path / folder), Launcher(workers=1)
+            study, launcher = Launch(tmp_path / folder), Launcher(1, trains)
             assert study.run(target, launcher).met
             assert not list((tmp_path / folder / "weights").glob("*-state*"))
             tasks += launcher.tasks
@@ -180,8 +153,8 @@ def test_a_study_that_was_interrupted_keeps_its_states(tmp_path: Path) -> None:
             return super().poll(timeout)
 
     with pytest.raises(KeyboardInterrupt):
-        Launch(tmp_path).run(18, Dies(workers=2))
-    launch, launcher = Launch(tmp_path), Launcher(workers=2)
+        Launch(tmp_path).run(18, Dies(2, trains))
+    launch, launcher = Launch(tmp_path), Launcher(2, trains)
     assert launch.run(18, launcher).met
     assert all(
         (task.start is None) == (launch.table.entries()[task.number].continues is None)
@@ -210,7 +183,7 @@ def test_a_trial_whose_worker_died_goes_on_from_the_same_state(tmp_path: Path) -
 
 def test_an_exhausted_study_is_met(tmp_path: Path) -> None:
     launch = Launch(tmp_path, space=SIX)
-    assert launch.run(100, Launcher(workers=3)).met
+    assert launch.run(100, Launcher(3, trains)).met
     assert len(launch.table.entries()) == 10  # 6, 3 and 1 of the only bracket that can be filled
 
 
@@ -230,4 +203,4 @@ def test_waiting_for_nothing_is_an_error(tmp_path: Path) -> None:
     launch = Launch(tmp_path)
     launch.engine = Waits()
     with pytest.raises(PlumblineError, match="none is running"):
-        launch.run(1, Launcher(workers=1))
+        launch.run(1, Launcher(1, trains))
