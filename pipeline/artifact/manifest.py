@@ -87,6 +87,11 @@ class Standing:
         return None
 
 
+def called(trial: int | None, verdict: Mapping[str, Any] | None) -> str:
+    """What to call a run that is exported: a trial of its study, or the answer of a verdict, as JSON."""
+    return f"trial {trial}" if verdict is None else f"the verdict's answer, {verdict['answer']}"
+
+
 @dataclass(frozen=True)
 class Manifest:
     """An exported run. `run`: its RunConfig by override path; `files`: SHA-256 and bytes by path.
@@ -124,9 +129,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """What to call it."""
-        if self.verdict is None:
-            return f"trial {self.trial}"
-        return f"the verdict's answer, {self.verdict['answer']}"
+        return called(self.trial, self.verdict)
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """A copy that names `files`, with their sums."""

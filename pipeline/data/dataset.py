@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.command.errors import UnavailableError
+
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 """What scaling brings to 0, and to 1."""
 
@@ -79,6 +81,14 @@ class Dataset:
     def resplit(self, seed: int) -> "Dataset":
         """The same rows in the order that `seed` draws, each class spread evenly: others validate."""
         return replace(self, train=self.train.take(spread_evenly(self.train.labels, seed)))
+
+    def check(self, recorded: str, whose: str) -> None:
+        """Raise UnavailableError where these are not the data of `whose` digest this is `recorded`."""
+        if recorded != self.digest:
+            raise UnavailableError(
+                f"{self.source}: these are not the data of {whose} (SHA-256 {self.digest[:12]}..., recorded "
+                f"is {recorded[:12]}...; data.path names others)"
+            )
 
     @cached_property
     def _fitted(self) -> "dict[float, Dataset]":

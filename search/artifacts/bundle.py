@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.artifact.formats import PORTABLE, Format, write
 from pipeline.artifact.manifest import Inputs, Manifest, sums
-from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
+from pipeline.command.errors import ConfigError, PlumblineError
 from pipeline.data import Dataset, grey_size, load
 from pipeline.network.backend import limit_threads, quietly, tensorflow_on_the_cpu
 from pipeline.pictures.typical import Typical
@@ -47,11 +47,7 @@ def write_bundle(
     assert run is not None, "it has a result"
     data = run.data.at(path)
     dataset = load(chosen.base.data.at(path))
-    if dataset.digest != about.dataset.digest:
-        raise UnavailableError(
-            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
-            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
-        )
+    dataset.check(about.dataset.digest, about.name)
     if data.split_seed != chosen.base.data.split_seed:
         dataset = load(data)  # the same rows, of which others validate
     dataset = dataset.fitted(run.train.validation_split)

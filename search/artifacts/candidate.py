@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifact.manifest import Manifest, Standing
+from pipeline.artifact.manifest import Manifest, Standing, called
 from pipeline.command.errors import ConfigError
 from pipeline.run.comparable import apart, measure
 from pipeline.run.config import RunConfig
@@ -37,9 +37,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """What it is called."""
-        if self.verdict is None:
-            return f"trial {self.trial}"
-        return f"the verdict's answer, {self.verdict['answer']}"
+        return called(self.trial, self.verdict)
 
     def is_in(self, manifest: Manifest) -> bool:
         """Whether `manifest` is of this very run, and of the same verdict."""

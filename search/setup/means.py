@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pipeline.command.errors import StoppedError, UnavailableError
+from pipeline.command.errors import StoppedError
 from pipeline.data import load, locate
 from pipeline.run.config import DataConfig
 from search.machine.gpu_meter import GpuMeter
@@ -42,12 +42,7 @@ def data_of(about: About, recorded: DataConfig, path: str | None) -> DataConfig:
     Raises UnavailableError where they are others by now.
     """
     data = locate(recorded.at(path))
-    dataset = load(data)
-    if dataset.digest != about.dataset.digest:
-        raise UnavailableError(
-            f"{dataset.source}: these are not the data of {about.name} (SHA-256 "
-            f"{dataset.digest[:12]}..., recorded is {about.dataset.digest[:12]}...)"
-        )
+    load(data).check(about.dataset.digest, about.name)
     return data
 
 

@@ -1,15 +1,13 @@
 """What stands of a study as a whole in Optuna's storage, attribute by attribute."""
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.command.redact import redact
+from pipeline.tracking.database import database_of
 from search.study.endings import Ending
 from search.study.vocabulary import About
-
-_SQLITE = "sqlite:///"
 
 
 class Attributes(BaseModel):
@@ -39,8 +37,8 @@ class Attributes(BaseModel):
 
 def tracker_of(uri: str) -> str | None:
     """What to call the tracker at `uri` in a mark; None where its database file is not there."""
-    if not uri.startswith(_SQLITE):
+    file = database_of(uri)
+    if file is None:
         return redact(uri)
     # It is relative to the folder one is in, and may have been deleted.
-    file = Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
-    return str(file) if file.exists() else None
+    return str(file.absolute()) if file.exists() else None
