@@ -1,11 +1,20 @@
 """The choice of the loop that trains a run."""
 
+import json
 from collections import OrderedDict
 
 import keras
 
 from pipeline.network.loop import Loop
 from pipeline.run.config import RunConfig
+
+_KNOBS = ("dropout", "l1", "l2")
+"""Fields of a model that are variables in a compiled loop: only whether there is one is compiled in."""
+
+_READ_ANEW = {
+    "learning_rate", "seed", "epochs", "patience", "min_delta", "validation_split", "loop",
+}  # fmt: skip
+"""Fields of a training that no loop is compiled with: it reads them as a run begins, or never does."""
 
 _KEPT = 4
 _compiled: OrderedDict[object, Loop] = OrderedDict()
@@ -22,16 +31,22 @@ def loop_for(run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
         from pipeline.network.plain import PlainLoop
 
         return PlainLoop()
-    model, train = run.model, run.train
-    layers = (model.layers, model.activation, model.dropout > 0, model.l1 > 0, model.l2 > 0)
-    steps = (train.optimizer, train.momentum, train.loss, train.batch_size, train.precision)
-    key = (layers, steps, shape, classes)
+    key = (compiled_with(run), shape, classes)
     if key not in _compiled:
         _compiled[key] = _compile(backend, run, shape, classes)
         if len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     _compiled.move_to_end(key)
     return _compiled[key]
+
+
+def compiled_with(run: RunConfig) -> str:
+    """Text that differs for runs which can't share a compiled loop: every field, unless named above."""
+    model = run.model.model_dump(exclude={"hidden_units", "depth", *_KNOBS})
+    model |= {"layers": run.model.layers}
+    model |= {name: getattr(run.model, name) > 0 for name in _KNOBS}
+    train = run.train.model_dump(exclude=_READ_ANEW)
+    return json.dumps([model, train], sort_keys=True)
 
 
 def _compile(backend: str, run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
