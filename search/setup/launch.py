@@ -30,7 +30,7 @@ from search.setup.read import Setup, read
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
-from search.study.vocabulary import About, Engine, Entry, Study
+from search.study.vocabulary import About, Entry, Study
 from search.table.postgres import LostError, Storage
 from search.table.storage import check_writable, errors_named
 from search.table.trials import TrialTable
@@ -85,20 +85,8 @@ def launch(values: dict[str, Any], command: str) -> int:
                     stopper.listening(),
                     closing(_launcher(setup, ground, workers, progress.note)) as launcher,
                 ):
-                    engine = setup.make_engine(table.entries(), wanted)
-                    attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
-                    prefixes = _prefixes(setup, engine, table)
-                    coordinator = Coordinator(
-                        study,
-                        table,
-                        engine,
-                        launcher,
-                        weights,
-                        attempts,
-                        watcher,
-                        stopper,
-                        keep,
-                        prefixes,
+                    coordinator = _coordinator(
+                        setup, study, table, wanted, launcher, weights, watcher, stopper
                     )
                     coordinator.run(setup.study.trials)
                     progress.note(coordinator.usage())
@@ -139,10 +127,24 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     return _Ground(data, info, gpus)
 
 
-def _prefixes(setup: Setup, engine: Engine, table: TrialTable) -> Prefixes:
-    """The runs that others may begin as; none where a trial may end before its own last epoch."""
+def _coordinator(
+    setup: Setup,
+    study: Study,
+    table: TrialTable,
+    workers: int,
+    launcher: Launcher,
+    weights: WeightStore,
+    watcher: StudyWatcher,
+    stopper: Stopper,
+) -> Coordinator:
+    engine = setup.make_engine(table.entries(), workers)
+    # Where a trial may end before its own last epoch, nothing is taken from another run.
     whole = not (setup.prunes or engine.continues)
-    return Prefixes(epochs_in(setup.space) if whole else None, table.entries())
+    prefixes = Prefixes(epochs_in(setup.space) if whole else None, table.entries())
+    attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
+    return Coordinator(
+        study, table, engine, launcher, weights, attempts, watcher, stopper, keep, prefixes
+    )
 
 
 def _is_finished(setup: Setup, table: TrialTable) -> bool:
