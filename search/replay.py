@@ -2,7 +2,7 @@
 
 python -m search.replay study.name=dropout trial=16
 python -m search.replay study.name=dropout trial=[3,7]
-python -m search.replay study.name=dropout trial=all
+python -m search.replay study.name=dropout trial=all suggestions=true
 """
 
 import signal
@@ -22,13 +22,15 @@ def main(values: dict[str, Any]) -> int:
 
 
 def spelled_out(overrides: Sequence[str]) -> list[str]:
-    """`overrides` with `trial=` by its full name."""
-    return [f"replay.{text}" if text.startswith("trial=") else text for text in overrides]
+    """`overrides` with `trial=` and `suggestions=` by their full names."""
+    short = ("trial=", "suggestions=")
+    return [f"replay.{text}" if text.startswith(short) else text for text in overrides]
 
 
 def _help(_: Path) -> str:
     return (
-        "trial: a number, a list of them, best, all, or finalists: the runs of search.finalists\n"
+        "trial: a number, a list of them, best, all, none, or finalists: the runs of search.finalists\n"
+        "suggestions=true: ask the engine again as well, which trains nothing (study.order=fixed)\n"
         "replay.path: where the certificates go, replay.json; MLflow gets them too, with the tag replay\n"
         "Takes the same storage.url, tracking.uri and launcher as the study. A run gets as many threads\n"
         "as it had, and its backend; what else has changed is said before it is trained (docs/replay.md).\n\n"

@@ -11,12 +11,10 @@ from pipeline.command.errors import StorageError
 from pipeline.command.redact import redact
 from pipeline.run.comparison import Certified
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.record import REPLAY
 
 FILE = "replay.json"
 """What a certificate is called among the artifacts of its run."""
-
-TAG = "replay"
-"""Tag of a run that was replayed: `identical` or `differs`."""
 
 
 def text_of(certificates: Sequence[Certified]) -> str:
@@ -56,7 +54,7 @@ def log(tracking: TrackingConfig, experiment: str, certificates: Sequence[Certif
     if lacking:
         print(
             f"{len(lacking)} of the runs are not published, and have no tag (python -m search.publish "
-            "publishes them, the same command then tags them)",
+            "publishes them, with it)",
             file=sys.stderr,
         )
 
@@ -67,5 +65,5 @@ def _logged(tracker: Any, experiment: str, certificate: Certified) -> bool:
         write(Path(folder) / FILE, [certificate])
         if not tracker.log_files(experiment, certificate.uid, Path(folder), None):
             return False
-    there: bool = tracker.tag(experiment, certificate.uid, {TAG: certificate.replay})
+    there: bool = tracker.tag(experiment, certificate.uid, {REPLAY: certificate.replay})
     return there

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.tracking.record import RunRecord
+from pipeline.tracking.record import REPLAY, RunRecord
 
 
 @dataclass
@@ -30,9 +30,11 @@ class Known:
         return self.status != "RUNNING"
 
     def shows(self, record: RunRecord) -> bool:
-        """Whether it ended as `record` did: its end is written last, so it is a whole one."""
+        """Whether it ended as `record` did, which is written last, and has the latest certificate."""
         ended_at = self.ended_at if record.ended_at is None else milliseconds(record.ended_at)
-        return record.ended and (self.status, self.ended_at) == (record.status, ended_at)
+        certified = record.tags.get(REPLAY) in (None, self.tags.get(REPLAY))
+        same = (self.status, self.ended_at) == (record.status, ended_at)
+        return record.ended and same and certified
 
 
 def milliseconds(seconds: float) -> int:

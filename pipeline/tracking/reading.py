@@ -63,9 +63,10 @@ def published(uri: str, run_id: str, data_path: str | None) -> Published:
         raise UnavailableError(_no_answer(uri, error)) from error
     except OSError as error:
         raise UnavailableError(_no_answer(uri, error)) from error
-    _refuse_what_did_not_end_well(run, experiment)
+    _refuse_what_did_not_end_well(run)
     config = _config(run, data_path)
     training = _training(config, run, histories)
+    _refuse_what_began_elsewhere(run, experiment, training)
     tags = run.data.tags
     name = f"{experiment}, {run.info.run_name}"
     return Published(name, tags[UID], experiment, config, tags["data.digest"], training)
@@ -89,7 +90,17 @@ def _no_answer(uri: str, error: Exception) -> str:
     return f"tracking.uri: {redact(uri)} can't be asked: {redact(reason)}"
 
 
-def _refuse_what_did_not_end_well(run: "Run", experiment: str) -> None:
+def _refuse_what_began_elsewhere(run: "Run", experiment: str, training: Training) -> None:
+    """Raise ConfigError where its first epochs are on record with another run only."""
+    tags, first = run.data.tags, min((epoch.epoch for epoch in training.history), default=1)
+    if "trial.continues" in tags and first > 1:
+        raise ConfigError(
+            f"run: run {run.info.run_id} went on from another trial: python -m search.replay "
+            f"study.name={experiment} trial={tags.get('trial.number')} trains both again"
+        )
+
+
+def _refuse_what_did_not_end_well(run: "Run") -> None:
     """Raise ConfigError where the run has nothing to compare with, or is not one training."""
     tags, known = run.data.tags, f"run {run.info.run_id}"
     if run.info.lifecycle_stage == "deleted":
@@ -104,11 +115,6 @@ def _refuse_what_did_not_end_well(run: "Run", experiment: str) -> None:
         reason = tags.get("reason") or tags.get("trial.reason")
         state = "still running" if run.info.status == "RUNNING" else run.info.status
         raise ConfigError(f"run: {known} is {state}{f': {reason}' if reason else ''}")
-    if "trial.continues" in tags:
-        raise ConfigError(
-            f"run: {known} went on from another trial: python -m search.replay study.name={experiment} "
-            f"trial={tags['trial.number']} trains both again"
-        )
     if not all(name in run.data.metrics for name in _ONCE):
         raise ConfigError(f"run: {known} has no objective on record")
 

@@ -16,6 +16,9 @@ from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.training.diagnosis import as_json
 
+REPLAY = "replay"
+"""Tag of a run that was trained again: whether that was `identical` or `differs`."""
+
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 

@@ -1,6 +1,7 @@
 """Recorded runs trained again, from the configuration to the certificates and the exit code."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -8,22 +9,27 @@ from pathlib import Path
 from statistics import mean, variance
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.command.errors import ConfigError, StoppedError
+from pipeline.command.errors import ConfigError, PlumblineError, StoppedError
 from pipeline.command.overrides import key
+from pipeline.command.redact import redact
 from pipeline.command.section import Section, as_override, validated
-from pipeline.run.comparison import Certificate, changes, compare
+from pipeline.run.comparison import Certificate, Certified, changes, compare
 from pipeline.run.config import DataConfig
 from pipeline.tracking.certificates import log, write
 from pipeline.tracking.config import TrackingConfig
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.coordination.replay import Replayed, Replays, backend_of, recorded, threads_of
+from search.coordination.suggestions import Asked
 from search.machine.gpus import visible_gpus
 from search.setup.means import data_of, launcher_for, number_of_workers
+from search.setup.suggestions import check_order, suggestions_again
 from search.study.address import named
 from search.study.vocabulary import Entry
+from search.table.certificates import certify
+from search.table.lock import LockedError, study_lock
 from search.table.storage import StorageConfig, errors_named
 from search.table.trials import TrialTable
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
@@ -31,7 +37,7 @@ from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
 _THREADS = "launcher.threads_per_worker"
-_WORDS = ("best", "all", "finalists")
+_WORDS = ("best", "all", "none", "finalists")
 
 
 def _chosen(value: object) -> object:
@@ -47,13 +53,22 @@ def _chosen(value: object) -> object:
 
 
 class ReplayConfig(Section):
-    """Which runs are trained again: trials by number, or `best`, `all`, or the runs of `finalists`.
+    """Which runs are trained again: trials by number, or `best`, `all`, `none`, or the runs of `finalists`.
 
-    `path`: JSON file for their certificates.
+    `suggestions`: whether the engine is asked again as well. `path`: JSON file for the certificates.
     """
 
     trial: Annotated[tuple[int, ...] | str, BeforeValidator(_chosen)]
+    suggestions: bool
     path: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "ReplayConfig":
+        if self.trial == "none" and not self.suggestions:
+            raise ValueError(
+                "replay.trial: none is for the suggestions alone (add suggestions=true)"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,7 @@ class _Found:
     file: Path
     called: str
     certificates: list[Certificate] = field(default_factory=list)
+    suggestions: Asked | None = None
     _told: set[str] = field(default_factory=set)
 
     def began(self, entry: Entry, worker: Mapping[str, str]) -> None:
@@ -95,14 +111,25 @@ class _Found:
         )
         print(certificate.words(), flush=True)
         self.certificates.append(certificate)
-        write(self.file, self.certificates)
+        write(self.file, self.all)
+
+    def asked(self, suggestions: Asked) -> None:
+        """Tell and keep what came of asking the engine."""
+        print(suggestions.words(), flush=True)
+        self.suggestions = suggestions
+        write(self.file, self.all)
+
+    @property
+    def all(self) -> list[Certified]:
+        """Every certificate, that of the suggestions first."""
+        return [*([self.suggestions] if self.suggestions else []), *self.certificates]
 
     def _name(self, entry: Entry) -> str:
         return f"{self.facts.about.name}, {self.called} {entry.number}"
 
 
 def replay(values: Mapping[str, Any]) -> int:
-    """Train recorded runs again and compare; 0 where all are identical, 1 where one differs.
+    """Train recorded runs again and compare, and ask the engine again; 0 where all is identical, 1 where not.
 
     Raises ConfigError where there is no such run, StoppedError where it was stopped.
     """
@@ -114,25 +141,30 @@ def replay(values: Mapping[str, Any]) -> int:
     is_of_finalists = settings.replay.trial == "finalists"
     entries = tuple(finalists.rows if finalists else ()) if is_of_finalists else facts.entries
     wanted = _wanted(facts, entries, settings.replay.trial)
+    rows = finalists.table_name if finalists and is_of_finalists else facts.about.name
     file = Path(settings.replay.path)
     called = "run of finalists" if is_of_finalists else "trial"
     found = _Found(facts, None if finalists is None else _noise(finalists), file, called)
-    data = data_of(facts.about, facts.data, settings.path)
+    data = data_of(facts.about, facts.data, settings.path) if wanted else facts.data
+    if settings.replay.suggestions:
+        check_order(facts)
     write(file, ())  # what can't be written is noticed before hours of training
     by_worker: dict[tuple[str | None, int], list[Entry]] = {}
     for entry in wanted:
         kind = (entry.worker.get("backend"), threads_of(entry.worker))
         by_worker.setdefault(kind, []).append(entry)
     try:
+        if settings.replay.suggestions:
+            found.asked(suggestions_again(values, table, facts))
         for alike in by_worker.values():
             _train(settings, alike, entries, data, found)
-    except StoppedError:
-        log(settings.tracking, facts.about.name, found.certificates)
-        raise
-    log(settings.tracking, facts.about.name, found.certificates)
+    finally:
+        _keep(settings, facts.about.name, rows, found)
     same = sum(certificate.identical for certificate in found.certificates)
-    print(f"\n{same} of {len(wanted)} identical. Certificates: {file}")
-    return 0 if same == len(wanted) else 1
+    runs = f"{same} of {len(wanted)} identical. " if wanted else ""
+    print(f"\n{runs}Certificates: {file}")
+    suggested = found.suggestions is None or found.suggestions.identical
+    return 0 if same == len(wanted) and suggested else 1
 
 
 def _read(values: Mapping[str, Any]) -> _Settings:
@@ -152,6 +184,8 @@ def _wanted(
 ) -> Sequence[Entry]:
     """The runs that were asked for. Raises ConfigError where one of them has nothing to compare with."""
     name, there = facts.about.name, {entry.number: entry for entry in entries}
+    if trial == "none":
+        return []
     if trial == "best":
         if not facts.ranking:
             raise ConfigError(f"{name}: no trial of this study is complete yet")
@@ -209,3 +243,23 @@ def _train(
             f"stopped, {replays.missing} runs are not trained again yet; {found.file} has the others' "
             "certificates (the same command begins anew)"
         )
+
+
+def _keep(settings: _Settings, study: str, rows: str, found: _Found) -> None:
+    """Leave certificates where the runs are on record: in the table `rows` of `study`, in the tracker."""
+    url, why = settings.storage.url, ""
+    try:
+        if found.certificates:
+            with errors_named(url), study_lock(url, study, wait=False) as storage:
+                certify(storage, rows, found.certificates)
+    except LockedError:
+        why = "another launch of it is running"
+    except PlumblineError as error:
+        why = str(error)
+    if why:
+        print(
+            f"{study}: its trial table does not have the certificates: {redact(why)} (the same command, "
+            f"later, records them; {found.file} has them)",
+            file=sys.stderr,
+        )
+    log(settings.tracking, study, found.all)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from pipeline.command.redact import redact
 from pipeline.command.section import Section
+from pipeline.run.comparison import Certificate
 from pipeline.run.config import ObjectiveConfig, RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.tracking.record import DatasetInfo
@@ -158,8 +159,8 @@ class Entry:
     `run`: None before its first attempt, and where the configuration refused it. `history`: the epochs
     of its last attempt, of a failed one too, where `result` isn't there. `diverged`: whether it failed by
     its own numbers. `prefix_of`: the trial that it is the beginning of, or the same as, so that nothing
-    was trained; `extends`: the one that is its own beginning, which was not trained again. Times are Unix
-    seconds.
+    was trained; `extends`: the one that is its own beginning, which was not trained again.
+    `certificate`: of its latest replay. Times are Unix seconds.
     """
 
     number: int
@@ -181,6 +182,7 @@ class Entry:
     history: tuple[EpochMetrics, ...] = ()
     worker: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
     @cached_property
     def settings(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from pydantic import TypeAdapter
 
+from pipeline.run.comparison import Certificate
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from search.study.vocabulary import Attempts, Entry, Suggestion
@@ -15,6 +16,7 @@ from search.table.terms import FROM_OPTUNA, canonical
 
 START = "start"
 END = "end"
+REPLAY = "replay"
 _NOTES = "notes"
 _PLAN = "plan"
 _PREFIX = ("prefix_of", "extends")
@@ -73,6 +75,8 @@ def row_of(frozen: FrozenTrial, study_uid: str) -> Entry:
         facts["started_at"] = frozen.datetime_start.timestamp() if frozen.datetime_start else 0.0
     if state != "running":
         facts |= _ended(frozen.user_attrs[END], facts["notes"])
+    if (certificate := frozen.user_attrs.get(REPLAY)) is not None:
+        facts["certificate"] = Certificate.model_validate_json(json.dumps(certificate))
     return Entry(
         number=frozen.number,
         uid=f"{study_uid}-{frozen.number}",

@@ -177,13 +177,15 @@ class TrialTable:
         self._set(published=self._published(uri, status))
 
     def is_published(self, uri: str, status: Status) -> bool:
-        """Whether `mark_published` was last called with the same, and no trial has ended since."""
+        """Whether `mark_published` was last called with the same; no trial ended, or was replayed, since."""
         mark = self._published(uri, status)
         return mark["to"] is not None and mark == self._attrs.published
 
     def _published(self, uri: str, status: Status) -> dict[str, Any]:
-        ended = sum(entry.state != "running" for entry in self._entries.values())
-        return {"to": tracker_of(uri), "trials": ended, "status": status}
+        ended = [entry for entry in self._entries.values() if entry.state != "running"]
+        replays = {str(e.number): e.certificate.replay for e in ended if e.certificate is not None}
+        to = tracker_of(uri)
+        return {"to": to, "trials": len(ended), "status": status, "replays": replays}
 
     @property
     def finalists(self) -> dict[str, Any] | None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.command import public
 from pipeline.command.section import as_override
+from pipeline.tracking.certificates import FILE, text_of
 from pipeline.tracking.record import (
+    REPLAY,
     Point,
     RunRecord,
     Status,
@@ -62,6 +64,9 @@ class Records:
             tags["trial.continues"] = str(before)
         if entry.prefix_of is not None:
             tags["trial.prefix_of"] = str(entry.prefix_of)
+        if entry.certificate is not None:
+            tags[REPLAY] = entry.certificate.replay
+            texts[FILE] = text_of([entry.certificate])
         if entry.reason is not None:
             tags["trial.reason"] = public.error(entry.reason)
         return RunRecord(

@@ -147,20 +147,31 @@ def test_what_changed_since_is_said_before_it_is_trained(
         ("DELETE FROM params", "is no training that Plumbline has on record"),
         ("DELETE FROM tags WHERE key = 'data.digest'", "it has no data.digest"),
         ("DELETE FROM latest_metrics WHERE key = 'objective'", "has no objective"),
-        (
-            "UPDATE tags SET key = 'trial.continues' WHERE key = 'loop'",
-            "python -m search.replay study.name=runs trial=",
-        ),
     ],
 )
 def test_a_run_that_can_not_be_asked_is_refused_before_anything_is_written(
     replay: Replay, clone: Path, run_id: str, statement: str, rule: str
 ) -> None:
-    change(clone, "UPDATE tags SET key = 'trial.number' WHERE key = 'cpu'")
     change(clone, statement)
     code, out, err = replay(run_id)
     assert (code, out) == (2, "")
     assert rule in err
+    assert not Path("replay.json").exists()
+
+
+def test_a_trial_that_went_on_from_another_is_trained_whole_where_its_record_is(
+    replay: Replay, clone: Path, run_id: str
+) -> None:
+    for tag, value in (("trial.continues", "3"), ("trial.number", "7")):
+        change(
+            clone, "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tag, value, run_id
+        )
+    assert replay(run_id)[0] == 0
+    Path("replay.json").unlink()
+    change(clone, "DELETE FROM metrics WHERE step = 1")
+    code, out, err = replay(run_id)
+    assert (code, out) == (2, "")
+    assert "python -m search.replay study.name=runs trial=7 trains both again" in err
     assert not Path("replay.json").exists()
 
 

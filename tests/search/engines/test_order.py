@@ -55,7 +55,9 @@ class ByChance(FakeLauncher):
         return [event]
 
 
-def study(setup: Setup, url: str, workers: int, chance: int = 0, kills: float = 0.0) -> list[Any]:
+def study(
+    setup: Setup, url: str, workers: int, chance: int = 0, kills: float = 0.0, target: int = 24
+) -> list[Any]:
     """What the trials of a study are and come to, however often its coordinator is killed meanwhile."""
     lots = random.Random(chance)
     lost: set[int] = set()
@@ -82,7 +84,7 @@ def study(setup: Setup, url: str, workers: int, chance: int = 0, kills: float = 
             Stopper(grace_seconds=0, note=str),
         )
         try:
-            coordinator.run(24)
+            coordinator.run(target)
         except Killed:
             continue
         return [told(entry) for entry in table.entries()]

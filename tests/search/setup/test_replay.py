@@ -1,6 +1,7 @@
 """search.replay as a command: what it takes, what it says, what it leaves, and its exit codes."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,17 @@ import pytest
 
 from pipeline.command.cli import command
 from pipeline.command.compose import to_yaml
+from pipeline.command.errors import StorageError
 from pipeline.data import Dataset
+from pipeline.run.comparison import compare
+from search.coordination.replay import recorded
 from search.finalists import main as finalists
+from search.publish import main as publish_main
 from search.replay import main, spelled_out
 from search.study.vocabulary import Entry
+from search.table.certificates import certify
+from search.table.lock import study_lock
+from search.table.storage import open_storage
 from search.table.trials import TrialTable
 from search.telling.runs import Records
 from search.workers.stopping import Stopper
@@ -48,6 +56,22 @@ def run(url: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> Replay:
         return code, said.out, said.err
 
     return replayed
+
+
+@pytest.fixture(scope="module")
+def empty_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database without runs: making one takes seconds, copying it does not."""
+    from pipeline.tracking.mlflow import MlflowTracker
+
+    file = tmp_path_factory.mktemp("tracker") / "mlflow.db"
+    MlflowTracker(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def here(empty_tracker: Path, workdir: Path) -> str:
+    """A tracker of the test's own."""
+    return f"sqlite:///{shutil.copy(empty_tracker, workdir / 'mlflow.db')}"
 
 
 def certificates(file: str = "replay.json") -> list[dict[str, Any]]:
@@ -146,7 +170,7 @@ def test_a_run_gets_its_own_threads_unless_others_are_typed(
         (("trial=3",), "trial 3 of test is failed: loss is nan at epoch 2"),
         (
             ("trial=worst",),
-            "replay.trial: expected a number, a list of them, best, all or finalists",
+            "replay.trial: expected a number, a list of them, best, all, none or finalists",
         ),
         (("trial=[]",), "replay.trial: expected a number"),
         (("trial=-1",), "replay.trial: expected a number"),
@@ -197,12 +221,11 @@ def test_a_file_that_can_not_be_written_is_told_before_anything_is_trained(
 
 
 def test_the_run_in_mlflow_has_the_verdict_and_the_certificate(
-    url: str, digits: Dataset, run: Replay
+    url: str, digits: Dataset, run: Replay, here: str
 ) -> None:
     from pipeline.tracking.mlflow import MlflowClient, MlflowTracker
 
     table = record(url, digits)
-    here = "sqlite:///mlflow.db"
     tracker = MlflowTracker(here)
     entries: list[Entry] = table.entries()
     records = Records(table.about(), table.uid)
@@ -252,4 +275,121 @@ def test_the_runs_of_finalists_are_replayed_too(url: str, digits: Dataset, run: 
     assert rows is not None
     assert len(rows.entries()) > 2
     assert {each["uid"] for each in certificates()} == {row.uid for row in rows.entries()}
+    verdicts = [row.certificate and row.certificate.replay for row in rows.entries()]
+    assert verdicts == ["identical"] * len(rows.entries())
     assert "test, run of finalists 0: identical" in out
+
+
+def test_the_rows_keep_the_certificates_the_latest_one_each(
+    url: str, digits: Dataset, run: Replay
+) -> None:
+    before = record(url, digits).entries()
+    assert run("trial=[0,2]")[0] == 0
+    after = TrialTable.load(url, "test").entries()
+    kept = {entry.number: entry.certificate for entry in after if entry.certificate}
+    assert [kept[number].model_dump(mode="json") for number in (0, 2)] == certificates()
+    assert [replace(entry, certificate=None) for entry in after] == before
+
+    def change(end: dict[str, Any]) -> None:
+        end["result"]["value"] += 1.0
+
+    end_of(url, 2, change)
+    assert run("trial=2")[0] == 1
+    rows = TrialTable.load(url, "test").entries()
+    verdicts = [entry.certificate and entry.certificate.replay for entry in rows]
+    assert verdicts == ["identical", None, "differs", None]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["published before", "published after"])
+def test_a_replay_without_a_tracker_is_published_later(
+    url: str, digits: Dataset, run: Replay, here: str, again: bool
+) -> None:
+    from pipeline.tracking.mlflow import MlflowClient, MlflowTracker
+
+    table = record(url, digits)
+    words = [f"storage.url={url}", f"tracking.uri={here}", "tracking.report=false"]
+
+    def publish() -> int:
+        return command(words, publish_main, "search.publish", "", lambda _: "")
+
+    if not again:
+        assert publish() == 0
+        assert TrialTable(open_storage(url), "test").is_published(here, table.ending().status)
+    assert run("trial=1")[0] == 0
+    later = TrialTable(open_storage(url), "test")
+    assert not later.is_published(here, later.ending().status), "a launch must look"
+    assert publish() == 0
+    uids = [entry.uid for entry in later.entries()]
+    tags = [MlflowTracker(here).tags("test", uid).get("replay") for uid in uids]
+    assert tags == [None, "identical", None, None]
+    client = MlflowClient(tracking_uri=here)
+    experiment = client.get_experiment_by_name("test")
+    (found,) = client.search_runs([experiment.experiment_id], "tags.replay = 'identical'")
+    file = Path(client.download_artifacts(found.info.run_id, "replay.json"))
+    assert json.loads(file.read_text()) == certificates()
+    history = client.get_metric_history(found.info.run_id, "val_loss")
+    assert [point.step for point in history] == [1, 2, 3, 4]
+    assert publish() == 0
+
+
+def test_publishing_a_certificate_twice_changes_nothing(
+    url: str, digits: Dataset, run: Replay, here: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(url, digits)
+    words = [f"storage.url={url}", f"tracking.uri={here}", "tracking.report=false"]
+    said = []
+    for _ in range(2):
+        assert run("trial=1")[0] == 0
+        for _ in range(2):
+            assert command(words, publish_main, "search.publish", "", lambda _: "") == 0
+            said.append(capsys.readouterr().out.split(",")[0])
+    assert said == ["test: 5 runs published", *["test: 0 runs published"] * 3]
+
+
+def test_a_study_that_is_running_gets_no_second_writer(
+    url: str, digits: Dataset, run: Replay
+) -> None:
+    record(url, digits)
+    with study_lock(url, "test", wait=False):
+        code, out, err = run("trial=0")
+    assert code == 0
+    assert "1 of 1 identical" in out
+    assert "its trial table does not have the certificates: another launch" in err
+    assert [entry.certificate for entry in TrialTable.load(url, "test").entries()] == [None] * 4
+    assert run("trial=0")[::2] == (0, "")
+    assert TrialTable.load(url, "test").entries()[0].certificate is not None
+
+
+def test_a_table_that_can_not_be_written_takes_no_verdict_away(
+    url: str, digits: Dataset, run: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(url, digits)
+
+    def fails(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("search.setup.replay.certify", fails)
+    code, out, err = run("trial=0")
+    assert (code, len(certificates())) == (0, 1)
+    assert "1 of 1 identical" in out
+    assert "the disk is full (the same command, later, records them; replay.json has them)" in err
+
+
+def test_a_certificate_that_was_damaged_is_named(url: str, digits: Dataset, run: Replay) -> None:
+    record(url, digits)
+    run("trial=0")
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE trial_user_attributes SET value_json='{}' WHERE key='replay'")
+    database.close()
+    with pytest.raises(StorageError, match="trial 0 of 'test' can't be read: "):
+        TrialTable.load(url, "test")
+
+
+def test_the_rows_of_another_study_of_that_name_keep_what_they_have(
+    url: str, digits: Dataset
+) -> None:
+    entry = record(url, digits).entries()[0]
+    one = compare("a", "another-0", "val_loss", recorded(entry), recorded(entry))
+    with study_lock(url, "test", wait=False) as storage:
+        certify(storage, "test", [one])
+    assert TrialTable.load(url, "test").entries()[0].certificate is None

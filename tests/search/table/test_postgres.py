@@ -15,7 +15,9 @@ from pipeline.command.errors import (
     StorageError,
     UnavailableError,
 )
+from pipeline.run.comparison import Training, compare
 from search.study.vocabulary import Attempts, Study
+from search.table.certificates import certify
 from search.table.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.table.postgres import LostError, ServerStorage
 from search.table.storage import existing_storage, open_storage
@@ -324,3 +326,17 @@ def test_an_empty_database_holds_no_study_and_stays_empty_until_a_launch(
 def test_another_kind_of_server_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"storage\.url: expected .*ann:\*\*\*@h/db"):
         open_storage(url)
+
+
+def test_a_row_on_the_server_keeps_its_certificate(server_url: str) -> None:
+    with launched(server_url) as table:
+        entry = table.entries()[0]
+        table.complete(entry, run_result([0.9]), {})
+        ended = table.entries()[0]
+        assert ended.result is not None
+        training = Training({}, ended.history, ended.result)
+        one = compare("test, trial 0", entry.uid, "val_accuracy", training, training)
+        for _ in range(2):
+            certify(table._storage, "test", [one])
+    with launched(server_url) as table:
+        assert table.entries()[0].certificate == one
