@@ -150,8 +150,7 @@ class Facts:
 
     def train_seconds(self, entry: Entry) -> float:
         """Seconds that the network of `entry` was trained, in all trials that it went through."""
-        results = (each.result for each in lineage(entry, self.entries))
-        return sum(result.timings["train_seconds"] for result in results if result is not None)
+        return sum(each.train_seconds for each in lineage(entry, self.entries))
 
     @property
     def promoted(self) -> list[Entry]:

@@ -183,7 +183,7 @@ class Finalists:
         return Contender(
             name=finalist.name,
             parameters=0 if result is None else result.parameters,
-            seconds=0.0 if result is None else sum(epoch.seconds for epoch in result.history),
+            seconds=0.0 if known is None else known.train_seconds,
             default=finalist.name == DEFAULT,
             study=None if finalist.entry is None else self.facts.ranking.of(finalist.entry).value,
             race=race,

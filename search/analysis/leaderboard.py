@@ -59,7 +59,7 @@ def row(
     facts = {path: shown(value) for path, value in configuration.params.items()}
     facts["trial"] = str(entry.number)
     if entry.result is not None:
-        seconds = [e.result.timings["seconds_total"] for e in configuration.trials if e.result]
+        seconds = [each.train_seconds for each in configuration.trials]
         facts[objective.metric] = f"{configuration.value:.4f}"
         facts["spread"] = "not measured" if spread is None else f"{spread:.4f}"
         facts["seeds"] = str(configuration.seeds)
@@ -110,7 +110,7 @@ def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
             cells[objective.metric] = entry.result.value
             cells["test_accuracy"] = entry.result.test["test_accuracy"]
             cells["best_epoch"] = entry.result.best_epoch
-            cells["seconds"] = f"{entry.result.timings['seconds_total']:.1f}"
+            cells["seconds"] = f"{entry.train_seconds:.1f}"
         writer.writerow({head: str(value) for head, value in cells.items()})
     return text.getvalue()
 

@@ -190,6 +190,11 @@ class Entry:
         return {} if self.run is None else self.run.parameters()
 
     @property
+    def train_seconds(self) -> float:
+        """Seconds that its epochs took, also where another trial trained them."""
+        return sum(epoch.seconds for epoch in self.history)
+
+    @property
     def curve(self) -> dict[int, float]:
         """The objective's metric by epoch, in its last attempt."""
         return {} if self.run is None else curve(self.history, self.run.objective.metric)

@@ -68,7 +68,7 @@ def test_the_leaderboard_shows_values_whole_in_80_columns() -> None:
     assert max(map(len, lines)) <= 80
     rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
     assert len(rows) == 10
-    assert rows[0] == ["11", "128", "0.2177", "0.000693", "0.6100", "0.5490", "1", "1.5"]
+    assert rows[0] == ["11", "128", "0.2177", "0.000693", "0.6100", "0.5490", "1", "0.1"]
     assert [row[0] for row in rows] == [str(number) for number in range(11, 1, -1)]
 
 

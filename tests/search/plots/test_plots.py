@@ -96,7 +96,7 @@ def test_the_chart_shows_every_trial_and_the_mean_of_each_value() -> None:
     assert {(0, 0.916), (0, 0.926), (1, 0.964), (1, 0.974)} <= dots(accuracy)
     assert len(dots(accuracy)) == 8
     assert lines(parameters) == {"parameters": [(0, 32000), (1, 128000)]}
-    assert lines(seconds) == {"seconds per epoch": [(0, 0.5), (1, 0.5)]}
+    assert lines(seconds) == {"seconds per epoch": [(0, 0.666667), (1, 0.666667)]}
 
 
 def test_the_chart_of_another_parameter_is_of_accuracy_alone() -> None:
@@ -247,8 +247,7 @@ def test_the_curve_of_a_trial_that_went_on_from_another_begins_with_that_ones_ep
 
 def test_a_trial_that_went_on_from_another_costs_what_both_were_trained() -> None:
     facts = hyperband()
-    assert facts.entries[5].result is not None
-    both = facts.entries[5].result.timings["train_seconds"] + 2.0
+    both = facts.entries[5].train_seconds + 2.0
     assert facts.train_seconds(facts.entries[6]) == both
     assert (both, 0.92) in dots(panels(course.cost(facts))[0])
 
