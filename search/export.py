@@ -9,9 +9,9 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.artifact.formats import Format, check_writable
 from pipeline.command.cli import command
@@ -20,6 +20,7 @@ from pipeline.command.section import Section, validated
 from pipeline.data import grey_size
 from pipeline.tracking.config import TrackingConfig
 from search.artifacts import card
+from search.study.shown import comparison_of
 from search.table.storage import StorageConfig
 
 if TYPE_CHECKING:
@@ -34,11 +35,15 @@ _SHORT = ("trial", "force")  # may be typed without `export.` before them
 class ExportConfig(Section):
     """What is exported where. `trial`: its number; None is the verdict's answer, or else the best one.
 
+    `prefer`: `smallest` is the network with the fewest weights `within` so much of the best objective; None:
+    of those that the verdict can't tell from the best, which is its answer.
     `path`: the folder; None is `exports/<study>`, with `-<trial>` behind it for a trial that was named.
     `force`: replace an export or a champion that is better. `register`: in MLflow's registry.
     """
 
     trial: Annotated[int, Field(ge=0)] | None
+    prefer: Literal["best", "smallest"]
+    within: Annotated[float, Field(ge=0)] | None
     formats: Annotated[tuple[Format, ...], BeforeValidator(tuple)]
     path: Annotated[str, Field(min_length=1)] | None
     force: bool
@@ -50,6 +55,20 @@ class ExportConfig(Section):
         if "keras" not in formats:
             raise ValueError("export.formats: keras must be among them: it is what is registered")
         return tuple(dict.fromkeys(formats))
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "ExportConfig":
+        if self.within is not None and self.prefer == "best":
+            raise ValueError(
+                f"export.within: says how near the smallest must be to the best, got {self.within} with "
+                "export.prefer=best (add export.prefer=smallest)"
+            )
+        if self.prefer == "smallest" and self.trial is not None:
+            raise ValueError(
+                f"export.prefer: chooses a trial, and export.trial={self.trial} names one (leave one of them "
+                "out)"
+            )
+        return self
 
 
 def main(values: dict[str, Any]) -> int:
@@ -63,7 +82,16 @@ def main(values: dict[str, Any]) -> int:
     for kind in config.formats:
         check_writable(kind)
     about, entries, finalists = _load(storage.url, named(values))
-    chosen = candidate(about, entries, finalists, config.trial)
+    if (
+        config.prefer == "smallest"
+        and config.within is None
+        and not (finalists and finalists.answered)
+    ):
+        raise ConfigError(
+            f"export.within: is missing: which networks can't be told from the best, no verdict says yet "
+            f"(export.within=0.002, or {comparison_of(about.name)})"
+        )
+    chosen = candidate(about, entries, finalists, config.trial, config.within)
     for line in introduced(about, chosen, finalists):
         print(line)
     suffix = "" if config.trial is None else f"-{config.trial}"

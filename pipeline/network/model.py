@@ -1,5 +1,6 @@
 """The network: a multilayer perceptron with a softmax on top."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,12 @@ def build(
             )
     layers.append(dense(classes, "softmax", "probabilities", "float32"))
     return keras.Sequential(layers, name="mlp")
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """How many products one prediction adds up: one for each weight of a dense layer, biases apart."""
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    return sum(math.prod(kernel.shape) for kernel in kernels)
 
 
 def summary(model: keras.Model) -> str:

@@ -45,7 +45,10 @@ class RunResult:
     """A finished run. Everything about the test set was measured after `value` was fixed.
 
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
-    by phase. `parameters`: trainable weights. `loop`: the training loop it took. `confusion` and
+    by phase. `parameters`: trainable weights. `costs`, the same on any machine: `multiply_adds` of one
+    prediction, `model_bytes` of the weights in float32 (a file of them has some kilobytes more),
+    `training_flops` of the products in all its epochs; empty in a record of a version that took none.
+    `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
     or too many classes to show. `hits`: which validation rows it is right on; None where there are none, or
     too many. `system`: what its GPU did meanwhile, by metric; empty on a CPU.
@@ -65,6 +68,7 @@ class RunResult:
     model_summary: str
     device: str
     loop: str
+    costs: Mapping[str, int] = field(default_factory=dict)
     confusion: Confusion = ()
     hardest: tuple[Example, ...] = ()
     test_confusion: Confusion = ()
@@ -83,6 +87,7 @@ class RunResult:
             **self.timings,
             "examples_per_second": self.examples_per_second,
             "parameters": self.parameters,
+            **self.costs,
             **self.system,
         }
 

@@ -64,6 +64,7 @@ def _measured(trained: Trained, run: RunConfig, dataset: Dataset, started: float
         },
         examples_per_second=trained.examples * len(seconds) / trained.train_seconds,
         parameters=trained.parameters,
+        costs=_costs(trained),
         model_summary=trained.model_summary,
         device=device_name(),
         loop=trained.loop.name,
@@ -76,6 +77,17 @@ def _measured(trained: Trained, run: RunConfig, dataset: Dataset, started: float
         history_digest=history_digest(trained.history),
     )
     return Outcome(result, weights, trained.state)
+
+
+def _costs(trained: Trained) -> dict[str, int]:
+    """What the network costs on any machine; see `RunResult`."""
+    # Two operations a product; the gradients of inputs and of weights take twice as many again.
+    rows = trained.examples * len(trained.history)
+    return {
+        "multiply_adds": trained.multiply_adds,
+        "model_bytes": 4 * trained.parameters,
+        "training_flops": 3 * 2 * trained.multiply_adds * rows,
+    }
 
 
 def _diagnose(trained: Trained, dataset: Dataset) -> Diagnosis:

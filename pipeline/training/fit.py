@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.data import Arrays, validation_start
 from pipeline.network.choice import loop_for
 from pipeline.network.loop import Loop, Scores
-from pipeline.network.model import build, summary
+from pipeline.network.model import build, multiply_adds, summary
 from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, State, Stop, Weights
@@ -34,6 +34,7 @@ class Trained:
     examples: int
     epochs: int
     parameters: int
+    multiply_adds: int
     model_summary: str
     state: State
     build_seconds: float
@@ -100,6 +101,7 @@ def train(
             examples=split_at,
             epochs=number - behind,
             parameters=model.count_params(),
+            multiply_adds=multiply_adds(model),
             model_summary=summary(model),
             state=state,
             build_seconds=built - started,

@@ -43,7 +43,9 @@ def cause(entry: Entry) -> str:
 def columns(best: Sequence[Configuration], objective: ObjectiveConfig) -> list[str]:
     """The heads of a leaderboard: the parameters that vary stand after the trial's number."""
     repeats = ["spread", "seeds"] if any(each.repeats for each in best) else []
-    rest = [objective.metric, *repeats, "test_accuracy", "best_epoch", "seconds"]
+    sizes = {each.entry.result.parameters for each in best if each.entry.result}
+    costs = ["weights", "seconds"] if len(sizes) > 1 else ["seconds"]
+    rest = [objective.metric, *repeats, "test_accuracy", "best_epoch", *costs]
     return ["trial", *_params(best), *rest]
 
 
@@ -65,6 +67,7 @@ def row(
         facts["seeds"] = str(configuration.seeds)
         facts["test_accuracy"] = f"{configuration.tests['test_accuracy']:.4f}"
         facts["best_epoch"] = str(entry.result.best_epoch)
+        facts["weights"] = f"{entry.result.parameters:,}"
         facts["seconds"] = f"{statistics.fmean(seconds):.1f}"
     return [facts.get(head, "") for head in heads]
 
@@ -75,7 +78,9 @@ def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int 
     best = Ranking(objective, entries)[:rows]
     heads, params = columns(best, objective), _params(best)
     many = len(params) > (_COLUMNS_REPEATED if "seeds" in heads else _COLUMNS)
-    shown_heads = [head for head in heads if not (many and head in params)]
+    # Beside single columns for the parameters there is no room for the weights.
+    hidden = params if many else ["weights"]
+    shown_heads = [head for head in heads if head not in hidden]
     for head in shown_heads:  # in words, so that a narrow table can break them
         table.add_column(head.rpartition(".")[2].replace("_", " "), justify="right")
     if many:  # then they share one, the last
@@ -98,7 +103,9 @@ def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
     trials = [(each, entry) for each in ranking for entry in each.trials]
     params = list(dict.fromkeys(path for _, entry in trials for path in entry.params))
     repeats = ["mean", "spread", "seeds"] if SEED in params else []
+    costs = list(dict.fromkeys(n for _, e in trials for n in (e.result.costs if e.result else ())))
     heads = ["trial", *params, objective.metric, *repeats, "test_accuracy", "best_epoch", "seconds"]
+    heads += ["parameters", *costs]
     text = io.StringIO()
     writer = csv.DictWriter(text, heads, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -111,6 +118,7 @@ def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
             cells["test_accuracy"] = entry.result.test["test_accuracy"]
             cells["best_epoch"] = entry.result.best_epoch
             cells["seconds"] = f"{entry.train_seconds:.1f}"
+            cells |= {"parameters": entry.result.parameters, **entry.result.costs}
         writer.writerow({head: str(value) for head, value in cells.items()})
     return text.getvalue()
 

@@ -60,12 +60,19 @@ def standing_of(about: About, configuration: Configuration) -> Standing:
 
 
 def candidate(
-    about: About, entries: Sequence[Entry], finalists: "Finalists | None", number: int | None
+    about: About,
+    entries: Sequence[Entry],
+    finalists: "Finalists | None",
+    number: int | None = None,
+    within: float | None = None,
 ) -> Candidate:
     """The answer of the study's verdict; where none stands the best trial; with a `number` that trial.
 
-    Raises ConfigError where there is no such trial, or none is the best.
+    `within`: the smallest network instead whose objective is that near to the best one's. Raises
+    ConfigError where there is no such trial, or none is the best.
     """
+    if within is not None:
+        number = _smallest(about, entries, finalists, within)
     ranking = Ranking(about.objective, entries)
     # As the table has them now: a mean changes with each seed, also that of a model exported earlier.
     standings = {trial.uid: standing_of(about, each) for each in ranking for trial in each.trials}
@@ -82,6 +89,31 @@ def candidate(
     standing = standing_of(about, ranking.of(entry))
     known = {**standings, entry.uid: standing}
     return Candidate(entry, entries, entry.run, entry.number, standing, known)
+
+
+def _smallest(
+    about: About, entries: Sequence[Entry], finalists: "Finalists | None", within: float
+) -> int:
+    """The trial with the fewest weights, of equals the quickest, no further than `within` from the best.
+
+    By the means over fresh seeds where a verdict has them, of those that it compared.
+    """
+    verdict = None if finalists is None else finalists.verdict
+    ranking, found = Ranking(about.objective, entries), dict[int, float]()
+    _best(about, ranking)  # there is one
+    if finalists is not None and verdict is not None:
+        for each in verdict.standings:
+            trial = finalists.all[each.name].entry
+            if trial is not None and each.mean is not None:
+                found[trial.number] = each.mean.value
+    found = found or {each.entry.number: each.value for each in ranking}
+    best = (max if about.objective.maximizes else min)(found.values())
+    near = [entries[number] for number, value in found.items() if abs(value - best) <= within]
+
+    def cost(entry: Entry) -> tuple[int, float]:
+        return (0 if entry.result is None else entry.result.parameters, entry.train_seconds)
+
+    return min(near, key=cost).number
 
 
 def _answer(about: About, finalists: "Finalists") -> Candidate:
@@ -156,7 +188,7 @@ def introduced(about: About, chosen: Candidate, finalists: "Finalists | None") -
             f"{said}.",
             "The verdict has no answer: every configuration diverged with some seed.",
         ]
-    return [f"{said}.", f"export.trial overrules the verdict, whose answer is {verdict.answer}."]
+    return [f"{said}.", f"This overrules the verdict, whose answer is {verdict.answer}."]
 
 
 def _mean(standing: Standing) -> str:

@@ -1,22 +1,19 @@
-"""How the study went: its values, its curves, and what accuracy cost."""
+"""How the study went: its values, and its curves."""
 
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 
 from search.analysis.facts import Facts, in_words
 from search.analysis.leaderboard import counts
-from search.plots.marks import Dash, Dots, Line, Mark, Panel, Plot, Side, Words
+from search.plots.marks import Dash, Dots, Line, Mark, Panel, Plot, Side
 from search.plots.style import (
     FAINT,
-    GREEN,
     INK,
-    MUTED,
     NOTHING,
     Scale,
     number_side,
     sentences,
     star,
-    time_unit,
     tip,
     trials,
 )
@@ -116,42 +113,3 @@ def _curve(facts: Facts, entry: Entry, metric: str, colour: str = "") -> list[Ma
     if before > 0 and colour:
         marks.append(Dots(points[before - 1 : before], colour, size=4.5))
     return marks
-
-
-def cost(facts: Facts) -> Plot:
-    """The cost shows value against training time, and the trials that none beats in both."""
-    title = f"{facts.metric.capitalize()} against training time"
-    about = "The line joins the trials that no other beats in both"
-    seconds = {e.number: facts.train_seconds(e) for e in facts.valued if e.result is not None}
-    if not seconds:
-        return Plot(title, about, empty=NOTHING)
-    scale = Scale.of_study(facts)
-    unit, length = time_unit(max(seconds.values()))
-
-    def place(entry: Entry) -> tuple[float, float]:
-        return seconds[entry.number] / length, scale.clip(entry)
-
-    marks: list[Mark] = []
-    if front := unbeaten(facts):
-        points = [place(entry) for entry in front]
-        marks.append(Line(points, GREEN, 1.6, "unbeaten", stepped=True))
-        names = [str(entry.number) for entry in front]
-        marks.append(Words(points[-6:], names[-6:], "above", MUTED))
-    marks += trials(facts, [e for e in facts.valued if e.number in seconds], place)
-    if front:
-        marks.append(star(facts, place(facts.ranked[0]), "best"))
-    low, high, label = min(seconds.values()), max(seconds.values()), f"training time in {unit}"
-    across = Side(label, (0, 1.05 * high / length))
-    if low > 0 and high / low > 10:
-        across = number_side(label, low / length, high / length, log=True)
-    return Plot(title, sentences(about, scale.remark), [Panel(across, scale.side(facts), marks)])
-
-
-def unbeaten(facts: Facts) -> list[Entry]:
-    """The complete trials that no other is both faster and better than, fastest first."""
-    front: list[Entry] = []
-    for entry in sorted(facts.ranked, key=facts.train_seconds):  # of equals the better first
-        before = front[-1].value if front else None
-        if entry.value is not None and facts.objective.better(entry.value, before):
-            front.append(entry)
-    return front

@@ -10,7 +10,8 @@ from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.plots import png, trial
 from search.plots.chart import chart, parameter
-from search.plots.course import cost, history, learning_curves
+from search.plots.course import history, learning_curves
+from search.plots.front import against_parameters, against_time
 from search.plots.marks import Plot
 from search.plots.parameters import contour, importance, parallel, slices
 from search.plots.timeline import timeline
@@ -25,10 +26,17 @@ FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "contour": contour,
     "importance": importance,
     "learning_curves": learning_curves,
-    "accuracy_against_time": cost,
+    "accuracy_against_time": against_time,
+    "accuracy_against_parameters": against_parameters,
     "timeline": timeline,
 }
 """The figures of a study by the names of their files, in the order of the report."""
+
+_COSTS = {
+    "accuracy_against_time": against_time,
+    "accuracy_against_parameters": against_parameters,
+}
+"""Those that have intervals where a verdict does."""
 
 VERDICT = "verdict"
 """The same of its finalists, where a verdict stands."""
@@ -41,10 +49,13 @@ def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot
         left_out.add("chart")
     if len(facts.axes) < 2:
         left_out.add("contour")
+    if len({entry.result.parameters for entry in facts.valued if entry.result}) < 2:
+        left_out.add("accuracy_against_parameters")
     figures = {name: plot(facts) for name, plot in FIGURES.items() if name not in left_out}
     if finalists is None or finalists.verdict is None:
         return figures
-    return {VERDICT: verdict(finalists), **figures}
+    again = {name: plot(facts, finalists) for name, plot in _COSTS.items() if name in figures}
+    return {VERDICT: verdict(finalists), **figures, **again}
 
 
 def save(figure: Figure, file: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.command.section import Section
 from pipeline.data import Dataset, load
 from search.analysis.facts import MADE_OF, REPORT, Facts, Source
 from search.analysis.finalists import Finalists
+from search.analysis.front import as_csv as front_as_csv
 from search.analysis.leaderboard import as_csv, as_markdown, made_of
 from search.plots.gallery import save_study, save_trial
 from search.rendering.page import page
@@ -64,6 +65,7 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     save_study(facts, of_study, finalists)
     for name, text in {
         "leaderboard.csv": as_csv(facts.entries, facts.objective),
+        "front.csv": front_as_csv(facts, finalists),
         "leaderboard.md": as_markdown(facts.entries, facts.objective),
         "report.html": page(facts, of_study, finalists),
     }.items():

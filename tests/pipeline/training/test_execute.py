@@ -101,6 +101,13 @@ def test_timings_and_counts_are_consistent(result: RunResult) -> None:
     assert timings["compile_seconds"] < result.history[0].seconds
     assert result.examples_per_second == pytest.approx(1149 * 3 / timings["train_seconds"])
     assert result.parameters == (64 * 64 + 64) + (64 * 10 + 10)
+    products = 64 * 64 + 64 * 10
+    assert result.costs == {
+        "multiply_adds": products,
+        "model_bytes": 4 * result.parameters,
+        "training_flops": 6 * products * 1149 * 3,
+    }
+    assert result.costs.items() <= result.final_metrics().items()
     assert "hidden_1" in result.model_summary
     assert result.device
     assert result.loop == keras.backend.backend()

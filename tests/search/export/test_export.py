@@ -125,6 +125,11 @@ def test_a_folder_that_is_no_export_is_left_as_it_is(
         (["export.formats=[litert]"], "keras must be among them"),
         (["export.formats=[keras,pickle]"], "got pickle"),
         (["tryal=1"], "tryal: no such setting"),
+        (["export.prefer=smallest"], "export.within: is missing"),
+        (["export.prefer=cheap"], "export.prefer: expected"),
+        (["export.within=0.002"], "add export.prefer=smallest"),
+        (["export.prefer=smallest", "export.within=-1"], "export.within: expected"),
+        (["export.prefer=smallest", "export.within=0.1", "trial=1"], "leave one of them out"),
     ],
 )
 def test_a_wrong_word_exits_2_and_creates_nothing(

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.run.config import ObjectiveConfig
+from search.analysis.front import front, priced
 from search.plots import course, parameters
 from search.plots.chart import chart
+from search.plots.front import against_time
 from search.plots.gallery import FIGURES, of_study
 from search.plots.marks import Bars, Dots, Line, Panel, Parallel, Plot, Surface, Words
 from search.plots.style import COLOURS, YELLOW, Scale
@@ -16,6 +18,7 @@ from search.plots.timeline import lanes_of, pauses, timeline
 from search.study.space import Choices, Range, Space
 from tests.search import made
 from tests.search.studies import CASES, conditional, hyperband, widths
+from tests.search.verdicts import compared
 
 M = TypeVar("M")
 
@@ -45,6 +48,9 @@ def lines(panel: Panel) -> dict[str, list[tuple[float, float]]]:
     return {line.name: [(x, round(y, 6)) for x, y in line.points] for line in found}
 
 
+DOTTED = ("accuracy_against_time", "accuracy_against_parameters")
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_every_study_shows_something_or_says_why_not(name: str, case: str) -> None:
@@ -54,7 +60,7 @@ def test_every_figure_of_every_study_shows_something_or_says_why_not(name: str, 
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", ["history", "slices", "accuracy_against_time", "contour"])
+@pytest.mark.parametrize("name", [*DOTTED, "history", "slices", "contour"])
 def test_every_dot_tells_what_its_trial_tried(name: str, case: str) -> None:
     facts = CASES[case]()
     tried = {f"trial {e.number} ({e.state})": e.params for e in facts.entries}
@@ -64,6 +70,22 @@ def test_every_dot_tells_what_its_trial_tried(name: str, case: str) -> None:
             assert len(group.tips) == len(group.points)
             for tip in group.tips:
                 assert all(path in tip for path in tried[tip.split("\n")[0]])
+
+
+def test_networks_of_one_size_are_not_drawn_against_it() -> None:
+    assert "accuracy_against_parameters" not in of_study(made.facts(made.many(3)))
+    sizes = [made.trial(n, result=made.result([0.9], parameters=100 + n)) for n in range(3)]
+    assert "accuracy_against_parameters" in of_study(made.facts(sizes))
+
+
+def test_what_accuracy_costs_has_the_intervals_of_a_verdict() -> None:
+    finalists = compared()
+    drawn = of_study(finalists.facts, finalists)
+    for name in DOTTED:
+        (panel,) = panels(drawn[name])
+        bars = [line for line in marks(Line, panel) if "fresh seeds" in line.tip]
+        assert all(len({x for x, _ in bar.points}) == 1 for bar in bars), "upright"
+        assert len(bars) == 2, "one for each trial that was compared"
 
 
 def test_one_parameter_has_no_contour() -> None:
@@ -156,7 +178,7 @@ def test_a_value_far_from_all_others_is_moved_to_the_edge_and_told_of() -> None:
     assert scale.low > 0.9
     assert scale.outside == 1
     assert (9, round(scale.low, 6)) in dots(panels(course.history(facts))[0])
-    for figure in (course.history, parameters.slices, parameters.parallel, course.cost):
+    for figure in (course.history, parameters.slices, parameters.parallel, against_time):
         assert "1 trial lies outside, drawn at the edge" in figure(facts).about
 
 
@@ -249,11 +271,11 @@ def test_a_trial_that_went_on_from_another_costs_what_both_were_trained() -> Non
     facts = hyperband()
     both = facts.entries[5].train_seconds + 2.0
     assert facts.train_seconds(facts.entries[6]) == both
-    assert (both, 0.92) in dots(panels(course.cost(facts))[0])
+    assert (both, 0.92) in dots(panels(against_time(facts))[0])
 
 
 def test_the_cost_names_the_trials_that_none_beats() -> None:
-    (panel,) = panels(course.cost(made.facts(made.many(3))))  # the later, the slower and better
+    (panel,) = panels(against_time(made.facts(made.many(3))))  # the later, the slower and better
     (words,) = marks(Words, panel)
     assert words.texts == ["0", "1", "2"]
     assert list(words.points) == [(1.0, 0.9), (2.0, 0.902), (3.0, 0.904)]
@@ -298,4 +320,6 @@ def test_a_long_time_between_launches_is_cut_out_of_the_timeline() -> None:
 def test_the_unbeaten_trials_are_those_that_none_is_faster_and_better_than() -> None:
     seconds = {0: (0.9, 5.0), 1: (0.8, 2.0), 2: (0.85, 3.0), 3: (0.84, 4.0), 4: (0.9, 9.0)}
     entries = [made.trial(n, v, result=made.result([v], s)) for n, (v, s) in seconds.items()]
-    assert [e.number for e in course.unbeaten(made.facts(entries))] == [1, 2, 0]
+    facts = made.facts(entries)
+    found = front(facts, priced(facts), "train_seconds")
+    assert [each.entry.number for each in found] == [1, 2, 0]
