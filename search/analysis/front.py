@@ -69,9 +69,8 @@ def front(facts: Facts, configurations: Sequence[Priced], cost: Cost) -> list[Pr
     They come best first.
     """
     found: list[Priced] = []
-    for each in sorted(
-        configurations, key=lambda each: each.cost(cost)
-    ):  # of equals the better first
+    # Of equals the better comes first.
+    for each in sorted(configurations, key=lambda each: each.cost(cost)):
         if facts.objective.better(each.value, found[-1].value if found else None):
             found.append(each)
     return found
