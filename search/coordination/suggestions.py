@@ -1,8 +1,9 @@
 """A study's engine asked again, in the order on record: whether it suggests and prunes the same trials."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from pipeline.command.errors import ConfigError
 from pipeline.command.section import Section
 from pipeline.run.comparison import Certified
 from pipeline.run.ending import ending
@@ -36,8 +37,8 @@ class Asked(Certified):
 
     `suggested`: how many of the `trials` it does; `prunings`: how many of the `pruned` ones are pruned after
     the same epoch, `others`: how many are pruned that were not. `first`: all that differs in the first
-    trial in which something does. `doubts`: why it may differ without a fault. `changed`: what of the
-    software, in words.
+    trial in which something does. `refused`: why the engine can't go on from the record after that.
+    `doubts`: why it may differ without a fault. `changed`: what of the software, in words.
     """
 
     trials: int
@@ -46,6 +47,7 @@ class Asked(Certified):
     prunings: int
     others: int
     first: tuple[Deviation, ...]
+    refused: str | None
     doubts: tuple[str, ...]
     changed: tuple[str, ...]
 
@@ -57,8 +59,11 @@ class Asked(Certified):
         )
         if self.identical:
             return f"{self.name}: identical ({counts})"
-        first = "; ".join(map(str, self.first))
-        lines = [f"{self.name}: differs ({counts})", f"first trial {self.first[0].trial}: {first}"]
+        lines = [f"{self.name}: differs ({counts})"]
+        if self.first:
+            lines.append(f"first trial {self.first[0].trial}: {'; '.join(map(str, self.first))}")
+        if self.refused:
+            lines.append(f"the others can't be asked for: {self.refused}")
         lines.append(
             "it was asked with the settings of the study's latest launch, which alone are on record"
         )
@@ -74,7 +79,8 @@ class _Count:
     pruned: int = 0
     prunings: int = 0
     others: int = 0
-    first: tuple[Deviation, ...] = field(default=())
+    first: tuple[Deviation, ...] = ()
+    refused: str | None = None
 
 
 def ask_again(
@@ -101,7 +107,11 @@ def ask_again(
         if engine is None or workers_of(entry.notes) != workers:
             workers = workers_of(entry.notes)
             assert workers is not None, "its order is fixed"
-            engine = make(records[: entry.number], workers)
+            try:
+                engine = make(records[: entry.number], workers)
+            except ConfigError as error:  # settings under which no such trial can be on record
+                count.refused = str(error)
+                break
         answer = engine.ask(1)
         now = answer.trials[0] if isinstance(answer, Suggestions) else None
         deviations = list(_deviations(entry, now, space))
@@ -113,7 +123,7 @@ def ask_again(
             engine = None
         elif known.told is not None:
             engine.tell(known.told)
-    same = not count.first
+    same = not count.first and count.refused is None
     return Asked(
         name=name,
         uid=uid,
@@ -124,6 +134,7 @@ def ask_again(
         prunings=count.prunings,
         others=count.others,
         first=count.first,
+        refused=count.refused,
         doubts=tuple(doubts),
         changed=tuple(changed),
     )

@@ -25,7 +25,7 @@ from search.coordination.replay import Replayed, Replays, backend_of, recorded, 
 from search.coordination.suggestions import Asked
 from search.machine.gpus import visible_gpus
 from search.setup.means import data_of, launcher_for, number_of_workers
-from search.setup.suggestions import check_order, suggestions_again
+from search.setup.suggestions import engine_on_record, suggestions_again
 from search.study.address import named
 from search.study.vocabulary import Entry
 from search.table.certificates import certify
@@ -146,16 +146,15 @@ def replay(values: Mapping[str, Any]) -> int:
     called = "run of finalists" if is_of_finalists else "trial"
     found = _Found(facts, None if finalists is None else _noise(finalists), file, called)
     data = data_of(facts.about, facts.data, settings.path) if wanted else facts.data
-    if settings.replay.suggestions:
-        check_order(facts)
+    engine = engine_on_record(values, facts) if settings.replay.suggestions else None
     write(file, ())  # what can't be written is noticed before hours of training
     by_worker: dict[tuple[str | None, int], list[Entry]] = {}
     for entry in wanted:
         kind = (entry.worker.get("backend"), threads_of(entry.worker))
         by_worker.setdefault(kind, []).append(entry)
     try:
-        if settings.replay.suggestions:
-            found.asked(suggestions_again(values, table, facts))
+        if engine is not None:
+            found.asked(suggestions_again(engine, table, facts))
         for alike in by_worker.values():
             _train(settings, alike, entries, data, found)
     finally:

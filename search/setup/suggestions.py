@@ -1,6 +1,6 @@
 """The engine of a recorded study, made from what is on record of its configuration, and asked again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +13,19 @@ from search.analysis.facts import Facts
 from search.coordination.suggestions import Asked, ask_again
 from search.engines.order import drawn_seed, workers_of
 from search.setup.read import Setup, read
-from search.study.vocabulary import Engine, Record, record
+from search.study.vocabulary import record
 from search.table.trials import TrialTable
 
 _SEARCH = ("data", "model", "train", "objective", "study", "engine", "sampler", "pruner", "oracle")
 """What of a study's configuration decides what is suggested and pruned."""
 
 
-def check_order(facts: Facts) -> None:
-    """Raise ConfigError where the engine can't be asked again: when it heard of results is not on record."""
+def engine_on_record(values: Mapping[str, Any], facts: Facts) -> Setup:
+    """What a study's engine is made from, as its latest launch had it. `values`: this command's.
+
+    Raises ConfigError where it can't be asked again: when it heard of results is not on record, or a
+    setting of its own.
+    """
     name = facts.about.name
     if not facts.entries:
         raise ConfigError(f"{name}: no trial of this study was suggested yet")
@@ -32,23 +36,25 @@ def check_order(facts: Facts) -> None:
             "at that moment, and which these were is not on record (a study with study.order=fixed "
             "suggests the same trials again)"
         )
-
-
-def suggestions_again(values: Mapping[str, Any], table: TrialTable, facts: Facts) -> Asked:
-    """Ask the engine of the study in `table` for all its trials again. `values`: this command's.
-
-    Raises ConfigError as `check_order` does, and where its configuration makes no engine any more.
-    """
-    check_order(facts)
-    setup = _setup(values, facts)
-    metric = facts.objective.metric
+    on_record = {part: facts.config[part] for part in _SEARCH if part in facts.config}
+    for part in ("sampler", "pruner", "oracle"):
+        for path, value in flatten({part: on_record.get(part, {})}):
+            if value == HIDDEN:
+                raise ConfigError(
+                    f"replay.suggestions: {path} of {name} is not on record, as a text may be secret"
+                )
+    # The trials had a fixed order, whatever the latest launch would have given to others.
+    on_record["study"] = {**on_record["study"], "order": "fixed"}
+    setup = read({**values, **on_record}, str)
+    setup.check_oracle()
     if setup.seed is None:
-        seed = drawn_seed([record(entry, metric) for entry in facts.entries])
-        setup = replace(setup, seed=seed)
+        records = [record(entry, facts.objective.metric) for entry in facts.entries]
+        setup = replace(setup, seed=drawn_seed(records))
+    return setup
 
-    def make(records: Sequence[Record], workers: int) -> Engine:
-        return setup.engine_from(records, workers)
 
+def suggestions_again(setup: Setup, table: TrialTable, facts: Facts) -> Asked:
+    """Ask the engine of the study in `table` for all its trials again."""
     again = (
         "trials that had failed were tried again since: what was suggested in between went by that"
     )
@@ -57,22 +63,8 @@ def suggestions_again(values: Mapping[str, Any], table: TrialTable, facts: Facts
         table.uid,
         facts.entries,
         setup.space,
-        metric,
-        make,
+        facts.objective.metric,
+        setup.engine_from,
         [again] if table.retried else [],
         changes(facts.about.versions, environment_tags()),
     )
-
-
-def _setup(values: Mapping[str, Any], facts: Facts) -> Setup:
-    on_record = {name: facts.config[name] for name in _SEARCH if name in facts.config}
-    for part in ("sampler", "pruner", "oracle"):
-        for path, value in flatten({part: on_record.get(part, {})}):
-            if value == HIDDEN:
-                raise ConfigError(
-                    f"replay.suggestions: {path} of {facts.about.name} is not on record, as a text may be "
-                    "secret"
-                )
-    setup = read({**values, **on_record}, str)
-    setup.check_oracle()
-    return setup

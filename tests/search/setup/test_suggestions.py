@@ -186,6 +186,27 @@ def test_a_setting_that_is_not_on_record_is_named(url: str, run: Replay) -> None
     code, _, err = run()
     assert code == 2
     assert "replay.suggestions: sampler.multivariate of test is not on record" in err
+    assert not Path("replay.json").exists()
+
+
+def test_settings_that_can_not_have_led_to_the_trials_are_told_with_the_first_that_differs(
+    url: str, run: Replay
+) -> None:
+    recorded(url, *HYPERBAND)
+    described(url, setup_of(*HYPERBAND, "oracle.factor=4", "study.order=fixed", space=SPACE))
+    code, out, _ = run()
+    assert code == 1
+    assert "first trial 0: epochs " in out
+    assert "the others can't be asked for: oracle: " in out
+
+
+def test_a_launch_in_free_order_that_asked_for_nothing_changes_nothing(
+    url: str, run: Replay
+) -> None:
+    recorded(url, *OPTUNA)
+    described(url, setup_of(*OPTUNA, "study.order=free", space=SPACE))
+    code, out, _ = run()
+    assert (code, "24 of 24 trials suggested again" in out) == (0, True)
 
 
 @pytest.mark.parametrize(
