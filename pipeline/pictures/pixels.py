@@ -13,6 +13,7 @@ from pipeline.command.errors import UnavailableError
 _FORMATS = ("PNG", "JPEG")
 _MOST_BYTES = 50_000_000
 _MOST_PIXELS = 25_000_000  # twice what a telephone takes; decoding needs up to 8 bytes for each
+_MOST_SIDE = 50_000  # Pillow keeps an address for each row
 _SIDE = 800
 """Pixels a side that are looked at: a digit needs 20 of them."""
 
@@ -21,7 +22,7 @@ def read_grey(file: Path) -> NDArray[np.float64]:
     """The picture in `file`: H x W numbers from 0 (black) to 255 (white), upright, at most 800 a side.
 
     Its kind, its bytes and its pixels are checked before it is decoded. Raises UnavailableError where
-    it is no PNG or JPEG, is larger than 50 MB or 25 million pixels, or is damaged.
+    it is no PNG or JPEG, is larger than 50 MB, 25 million pixels or 50,000 a side, or is damaged.
     """
     _check_file(file)
     try:
@@ -33,6 +34,10 @@ def read_grey(file: Path) -> NDArray[np.float64]:
                     raise UnavailableError(
                         f"{file}: expected at most {_MOST_PIXELS // 1_000_000} million pixels, got "
                         f"{width} x {height} (make it smaller)"
+                    )
+                if max(width, height) > _MOST_SIDE:
+                    raise UnavailableError(
+                        f"{file}: expected at most {_MOST_SIDE:,} pixels a side, got {width} x {height}"
                     )
                 return _grey(opened)
     except UnavailableError:

@@ -30,6 +30,9 @@ _LEAST = 16
 _FEW = 8
 """Pixels that are too few for a drawing."""
 
+_DARKEST = 0.1
+"""Of the paper's usual grey: darker than that no shade makes it."""
+
 _EIGHT = np.ones((3, 3), bool)  # pixels that touch at a corner are connected
 
 
@@ -165,9 +168,13 @@ def _ground(grey: Grey, level: float) -> Grey:
 def _grounds(grey: Grey, level: float) -> Iterator[Grey]:
     """What the paper may look like: bent, or with the edge of a shadow; no stroke is a third as wide."""
     window = [int(side * 0.33) for side in grey.shape]
-    dark = level > (grey.min() + grey.max()) / 2
-    yield _surface(grey)
-    yield (ndimage.grey_closing if dark else ndimage.grey_opening)(grey, window)
+    surface = _surface(grey)
+    bright = _is_bright(grey - surface)  # known once most of the light is out of the picture
+    if (
+        bright or surface.min() > _DARKEST * level
+    ):  # else it is no light: a lamp's falls more steeply
+        yield surface
+    yield (ndimage.grey_opening if bright else ndimage.grey_closing)(grey, window)
 
 
 def _evenly_lit(grey: Grey, ground: Grey, level: float) -> Grey:
@@ -176,7 +183,7 @@ def _evenly_lit(grey: Grey, ground: Grey, level: float) -> Grey:
     return (
         differs
         if _is_bright(differs)
-        else differs * (level / np.clip(ground, max(0.1 * level, 1), None))
+        else differs * (level / np.clip(ground, max(_DARKEST * level, 1), None))
     )
 
 

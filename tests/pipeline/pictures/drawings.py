@@ -83,6 +83,14 @@ def vignette(grey: Grey, _: Random) -> Grey:
     return grey * (1 - 0.65 * (rows**2 + columns**2) / 2)
 
 
+def lamp(grey: Grey, random: Random) -> Grey:
+    """Under a lamp that stands aside: the spot is somewhere, what is far from it has 25 % of the light."""
+    rows, columns = np.indices(grey.shape) / (len(grey) - 1)
+    top, left = random.uniform(0.2, 0.8, 2)
+    away = (rows - top) ** 2 + (columns - left) ** 2
+    return grey * (0.25 + 0.75 * np.exp(-away / (2 * 0.33**2)))
+
+
 def shadowed(grey: Grey, random: Random) -> Grey:
     """With the shadow of a hand, whose edge is rather sharp, over a corner."""
     rows, columns = np.indices(grey.shape) / (len(grey) - 1)
@@ -164,6 +172,7 @@ GOOD: dict[str, Drawn] = {
     "specks": lambda ink, r: specked(on_sheet(ink, r), r),
     "light from a side": lambda ink, r: slanted_light(on_sheet(ink, r), r),
     "vignette": lambda ink, r: vignette(on_sheet(ink, r), r),
+    "lamp": lambda ink, r: lamp(on_sheet(ink, r), r),
     "shadow of a hand": lambda ink, r: shadowed(on_sheet(ink, r), r),
     "ruled paper": lambda ink, r: ruled(on_sheet(ink, r), r),
     "squared paper": lambda ink, r: ruled(on_sheet(ink, r), r, squared=True),

@@ -89,7 +89,7 @@ def _rates(model: Model, images: list[NDArray[np.float32]], labels: list[np.int6
     return Rates(float(right), refused, refused + sum(map(bool, answers.doubts)) / COUNT)
 
 
-HARD = {"cut close, light from a side": 0.85, "shadow of a hand": 0.85}
+HARD = {"cut close, light from a side": 0.85, "shadow of a hand": 0.85, "lamp": 0.75}
 """Kinds of which fewer are read rightly, and how many are."""
 
 

@@ -119,6 +119,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda file: file.write_bytes(png(10_000, 10_000, b"")),
         "expected at most 25 million pixels, got 10000 x 10000",
     ),
+    "a line of 24 million pixels": (
+        lambda file: file.write_bytes(png(1, 24_000_000, b"")),
+        "expected at most 50,000 pixels a side, got 1 x 24000000",
+    ),
     "2**31 pixels a side": (
         lambda file: file.write_bytes(png(2**31 - 1, 2**31 - 1, b"")),
         "25 million pixels|can't be read",
