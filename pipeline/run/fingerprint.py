@@ -13,12 +13,13 @@ def default_rate(optimizer: OptimizerName) -> float:
     return _RATES.get(optimizer, _RATE)  # listed, as the coordinator never imports Keras
 
 
-def fingerprint(run: RunConfig) -> str:
+def fingerprint(run: RunConfig, rows: int | None = None) -> str:
     """Text that is equal for two configurations exactly where their numbers must be.
 
     Left out is what has no say: where the data lies; how a width was written, 64 or [64, 64];
     activation and dropout without a hidden layer; a patience that the epochs can't outlast, and
-    `min_delta` without one. A learning rate of null is Keras's own.
+    `min_delta` without one. A learning rate of null is Keras's own. `rows`: how many there are to train
+    on, if that is known: a batch that has room for more is all of them.
     """
     tree = run.model_dump(exclude={"data": {"path"}})
     model, train = tree["model"], tree["train"]
@@ -28,6 +29,8 @@ def fingerprint(run: RunConfig) -> str:
         del model["activation"], model["dropout"]
     if run.train.learning_rate is None:
         train["learning_rate"] = default_rate(run.train.optimizer)
+    if rows is not None:
+        train["batch_size"] = min(run.train.batch_size, rows)
     # The first epoch is an improvement, so that patience is out after it at the earliest.
     if run.train.patience is None or run.train.patience >= run.train.epochs - 1:
         del train["patience"], train["min_delta"]

@@ -24,7 +24,6 @@ class OptunaAlgorithm:
 
     def __init__(
         self,
-        name: str,
         direction: Literal["maximize", "minimize"],
         space: Space,
         runs: Runs,
@@ -39,7 +38,8 @@ class OptunaAlgorithm:
         self._distributions = distributions(space)
         self._sampler = NewSampler(make_sampler, seed, space, self._distributions, runs, grouped)
         self._storage = Memory()
-        # The name is the study's own: Hyperband assigns brackets by it.
+        # Hyperband assigns brackets by the name: the same seed gives the same ones, whatever the study's.
+        name = f"seed {seed}"
         self._study = optuna.create_study(
             study_name=name,
             storage=self._storage,

@@ -15,7 +15,7 @@ from pipeline.command.cli import listing
 from pipeline.command.compose import conf_folder, to_yaml
 from pipeline.command.errors import PlumblineError, StorageError
 from pipeline.command.redact import redact
-from pipeline.data import check_run, load, locate
+from pipeline.data import check_run, load, locate, validation_start
 from pipeline.run.config import DataConfig
 from pipeline.tracking.config import missing, open_publisher
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
@@ -69,7 +69,7 @@ def launch(values: dict[str, Any], command: str) -> int:
         weights = _best_weights(setup, table)
         wanted = number_of_workers(setup.launcher, ground.gpus)
         workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
-        screen = Console(highlight=False)
+        screen = Console(highlight=False, markup=False)
         progress = _progress(setup, table, workers, screen)
         stopper = _stopper(setup, progress, began)
         with _watcher(setup, table, progress, stopper) as watcher, _kept_on_record(setup, table):
@@ -137,7 +137,8 @@ def _coordinator(
     watcher: StudyWatcher,
     stopper: Stopper,
 ) -> Coordinator:
-    engine = setup.make_engine(table.entries(), workers)
+    rows = validation_start(study.dataset.train_shape[0], setup.run.train.validation_split)
+    engine = setup.make_engine(table.entries(), workers, rows)
     # Where a trial may end before its own last epoch, nothing is taken from another run.
     whole = not (setup.prunes or engine.continues)
     prefixes = Prefixes(epochs_in(setup.space) if whole else None, table.entries())
@@ -282,7 +283,7 @@ def _farewell(
     if ending.exit_code == STOPPED.exit_code:
         said.append(f"Stopped; the same command goes on:\n  {redact(command)}")
     for text in said:
-        screen.print(f"\n{text}", markup=False, soft_wrap=True)
+        screen.print(f"\n{text}", soft_wrap=True)
     if ending == NOTHING:
         raise PlumblineError(
             f"{name}: no trial is complete: {counts(entries)} (mend what the reasons above say, and try "

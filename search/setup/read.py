@@ -40,15 +40,15 @@ class EngineConfig(Section):
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `algorithm`: what suggests, made from a seed; `seed`: that one, or None where it is drawn once for
-    the study.
+    `algorithm`: what suggests, made from a seed and the number of rows to train on, None where that is
+    not known; `seed`: that one, or None where it is drawn once for the study.
     """
 
     run: RunConfig
     study: StudyConfig
     space: Space
     engine: EngineConfig
-    algorithm: Callable[[int], Algorithm]
+    algorithm: Callable[[int, int | None], Algorithm]
     seed: int | None
     launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
@@ -58,18 +58,25 @@ class Setup:
     def check_oracle(self) -> None:
         """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
         if self.engine.name == "keras_tuner":
-            self.algorithm(0)
+            self.algorithm(0, None)
 
-    def make_engine(self, entries: Sequence[Entry], workers: int) -> Engine:
-        """The engine that goes on from the trials in the table, for a launch with `workers`."""
+    def make_engine(
+        self, entries: Sequence[Entry], workers: int, rows: int | None = None
+    ) -> Engine:
+        """The engine that goes on from the trials in the table, for a launch with `workers`.
+
+        `rows`: how many there are to train on, if that is known.
+        """
         metric = self.run.objective.metric
-        return self.engine_from([record(entry, metric) for entry in entries], workers)
+        return self.engine_from([record(entry, metric) for entry in entries], workers, rows)
 
-    def engine_from(self, records: Sequence[Record], workers: int) -> Engine:
-        """The engine that goes on from `records`, for a launch with `workers`."""
+    def engine_from(
+        self, records: Sequence[Record], workers: int, rows: int | None = None
+    ) -> Engine:
+        """The engine that goes on from `records`; see `make_engine`."""
         seed = drawn_seed(records) if self.seed is None else self.seed
         return OrderedEngine(
-            self.algorithm(seed),
+            self.algorithm(seed, rows),
             records,
             workers if self.study.order == "fixed" else None,
             remember={"seed": seed} if self.seed is None else {},
@@ -136,9 +143,9 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     else:
         if values["oracle"].get("_target_") != _DEFAULT_ORACLE:
             raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
-        algorithm = _optuna(values, run, study, space)
+        algorithm = _optuna(values, run, space)
         seed = values["sampler"].get("seed")
-        algorithm(seed or 0)  # its own checks, before anything is created
+        algorithm(seed or 0, None)  # its own checks, before anything is created
     return Setup(
         run=run,
         study=study,
@@ -170,20 +177,19 @@ def _refuse_what_is_anothers(engine: str, typed: Sequence[str]) -> None:
 
 
 def _optuna(
-    values: Mapping[str, Any], run: RunConfig, study: StudyConfig, space: Space
-) -> Callable[[int], Algorithm]:
+    values: Mapping[str, Any], run: RunConfig, space: Space
+) -> Callable[[int, int | None], Algorithm]:
     sampler, pruner = values["sampler"], values["pruner"]
     if sampler.get("_target_") == _GRID:
         space.grid()  # there is one
     make_sampler = partial(build, sampler, "sampler")
     make_sampler(seed=sampler.get("seed"))  # its own checks
 
-    def make(seed: int) -> Algorithm:
+    def make(seed: int, rows: int | None) -> Algorithm:
         return OptunaAlgorithm(
-            study.name,
             run.objective.direction,
             space,
-            Runs(run, space),
+            Runs(run, space, rows),
             make_sampler,
             seed,
             build(pruner, "pruner"),
@@ -195,13 +201,14 @@ def _optuna(
 
 def _keras_tuner(
     spec: Mapping[str, Any], run: RunConfig, space: Space
-) -> Callable[[int], Algorithm]:
-    def make(seed: int) -> Algorithm:
+) -> Callable[[int, int | None], Algorithm]:
+    def make(seed: int, rows: int | None) -> Algorithm:
         # Only here, because KerasTuner takes two seconds to import.
         from search.engines.keras_tuner import KerasTunerAlgorithm
 
         oracle = build(spec, "oracle")
-        return KerasTunerAlgorithm(run.objective.direction, space, Runs(run, space), oracle, seed)
+        runs = Runs(run, space, rows)
+        return KerasTunerAlgorithm(run.objective.direction, space, runs, oracle, seed)
 
     return make
 

@@ -31,12 +31,14 @@ class Runs:
     """The runs on record, told apart by what decides their numbers.
 
     Two points of the space may be one run: `hidden_units` 64 and [64, 64] at depth 2, every dropout
-    at depth 0. A run on record is not paid for again, however it ended.
+    at depth 0, every batch that holds all of the `rows` to train on. A run on record is not paid for
+    again, however it ended.
     """
 
-    def __init__(self, base: RunConfig, space: Space) -> None:
+    def __init__(self, base: RunConfig, space: Space, rows: int | None = None) -> None:
         self._base = base
         self._space = space
+        self._rows = rows
         self._keys: set[str] = set()
 
     def add(self, point: Mapping[str, Stored]) -> None:
@@ -89,7 +91,7 @@ class Runs:
 
     def _key(self, point: Mapping[str, Stored]) -> str:
         try:
-            return fingerprint(self._space.apply(self._base, point))
+            return fingerprint(self._space.apply(self._base, point), self._rows)
         except ConfigError:  # its trial will fail with the reason
             return json.dumps(point, sort_keys=True)
 

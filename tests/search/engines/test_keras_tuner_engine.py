@@ -140,7 +140,7 @@ def test_a_studys_own_sampler_and_pruner_have_no_say(oracle: str) -> None:
     """The space has no grid, and the pruner no such argument: Optuna would refuse both."""
     optunas = ("sampler=grid", "pruner=asha", "+pruner.nonsense=1")
     setup = setup_of(oracle, DROPOUT, *optunas)
-    assert isinstance(setup.algorithm(0), KerasTunerAlgorithm)
+    assert isinstance(setup.algorithm(0, None), KerasTunerAlgorithm)
 
 
 def test_the_oracle_is_named_in_tags() -> None:

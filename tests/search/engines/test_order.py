@@ -112,6 +112,20 @@ def test_a_study_in_fixed_order_is_the_same_whatever_the_timing(
     assert study(setup, copies.next(), workers, chance=2, kills=0.03) == quiet
 
 
+def test_the_same_seed_gives_the_same_study_whatever_its_name(copies: Copies) -> None:
+    """Hyperband assigns its brackets by a name."""
+    one, other = (
+        study(
+            setup_of("pruner=hyperband", "train.epochs=9", f"study.name={name}", space=SPACE),
+            copies.next(),
+            1,
+        )
+        for name in ("one", "another")
+    )
+    assert any(trial[3] == "pruned" for trial in one)
+    assert one == other
+
+
 def test_with_one_worker_both_orders_are_the_same_study(copies: Copies) -> None:
     fixed, free = (
         study(setup_of(*OPTUNA, f"study.order={order}", space=SPACE), copies.next(), 1)

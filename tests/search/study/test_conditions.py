@@ -33,7 +33,6 @@ def base(run_config: Callable[..., RunConfig]) -> RunConfig:
 def suggestions(tree: dict[str, Any], base: RunConfig, count: int) -> list[dict[str, Any]]:
     space = parse(tree, base)
     algorithm = OptunaAlgorithm(
-        "conditional",
         "maximize",
         space,
         Runs(base, space),

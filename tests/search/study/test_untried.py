@@ -76,6 +76,12 @@ def test_every_run_of_a_finite_space_is_found_and_no_more(
         assert {path: parsed.canonical(path, value) for path, value in point.items()} == point
 
 
+def test_batches_that_hold_all_rows_are_one_run() -> None:
+    space = parse({"train": {"batch_size": [500, 1000, 1001, 4000]}}, SETUP.run)
+    assert len(visit(Runs(SETUP.run, space, rows=1000))) == 2
+    assert len(visit(Runs(SETUP.run, space))) == 4
+
+
 @pytest.mark.parametrize(
     "space",
     [
