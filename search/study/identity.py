@@ -18,6 +18,7 @@ _SINCE = {
 """Settings that older studies don't name, and the value that each of them had then."""
 
 _EQUAL_WIDTHS = re.compile(r"\[(\d+)(?:,\1)*\]")
+_EVERY_NUMBER = re.compile(r"(\d+ \.\. \d+) step 1(?![\d.])")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)")
 
 
@@ -52,11 +53,12 @@ def difference(recorded: Identity, now: Identity) -> str:
 
 
 def _by_value(text: str | None) -> str | None:
-    """The same text for the same value, however it was written: 0 and 0.0, [64,64] and 64."""
+    """The same text for the same value: 0 and 0.0, [64,64] and 64, `1 .. 3` and `1 .. 3 step 1`."""
     if text is None:
         return None
     if (widths := _EQUAL_WIDTHS.fullmatch(text)) is not None:  # model.depth says how many
         text = widths[1]
+    text = _EVERY_NUMBER.sub(r"\1", text)
     text = _NUMBER.sub(lambda number: repr(float(number[0]) + 0.0), text)
     setting, when, values = text.rpartition(" is ")
     return setting + when + " or ".join(sorted(values.split(" or ")))

@@ -217,6 +217,18 @@ def test_the_values_of_a_condition_are_a_set(url: str) -> None:
         TrialTable.open(url, asking(["nadam", "sgd"]))
 
 
+@pytest.mark.parametrize(("one", "other"), [({}, {"step": 1}), ({"step": 1}, {})])
+def test_every_whole_number_of_a_range_is_the_same_space_with_a_step_of_one(
+    url: str, one: Mapping[str, Any], other: Mapping[str, Any]
+) -> None:
+    spans = ({"low": 8, "high": 20, **extra} for extra in (one, other, {"step": 12}))
+    first, again, another = (study(space={"train": {"batch_size": span}}) for span in spans)
+    TrialTable.open(url, first)
+    TrialTable.open(url, again)
+    with pytest.raises(ConfigError, match=r"8 \.\. 20 step 12 now"):
+        TrialTable.open(url, another)
+
+
 @pytest.mark.parametrize(
     "space",
     [
