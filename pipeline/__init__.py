@@ -1,1 +1,7 @@
 """Commands on single runs, one a file; nothing imports one, or anything of `search`."""
+
+import signal
+import sys
+
+if sys.argv[:1] == ["-m"]:  # one of them starts, and nothing has begun yet: no traceback of imports
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

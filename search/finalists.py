@@ -5,7 +5,6 @@ python -m search.finalists study.name=dropout finalists.top=10 finalists.max_see
 """
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,6 @@ def _help(_: Path) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
-
     from pipeline.command.cli import command
 
     description = "Compare a study's best configurations over fresh seeds."

@@ -4,7 +4,6 @@ python -m search.optimize +study=dropout
 """
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,6 @@ def _help(config_dir: Path) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
-
     from pipeline.command.cli import command
 
     description = "Run a study, or go on with it, until it has its target number of trials."

@@ -5,7 +5,6 @@ python -m search.replay study.name=dropout trial=[3,7]
 python -m search.replay study.name=dropout trial=all suggestions=true
 """
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +39,6 @@ def _help(_: Path) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun yet: no traceback of imports
-
     from pipeline.command.cli import command
 
     description = "Train recorded runs again, and compare them to the last bit."

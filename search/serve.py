@@ -6,7 +6,9 @@ python -m search.serve study.name=dropout serve.port=8080
 
 import os
 import socket
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ class ServeConfig(Section):
 
 
 def main(values: dict[str, Any]) -> int:
-    """Become `mlflow models serve` with the champion, which ends with a signal."""
+    """Run `mlflow models serve` with the champion until a signal ends it: 75, as for every command."""
     from pipeline.command.errors import ConfigError, UnavailableError
     from pipeline.command.section import validated
     from pipeline.tracking.config import TrackingConfig
@@ -54,13 +56,25 @@ def main(values: dict[str, Any]) -> int:
         "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     print(f"{model} answers on http://127.0.0.1:{port}/invocations", flush=True)
-    os.execve(sys.executable, [sys.executable, "-m", *words], environment)  # noqa: S606
+    code = run([sys.executable, "-m", *words], environment)
+    raise UnavailableError(f"MLflow's server ended by itself, with {code}: its reason stands above")
+
+
+def run(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """The exit code of the process `words`, which ends with this one, whatever ends it."""
+    # In a group of its own: Ctrl-C is for this process, MLflow would show the traceback of its own.
+    server = subprocess.Popen(words, env=environment, process_group=0)
+    try:
+        return server.wait()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _help(_: Path) -> str:
     return (
         "serve.port: where on this machine (5001). Takes the same tracking.uri as the study.\n"
-        "exit codes: 2 there is no such champion, 69 MLflow or the port can't be had"
+        "exit codes: 2 there is no such champion, 69 MLflow or the port can't be had, 75 stopped"
     )
 
 

@@ -5,6 +5,7 @@ python -m pipeline.data
 
 import sys
 
+from pipeline.command.cli import guarded
 from pipeline.command.errors import UnavailableError
 from pipeline.data.source import load
 from pipeline.run.config import DataConfig
@@ -24,4 +25,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main, "pipeline.data"))

@@ -65,7 +65,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
         check_run(read(network.run.data), network.run)
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     here = environment(config.threads_per_worker, gpus[0].name if gpus else "cpu", config.trainer)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     with _alone(storage.url) as table:
         runs = Replication(table, networks, lambda run: about(run.data), here, replicate.fresh)
         results = _Results(open_publisher(tracking, console.print), about, console.print)

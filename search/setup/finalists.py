@@ -57,7 +57,7 @@ def compare(values: Mapping[str, Any], command: str) -> int:
     has not diverged.
     """
     settings = _read(values)
-    screen = Console(highlight=False, soft_wrap=True)
+    screen = Console(highlight=False, markup=False, soft_wrap=True)
     url = settings.storage.url
     with errors_named(url), ExitStack() as stack:
         name = TrialTable.load(url, settings.name).name
@@ -216,7 +216,7 @@ def _report(source: Source, screen: Console) -> None:
         told = (
             f"report: {redact(problem)} (python -m search.report study.name={source.name} makes it)"
         )
-        screen.print(told, markup=False)
+        screen.print(told)
 
 
 def _farewell(
@@ -227,12 +227,12 @@ def _farewell(
     if verdict is not None:
         screen.print(as_table(finalists, verdict), soft_wrap=False)
         for sentence in words(verdict):
-            screen.print(sentence, markup=False, soft_wrap=False)
+            screen.print(sentence, soft_wrap=False)
     if unpublished:
         screen.print(f"\n{unpublished} runs are not published yet: the same command does it later.")
     elif settings.tracking.name != "none":
         screen.print(f"\nThe run `verdict` stands in the experiment {name!r}: make ui")
     if verdict is None:
-        screen.print(f"\nStopped; the same command goes on:\n  {redact(command)}", markup=False)
+        screen.print(f"\nStopped; the same command goes on:\n  {redact(command)}")
         return StoppedError.exit_code
     return 0 if verdict.answer is not None else 1

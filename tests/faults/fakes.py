@@ -165,7 +165,7 @@ def _raise(_: Path) -> None:
 
 
 def _diverge(_: Path) -> None:
-    raise DivergedError("loss is nan in epoch 1")
+    raise DivergedError("loss is nan in epoch 1 [/of it]")  # rich takes that for markup
 
 
 def _hang(file: Path) -> None:

@@ -132,6 +132,7 @@ def test_one_that_is_told_to_end_keeps_and_publishes_what_finished(
         launch.signal(number)
     assert launch.wait() == 75, launch.output
     assert "Stopped, 2 runs are missing; the same command goes on:" in launch.stdout
+    assert f"replicate.only=[{ONE},{OTHER}]" in launch.stdout, "brackets are no markup"
     assert "network " not in launch.stdout, "half a table"
     assert [run.status for run in tracked(database, "replicate")] == ["FINISHED"] * 4
     hang.unlink()
@@ -183,7 +184,7 @@ def test_other_data_threads_or_settings_are_no_record(replication: Replication) 
 
 @pytest.mark.parametrize(
     ("does", "reason"),
-    [("diverge", "loss is nan in epoch 1"), ("kill", "2 workers died of it: its worker was ended")],
+    [("diverge", "loss is nan in epoch 1 [/of it]"), ("kill", "2 workers died of it: its worker was ended")],
 )
 def test_a_network_that_fails_is_named_and_the_others_are_measured(
     replication: Replication, does: str, reason: str

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,21 +32,17 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-class Became(Exception):
-    """The process would be another one from here on."""
-
-
 @pytest.fixture
 def started(workdir: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the command becomes: words and environment."""
+    """What the command starts: words and environment. The server ends by itself, with 3."""
     shutil.copy(registry, workdir)
     calls: list[Any] = []
 
-    def become(_: str, words: list[str], environment: dict[str, str]) -> None:
+    def run(words: list[str], environment: dict[str, str]) -> int:
         calls.append((words[1:], environment))
-        raise Became
+        return 3
 
-    monkeypatch.setattr(os, "execve", become)
+    monkeypatch.setattr(search.serve, "run", run)
     return calls
 
 
@@ -59,7 +58,7 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize("words", [["study.name=dropout"], []])
 def test_the_champion_is_served(started: list[Any], words: list[str]) -> None:
-    serve(*words, "serve.port=5077")
+    assert serve(*words, "serve.port=5077") == 69
     ((called, environment),) = started
     assert " ".join(called) == (
         "-m mlflow models serve -m models:/dropout@champion --env-manager local -p 5077"
@@ -122,3 +121,30 @@ def test_a_server_that_is_away_is_told(
     assert error.startswith("error: tracking.uri: http://ann:***@127.0.0.1:9: ")
     assert len(error.splitlines()) == 1
     assert not started
+
+
+_SERVING = """
+import sys, search.serve
+from pipeline.command.cli import guarded
+server = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
+sys.exit(guarded(lambda: search.serve.run(server, {}), "search.serve"))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_too_and_shows_no_traceback(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as command_:
+        assert command_.stdout is not None
+        server = int(command_.stdout.readline())
+        os.killpg(command_.pid, number)  # as a terminal sends it
+        _, error = command_.communicate(timeout=60)
+    assert command_.returncode == 75
+    assert error == f"error: stopped by {number.name}; the same command goes on\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
