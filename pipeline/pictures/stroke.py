@@ -169,10 +169,10 @@ def _grounds(grey: Grey, level: float) -> Iterator[Grey]:
     """What the paper may look like: bent, or with the edge of a shadow; no stroke is a third as wide."""
     window = [int(side * 0.33) for side in grey.shape]
     surface = _surface(grey)
-    bright = _is_bright(grey - surface)  # known once most of the light is out of the picture
-    if (
-        bright or surface.min() > _DARKEST * level
-    ):  # else it is no light: a lamp's falls more steeply
+    # Known once most of the light is out of the picture.
+    bright = _is_bright(grey - surface)
+    # Else it is no light: a lamp's falls more steeply.
+    if bright or surface.min() > _DARKEST * level:
         yield surface
     yield (ndimage.grey_opening if bright else ndimage.grey_closing)(grey, window)
 

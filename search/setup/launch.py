@@ -15,7 +15,7 @@ from pipeline.command.cli import listing
 from pipeline.command.compose import conf_folder, to_yaml
 from pipeline.command.errors import PlumblineError, StorageError
 from pipeline.command.redact import redact
-from pipeline.data import check_run, load, locate, validation_start
+from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig
 from pipeline.tracking.config import missing, open_publisher
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
@@ -137,8 +137,7 @@ def _coordinator(
     watcher: StudyWatcher,
     stopper: Stopper,
 ) -> Coordinator:
-    rows = validation_start(study.dataset.train_shape[0], setup.run.train.validation_split)
-    engine = setup.make_engine(table.entries(), workers, rows)
+    engine = setup.make_engine(table.entries(), workers, setup.training_rows(study.dataset))
     # Where a trial may end before its own last epoch, nothing is taken from another run.
     whole = not (setup.prunes or engine.continues)
     prefixes = Prefixes(epochs_in(setup.space) if whole else None, table.entries())

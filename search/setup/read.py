@@ -10,8 +10,10 @@ from pipeline.command.compose import build, conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
 from pipeline.command.section import Section, validated
+from pipeline.data import validation_start
 from pipeline.run.config import RunConfig, run_config
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.record import DatasetInfo
 from search.engines.optuna import OptunaAlgorithm
 from search.engines.order import Algorithm, OrderedEngine, drawn_seed, workers_of
 from search.study.parse import parse
@@ -59,6 +61,10 @@ class Setup:
         """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
         if self.engine.name == "keras_tuner":
             self.algorithm(0, None)
+
+    def training_rows(self, dataset: DatasetInfo) -> int:
+        """How many rows of `dataset` are trained on."""
+        return validation_start(dataset.train_shape[0], self.run.train.validation_split)
 
     def make_engine(
         self, entries: Sequence[Entry], workers: int, rows: int | None = None

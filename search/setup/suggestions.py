@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pipeline.command.errors import ConfigError
@@ -64,7 +65,7 @@ def suggestions_again(setup: Setup, table: TrialTable, facts: Facts) -> Asked:
         facts.entries,
         setup.space,
         facts.objective.metric,
-        setup.engine_from,
+        partial(setup.engine_from, rows=setup.training_rows(facts.about.dataset)),
         [again] if table.retried else [],
         changes(facts.about.versions, environment_tags()),
     )

@@ -55,6 +55,14 @@ def test_a_study_that_is_used_up_loads_no_data_and_starts_no_worker(
     assert asked.status == 0, "it has more than that"
 
 
+def test_batches_that_hold_all_rows_are_tried_once(world: World) -> None:
+    sizes = "+study.space.train.batch_size=[500,2000,4000]"
+    only = ("~study.space.model", "~study.space.train.learning_rate", sizes)
+    launch = world.run(*only, "study.trials=9")
+    assert launch.status == 0, launch.output
+    assert "Finished: there is nothing left to try (2 of 9 trials, 0 failed)" in launch.stdout
+
+
 def test_another_search_is_asked_whether_it_has_more(world: World) -> None:
     assert world.run(*THREE_POINTS, "sampler=grid").status == 0
     again = world.run(*THREE_POINTS, "sampler=grid", "sampler.seed=1")

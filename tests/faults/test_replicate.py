@@ -184,7 +184,10 @@ def test_other_data_threads_or_settings_are_no_record(replication: Replication) 
 
 @pytest.mark.parametrize(
     ("does", "reason"),
-    [("diverge", "loss is nan in epoch 1 [/of it]"), ("kill", "2 workers died of it: its worker was ended")],
+    [
+        ("diverge", "loss is nan in epoch 1 [/of it]"),
+        ("kill", "2 workers died of it: its worker was ended"),
+    ],
 )
 def test_a_network_that_fails_is_named_and_the_others_are_measured(
     replication: Replication, does: str, reason: str

@@ -122,7 +122,7 @@ def test_a_diverged_trial_fails_with_the_reason_and_is_not_run_again(grid: World
     assert launch.status == 0, launch.output
     assert grid.happened() == 1
     (failed,) = (entry for entry in grid.entries() if entry.state == "failed")
-    assert failed.reason == "loss is nan in epoch 1"
+    assert failed.reason == "loss is nan in epoch 1 [/of it]"
     assert failed.attempts.made == 1
     assert [epoch.epoch for epoch in failed.history] == [1]
 
