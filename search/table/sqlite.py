@@ -99,6 +99,21 @@ class FileStorage(Storage):
         )
 
 
+def logged_as(file: Path) -> Path:
+    """The name of `file` that SQLite's log belongs to, where it has several: links, in one folder if hard.
+
+    SQLite looks for the log by the name that it is given. Under another one it may miss what a launch
+    that was killed has written, and two that write would each have a log of their own.
+    """
+    if file.is_symlink():
+        file = file.resolve()
+    if not file.exists() or file.stat().st_nlink == 1:
+        return file
+    beside = sorted(each for each in file.parent.iterdir() if not each.is_symlink())
+    names = [each for each in beside if each.samefile(file)]
+    return next((each for each in names if each.with_name(f"{each.name}-wal").exists()), names[0])
+
+
 def writer(file: Path) -> Connect:
     """A way to open `file` that may write beside it."""
     return lambda: _connect(file, "mode=rw")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.command.errors import StorageError
+from search.study.endings import STOPPED
 from search.table.lock import LockedError, study_lock
 from search.table.storage import errors_named, existing_storage, open_storage
 from search.table.trials import TrialTable
@@ -73,6 +74,23 @@ def test_a_study_has_one_writer_by_whatever_name_its_file_is_opened(
             pass
     with study_lock(same, "test", wait=True):
         pass
+
+
+@pytest.mark.parametrize("link", [_by_a_symbolic_link, _by_a_hard_link])
+@pytest.mark.parametrize("older", [True, False])
+def test_what_a_killed_launch_wrote_is_there_by_another_name(
+    url: str, older: bool, link: Callable[[Path], Path]
+) -> None:
+    """It stands in a log beside one of the names, which SQLite does not look for under the other."""
+    other = link(_file(url))
+    first, second = (_file(url), other) if older else (other, _file(url))
+    _launched(_url(first))  # its connection is open still, as if it had been killed
+    before = {each.name for each in first.parent.glob("*-wal")}
+    assert len(before) == 1
+    assert TrialTable.load(_url(second), "test").about().dataset == DATASET
+    _launched(_url(second)).end(STOPPED)
+    assert TrialTable.load(_url(first), "test").ending() == STOPPED
+    assert {each.name for each in first.parent.glob("*-wal")} == before
 
 
 @pytest.mark.parametrize("link", [_by_a_symbolic_link, _by_a_hard_link])
