@@ -72,7 +72,9 @@ class AdvisoryLock:
         connection.execute(_NOTICE_DEAD_CLIENTS)
         first = not self._launch
         function = "pg_advisory_lock" if first and self._wait else "pg_try_advisory_lock"
+        connection.unbounded = first and self._wait
         (got,) = connection.execute(f"SELECT {function}(%s)", [self.key]).fetchone()
+        connection.unbounded = False
         if got is False:  # waiting for it gives nothing, which is no False
             if first:
                 raise LockedError

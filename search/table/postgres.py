@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
+from search.table.connection import connector
 
 LOCKED_SECONDS = 30.0
 """How long a writer waits for a reader that locks the database, or for a server to come back."""
@@ -73,7 +74,7 @@ class ServerStorage(Storage):
     def __init__(self, url: str, claim: Claim | None = None) -> None:
         check_server(url)
         # Two, because Optuna takes two to create its tables; later a second one finds itself locked out.
-        arguments = {"connect_args": _connect_args(url), "pool_size": 1, "max_overflow": 1}
+        arguments = {"creator": _connector(url), "pool_size": 1, "max_overflow": 1}
         # Several launches that create the tables at once would break each other.
         with _alone(url) as connection:
             there = _tables(connection, url)
@@ -216,8 +217,8 @@ def _tables(connection: sqlalchemy.Connection, url: str) -> set[str]:
     return tables
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    """Arguments that notice a silent server within the bound; those in the URL come first."""
+def _connector(url: str) -> Callable[[], Any]:
+    """A way to connect that notices a silent server within the bound; what the URL says comes first."""
     arguments = {
         "connect_timeout": 5,
         "keepalives_idle": 10,
@@ -225,14 +226,13 @@ def _connect_args(url: str) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": round(LOCKED_SECONDS * 1000),
     }
-    given = make_url(url).query
-    return {name: value for name, value in arguments.items() if name not in given}
+    return connector(url, arguments)
 
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[sqlalchemy.Connection]:
     """A connection; nobody else creates tables in this database meanwhile."""
-    engine = sqlalchemy.create_engine(url, connect_args=_connect_args(url))
+    engine = sqlalchemy.create_engine(url, creator=_connector(url))
     try:
         with engine.begin() as connection:
             lock = sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)")

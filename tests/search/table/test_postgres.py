@@ -1,9 +1,12 @@
 """The trial table on a PostgreSQL server that goes away: nothing twice, and one writer."""
 
 import contextlib
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -224,6 +227,41 @@ def test_a_table_that_somebody_locks_is_an_error_after_the_bound(server_url: str
         somebody.rollback()
         asked(table)
         assert TrialTable(existing_storage(server_url), "test").entries() == table.entries()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_server_that_is_stopped_in_the_middle_is_waited_for_no_longer_than_the_bound(
+    monkeypatch: pytest.MonkeyPatch, postgres: Postgres, server_url: str
+) -> None:
+    """Its machine still acknowledges all that it is sent, so TCP notices nothing."""
+    with launched(server_url) as table:
+        pids = [
+            pid
+            for (pid,) in postgres.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = '' AND "
+                f"datname = '{server_url.rpartition('/')[2]}'"
+            )
+        ]
+        assert len(pids) == 1
+        monkeypatch.setattr("search.table.connection.ANSWER_SECONDS", 0.3)
+        os.kill(int(str(pids[0])), signal.SIGSTOP)
+        try:
+            # It still has the study's lock, so far as the server knows.
+            with pytest.raises(TakenError):
+                table.use_up({})
+        finally:
+            os.kill(int(str(pids[0])), signal.SIGCONT)
+
+
+def test_a_launch_waits_for_its_turn_for_as_long_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch, server_url: str
+) -> None:
+    monkeypatch.setattr("search.table.connection.ANSWER_SECONDS", 0.2)
+    with ExitStack() as other:
+        other.enter_context(study_lock(server_url, "test", wait=False))
+        threading.Timer(2.0, other.close).start()
+        with study_lock(server_url, "test", wait=True):
+            pass
 
 
 def test_launches_that_start_together_in_an_empty_database_make_its_tables_once(
