@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.command import public
 from pipeline.command.section import Section
 from pipeline.run.digests import history_digest
 from pipeline.run.result import EpochMetrics, RunResult
@@ -165,7 +166,7 @@ def compare(
         damaged=damaged,
         changed=changes(recorded.environment, replayed.environment),
         noise=noise,
-        reason=replayed.reason,
+        reason=None if replayed.reason is None else public.error(replayed.reason),
         recorded=_side(recorded),
         replayed=_side(replayed),
     )

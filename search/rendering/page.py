@@ -182,7 +182,7 @@ def _failed(facts: Facts) -> str:
             [
                 str(e.number),
                 f"<code>{escape(pasted(e.params))}</code>",
-                escape(cause(e)),
+                escape(public.error(cause(e))),
             ]
             for e in failed
         ]

@@ -128,6 +128,15 @@ def test_a_run_that_can_not_be_trained_again_differs_with_the_reason() -> None:
     assert "loss is nan at epoch 1" in certificate.words()
 
 
+def test_an_address_in_the_reason_is_in_no_certificate() -> None:
+    """Certificates are published."""
+    reason = "HTTPError: 500 for https://hooks.example.org/T0/hush (try later), token=hush"
+    certificate = certified(training(), Training(WORKER, (), None, reason))
+    assert certificate.reason is not None
+    assert certificate.reason.startswith("HTTPError: 500 for https://***")
+    assert "hush" not in certificate.model_dump_json()
+
+
 def test_a_difference_is_told_in_units_of_seed_noise_where_that_is_known() -> None:
     other = replace(result(), value=0.7)
     assert "0.05 apart: 5 times the noise of a seed (0.01)" in certified(

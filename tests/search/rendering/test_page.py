@@ -123,9 +123,17 @@ def test_what_people_write_is_shown_and_never_run(tmp_path: Path) -> None:
         [made.trial(0), made.failed(1, evil)], question=evil, name=evil, command=evil
     )
     reader = read(facts, tmp_path)
-    assert reader.text.count(evil) >= 4
+    assert reader.text.count("<script>alert('x')</script>") >= 4
     assert reader.references == []
     assert not any("alert" in script for script in reader.scripts if len(script) < 1_000_000)
+
+
+def test_an_address_in_the_reason_of_a_failure_is_not_published(tmp_path: Path) -> None:
+    """A trainer's error may name any; one of a webhook is a secret."""
+    reason = "HTTPError: 500 for https://hooks.example.org/T0/hush (try later)"
+    text = read(made.facts([made.trial(0), made.failed(1, reason)]), tmp_path).text
+    assert "HTTPError: 500 for https://***" in text
+    assert "hush" not in text
 
 
 def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
