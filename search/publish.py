@@ -123,8 +123,11 @@ def _publish_report(source: "Source", table: "TrialTable", finalists: "Finalists
     from search.analysis.leaderboard import made_of
 
     try:
-        tags = MlflowTracker(str(source.tracking.uri)).tags(source.name, table.uid)
-        if tags.get(MADE_OF) == made_of(table.entries(), finalists):
+        tracker = MlflowTracker(str(source.tracking.uri))
+        same = tracker.tags(source.name, table.uid).get(MADE_OF) == made_of(
+            table.entries(), finalists
+        )
+        if same and tracker.has(source.name, table.uid, "report"):
             return
         from search.rendering.report import render_and_publish  # it takes seconds to import
 

@@ -13,7 +13,7 @@ from pipeline.tracking.database import ATTEMPT, UID, create_database, database_o
 from pipeline.tracking.known import Known, milliseconds
 from pipeline.tracking.publisher import Change
 from pipeline.tracking.record import DatasetInfo, RunRecord
-from pipeline.tracking.relocation import check_place, location
+from pipeline.tracking.relocation import check_place, local_folder, location
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Links to runs on the screen would show the password of the server.
@@ -55,6 +55,7 @@ class MlflowTracker:
         self.client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Known]] = {}
+        self._restored: set[str] = set()  # experiments that were in the trash
 
     def publish(self, record: RunRecord) -> Change:
         """Bring the run of `record.uid` to the state of `record`.
@@ -98,6 +99,13 @@ class MlflowTracker:
         return {} if run is None else run.data.tags
 
     @bounded(_ANSWER_SECONDS)
+    def has(self, experiment: str, uid: str, path: str) -> bool:
+        """Whether the artifact `path` of the run of `uid` is there; on a server it is taken to be."""
+        run = None if self._database is None else self._run(experiment, uid)
+        folder = None if run is None else local_folder(run.info.artifact_uri)
+        return folder is None or (folder / path).exists()
+
+    @bounded(_ANSWER_SECONDS)
     def ended(self, experiment: str) -> set[tuple[str, int]]:
         """The uids and attempts of all runs in `experiment` that ended and are not in the trash."""
         found = self.client.get_experiment_by_name(experiment)
@@ -133,7 +141,8 @@ class MlflowTracker:
         else:
             if run.deleted:
                 self.client.restore_run(run.run_id)
-                run.deleted = False
+            if run.deleted or run.back:
+                run.deleted = run.back = False
                 change = Change.RESTORED
             nested = self._nest(run, record)
             if run.shows(record):
@@ -177,15 +186,8 @@ class MlflowTracker:
             for run in self._runs_of(experiment_id, entities.ViewType.ALL):
                 if (uid := run.data.tags.get(UID)) is None:
                     continue
-                this = Known(
-                    run.info.run_id,
-                    attempt=int(run.data.tags.get(ATTEMPT, 1)),
-                    status=run.info.status,
-                    ended_at=run.info.end_time,
-                    deleted=run.info.lifecycle_stage == "deleted",
-                    tags=run.data.tags,
-                    params=run.data.params,
-                )
+                here, back = self._database is not None, experiment in self._restored
+                this = Known.found(run, here, back)
                 found[uid] = self._only(found[uid], this) if uid in found else this
         return self._runs[experiment]
 
@@ -226,7 +228,8 @@ class MlflowTracker:
             else:
                 check_place(self._database, found.name, found.artifact_location)
                 if found.lifecycle_stage == "deleted":
-                    self.client.restore_experiment(found.experiment_id)
+                    self.client.restore_experiment(found.experiment_id)  # and all its runs
+                    self._restored.add(name)
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 

@@ -46,14 +46,19 @@ def moved(database: Path, recorded: str) -> Moved | None:
 
     None where it is this one's, or of the user's own choice: then no such folder lies beside `database`.
     """
-    parts = urlsplit(recorded)
-    if parts.scheme not in ("", "file"):
+    if (there := local_folder(recorded)) is None:
         return None
-    there = Path(url2pathname(parts.path))  # MLflow decodes plain paths, too
     here = database.absolute().parent / "mlruns" / there.name
     if there == here or not (here.is_dir() or Path(recorded) == here):
         return None
     return Moved(recorded, there, here)
+
+
+def local_folder(recorded: str) -> Path | None:
+    """The folder of an artifact location; None where that is no folder of this machine."""
+    parts = urlsplit(recorded)
+    # MLflow decodes plain paths, too.
+    return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def location(folder: Path) -> str | None:

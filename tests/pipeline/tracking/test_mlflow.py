@@ -1,5 +1,6 @@
 """MLflow as a projection: however often and in whatever pieces a record is told, it is there once."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -280,3 +281,32 @@ def test_runs_are_found_again_beyond_the_first_page(store: Store, record: RunRec
         for uid in ("apple", "pear", "plum", "fig", "grape"):
             fresh.publish(replace(record, uid=uid, points=()))
     assert len(store.runs(ViewType.ALL)) == 5
+
+
+def test_runs_that_come_back_with_their_experiment_are_told(
+    store: Store, record: RunRecord
+) -> None:
+    whole = finished(record)
+    assert store.tracker().publish(whole) == Change.PUBLISHED
+    found = store.client.get_experiment_by_name(store.experiment)
+    assert found is not None
+    store.client.delete_experiment(found.experiment_id)
+    tracker = store.tracker()
+    assert [tracker.publish(whole) for _ in range(2)] == [Change.RESTORED, Change.NOTHING]
+    assert store.run().data.tags["uid"] == record.uid
+
+
+def test_files_that_were_removed_are_published_again(store: Store, record: RunRecord) -> None:
+    whole = finished(record)
+    store.tracker().publish(whole)
+    before = store.run()
+    folder = Path(before.info.artifact_uri)
+    shutil.rmtree(folder)
+    assert not store.tracker().has(store.experiment, record.uid, "model_summary.txt")
+    tracker = store.tracker()
+    assert [tracker.publish(whole) for _ in range(2)] == [Change.PUBLISHED, Change.NOTHING]
+    assert (folder / "model_summary.txt").read_text() == "a table"
+    after = store.run()
+    assert after.to_dictionary() == before.to_dictionary()
+    assert len(store.curve("loss")) == 3
+    assert tracker.has(store.experiment, record.uid, "model_summary.txt")
