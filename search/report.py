@@ -19,10 +19,11 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.command.redact import redact
     from pipeline.command.section import validated
     from pipeline.tracking.config import TrackingConfig
+    from pipeline.tracking.database import database_of
     from search.analysis.facts import Source
     from search.rendering.report import ReportConfig, publish, render
     from search.study.address import named
-    from search.table.storage import StorageConfig, errors_named, sqlite_file
+    from search.table.storage import StorageConfig, errors_named
     from search.table.trials import TrialTable
 
     storage = validated(StorageConfig, values["storage"], "storage")
@@ -42,9 +43,7 @@ def main(values: dict[str, Any]) -> int:
         finally:
             partial.unlink(missing_ok=True)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
-        database = (
-            sqlite_file(str(tracking.uri)) if str(tracking.uri).startswith("sqlite") else None
-        )
+        database = database_of(str(tracking.uri))
         if tracking.name == "none" or (database is not None and not database.exists()):
             return 0  # nothing is published here
         try:

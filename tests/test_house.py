@@ -41,7 +41,7 @@ ROOMS = (
 DOORS = {
     "optuna": ["search/engines/", "search/analysis/importance.py", "search/table/"],
     "keras_tuner": ["search/engines/oracles/library.py"],
-    "sqlalchemy": ["search/table/"],
+    "sqlalchemy": ["search/table/", "pipeline/tracking/"],
     "mlflow": [
         "pipeline/tracking/mlflow.py",
         "pipeline/tracking/reading.py",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 UID = "uid"
 """Tag by which a run is found again."""
@@ -15,7 +17,7 @@ UID = "uid"
 ATTEMPT = "attempt"
 """Tag that says how often it was begun anew."""
 
-_SQLITE = "sqlite:///"
+_HEADER = b"SQLite format 3\0"
 _LOCKED_SECONDS = 5.0
 _ENDED = """
     SELECT tags.value, coalesce(attempts.value, '1')
@@ -27,8 +29,49 @@ _ENDED = """
 
 
 def database_of(uri: str) -> Path | None:
-    """The file of an SQLite tracking URI; None for a server."""
-    return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None
+    """The file of an SQLite tracking URI, with `%25` read as MLflow reads it; None for a server."""
+    try:
+        parsed = make_url(uri)
+    except (ArgumentError, ValueError):  # `databricks`, or a port that is no number
+        return None
+    return Path(parsed.database) if parsed.drivername == "sqlite" and parsed.database else None
+
+
+def file_fault(url: URL) -> str | None:
+    """Why the `url` of an SQLite database names no plain file, with the remedy; None: it does."""
+    name = url.database or ""
+    if url.drivername not in ("sqlite", "sqlite+pysqlite") or url.host:
+        return "expected sqlite:///FILE, or sqlite:////FILE from the root on"
+    if not name or name.startswith((":memory:", "file:")) or "uri" in url.query:
+        return "expected a file, which outlives the study (sqlite:///FILE)"
+    if name.startswith("~"):
+        return f"a ~ stands for nothing in a URL (write sqlite:///$HOME{name[1:]})"
+    if not name.isprintable() or "\ufffd" in name:
+        return "expected a file's name without control characters, and with %25 for a % of its own"
+    if Path(name).is_dir():
+        return "expected a file, and this is a folder (sqlite:///FOLDER/NAME.db)"
+    if Path(name).exists() and not Path(name).is_file():
+        return "expected a file, and this is a device or a pipe"
+    return None
+
+
+def of_something_else(file: Path) -> str | None:
+    """Why MLflow can't keep runs in `file`, which is there and not its own; None: it can.
+
+    It is left as it is. MLflow would make its tables among those of any other database, and fail after that.
+    """
+    if not file.is_file() or file.stat().st_size == 0:
+        return None
+    with file.open("rb") as opened:
+        if opened.read(len(_HEADER)) != _HEADER:
+            return "is no SQLite database"
+    try:
+        with contextlib.closing(_read_only(file)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {row[0] for row in rows}
+    except sqlite3.Error:  # locked, or damaged: whoever publishes says so
+        return None
+    return "is a database of something else" if tables and "experiments" not in tables else None
 
 
 def ended_in(file: Path, experiment: str) -> set[tuple[str, int]]:
@@ -36,10 +79,7 @@ def ended_in(file: Path, experiment: str) -> set[tuple[str, int]]:
 
     Takes a millisecond, where to import MLflow takes a second. Raises sqlite3.Error.
     """
-    address = f"{file.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(
-        sqlite3.connect(address, timeout=_LOCKED_SECONDS, uri=True)
-    ) as connection:
+    with contextlib.closing(_read_only(file)) as connection:
         found = connection.execute(_ENDED, (ATTEMPT, UID, experiment))
         return {(uid, int(attempt)) for uid, attempt in found}
 
@@ -59,6 +99,11 @@ def create_database(file: Path, make: Callable[[str], object]) -> None:
         # MLflow keeps connections by name: each attempt gets one of its own.
         partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
         if not file.exists():
-            make(f"{_SQLITE}{partial}")
+            make(URL.create("sqlite", database=str(partial)).render_as_string())
             partial.replace(file)
         lock.unlink(missing_ok=True)  # whoever waits for it finds the database there
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    address = f"{file.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(address, timeout=_LOCKED_SECONDS, uri=True)

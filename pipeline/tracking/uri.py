@@ -1,10 +1,14 @@
 """Where MLflow can keep runs: a database file or a server, told apart before anything is trained."""
 
 import os
-from pathlib import Path
+import re
 from urllib.parse import urlsplit
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
 from pipeline.command.redact import redact
+from pipeline.tracking.database import database_of, file_fault, of_something_else
 
 _DATABASES = ("postgresql", "mysql", "mssql")
 _RULE = "expected sqlite:///FILE or a server, http://HOST:PORT"
@@ -20,23 +24,54 @@ def fault(uri: str) -> str | None:
         parts.port  # noqa: B018  # raises where it is no number
     except ValueError as error:
         return _told(uri, f"{_RULE}: {error}")
-    kind, _, driver = parts.scheme.partition("+")
+    kind = parts.scheme.partition("+")[0]
+    if uri != uri.strip() or not uri.isprintable():
+        return _told(uri, f"{_RULE}, without spaces around it and control characters")
     if kind in ("http", "https"):
-        return None if parts.hostname else _told(uri, f"{_RULE}: it names no host")
-    if kind in _DATABASES or uri == "databricks" or kind == "databricks":
+        return _fault_of_a_server(uri)
+    if uri == "databricks" or kind == "databricks":
         return None
+    if kind in _DATABASES:
+        return _fault_of_a_driver(uri)
     if kind == "sqlite":
-        file = uri.partition("///")[2].partition("?")[0]
-        if driver or not file or file.startswith(":memory:"):
-            return _told(uri, "expected a file, which outlives the study: sqlite:///mlflow.db")
-        if Path(file).is_dir():
-            return _told(uri, "expected a file, and this is a folder (sqlite:///FOLDER/mlflow.db)")
-        return None
+        return _fault_of_a_file(uri)
     if kind in ("", "file") or len(kind) == 1:  # a single letter: a drive
         return _told(
             uri, f"MLflow keeps no runs in a folder any more: sqlite:///mlflow.db ({_MIGRATE})"
         )
     return _told(uri, _RULE)
+
+
+def _fault_of_a_server(uri: str) -> str | None:
+    parts = urlsplit(uri)
+    if not parts.hostname or re.search(r"\s", uri):
+        return _told(uri, f"{_RULE}: it names no host")
+    if parts.query or parts.fragment:  # which may be a secret
+        shown = re.split("[?#]", uri)[0]
+        return _told(shown, f"{_RULE}: MLflow takes nothing behind a ? or #")
+    return None
+
+
+def _fault_of_a_driver(uri: str) -> str | None:
+    """The same for a database server, which MLflow reaches through SQLAlchemy."""
+    try:
+        dialect = make_url(uri).get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        return _told(uri, f"{_RULE}: {error}")
+    except ImportError as error:
+        return _told(uri, f"its driver is not installed: {error} (install it, or name another)")
+    return _told(uri, "MLflow takes no asynchronous driver") if dialect.is_async else None
+
+
+def _fault_of_a_file(uri: str) -> str | None:
+    if not uri.startswith("sqlite:///"):
+        return _told(uri, "expected a file, which outlives the study: sqlite:///mlflow.db")
+    file = database_of(uri)
+    wrong = file_fault(make_url(uri))
+    if wrong is None and file is not None and (kind := of_something_else(file)):
+        wrong = f"{file} {kind}, left as it is: expected MLflow's, or one that is not there yet"
+    return None if wrong is None else _told(uri, wrong)
 
 
 def _told(uri: str, rule: str) -> str:

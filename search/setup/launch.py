@@ -18,6 +18,7 @@ from pipeline.command.redact import redact
 from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig
 from pipeline.tracking.config import missing, open_publisher
+from pipeline.tracking.database import database_of
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
 from search.analysis.facts import Source
 from search.analysis.leaderboard import counts, finalists_of, summary
@@ -122,7 +123,9 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
     info = dataset_info(dataset, replaced(setup.run, largest))
     tell_doubts(info)
-    for folder in (Path(setup.storage.weights), Path(setup.study.summary).parent):
+    database = None if setup.tracking.name == "none" else database_of(str(setup.tracking.uri))
+    files = [Path(setup.study.summary), *([] if database is None else [database])]
+    for folder in (Path(setup.storage.weights), *(file.parent for file in files)):
         check_writable(folder)  # the first things that are created
     return _Ground(data, info, gpus)
 

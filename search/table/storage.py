@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
 from pipeline.command.section import Section, unambiguous
+from pipeline.tracking.database import file_fault
 from search.table.postgres import (
     LOCKED_SECONDS,
     ServerStorage,
@@ -24,7 +25,7 @@ from search.table.postgres import (
     schema_errors_named,
     was_launched_in,
 )
-from search.table.sqlite import FileStorage, check, create, reader, writer
+from search.table.sqlite import FileStorage, check, create, logged_as, reader, writer
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -46,9 +47,14 @@ def sqlite_file(url: str) -> Path | None:
         raise ConfigError(f"storage.url: expected a database URL, got {redact(url)}") from None
     if parsed.get_backend_name() != "sqlite":
         return None
-    if not parsed.database or parsed.database == ":memory:":
-        raise ConfigError(f"storage.url: a study in memory would be lost, got {url} (name a file)")
-    return Path(parsed.database)
+    wrong = file_fault(parsed)
+    if wrong is None and "?" in url:
+        wrong = (
+            "expected nothing behind a ?, which would not be heard (one of the name's own is %3F)"
+        )
+    if wrong is not None:
+        raise ConfigError(f"storage.url: {wrong}, got {redact(url)}")
+    return Path(str(parsed.database))
 
 
 def open_storage(url: str) -> Storage:
@@ -67,6 +73,7 @@ def open_storage(url: str) -> Storage:
 def open_file(url: str, file: Path) -> FileStorage:
     """Optuna's storage in the SQLite `file` of `url`, as `open_storage`."""
     with errors_named(url):
+        file = logged_as(file)
         real = file.resolve()  # a link stays a link
         check_writable(real.parent)
         # Several processes that create the tables at once would break each other.
@@ -87,6 +94,7 @@ def find_storage(url: str) -> Storage | None:
             return ServerStorage(url) if was_launched_in(url) else None
         if not file.exists():
             return None
+        file = logged_as(file)
         connect = reader(file)
         if not check(file, connect):
             return None

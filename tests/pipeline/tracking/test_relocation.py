@@ -9,6 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.command.errors import StorageError
+from pipeline.tracking.database import database_of
 from pipeline.tracking.mlflow import MlflowTracker
 from pipeline.tracking.record import RunRecord
 from pipeline.tracking.relocation import relocate
@@ -99,3 +100,16 @@ def test_a_percent_sign_in_the_path_is_no_escape(
     MlflowTracker("sqlite:///percent.db").publish(replace(_record("leek"), experiment="vegetables"))
     assert _texts(folder) == ["leek"]
     assert [each.name for each in tmp_path.iterdir()] == ["a%25b"]
+
+
+def test_a_percent_sign_in_a_uri_is_an_escape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLAlchemy reads it, which MLflow opens its database with: it is made where it is opened."""
+    folder = tmp_path / "a%b"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    uri = f"sqlite:///{tmp_path}/a%25b/mlflow.db"
+    MlflowTracker(uri).publish(_record("leek"))
+    assert database_of(uri) == folder / "mlflow.db"
+    assert [*tmp_path.rglob("mlflow.db")] == [folder / "mlflow.db"]

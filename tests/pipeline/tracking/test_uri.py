@@ -1,5 +1,7 @@
 """Tracking URIs: what can never take a run is refused at the door."""
 
+import sqlite3
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import validated
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.database import database_of
 
 REST = {"name": "mlflow", "report_seconds": None, "keep_models": 1}
 
@@ -19,7 +22,10 @@ REST = {"name": "mlflow", "report_seconds": None, "keep_models": 1}
         "http://127.0.0.1:5000",
         "http://[::1]:5000",
         "https://ann:p%40ss@mlflow.example.org/path",
-        "postgresql+psycopg://ann@db/mlflow",
+        pytest.param(
+            "postgresql+psycopg://ann@db/mlflow",
+            marks=pytest.mark.skipif(not find_spec("psycopg"), reason="needs psycopg"),
+        ),
         "databricks",
     ],
 )
@@ -35,6 +41,17 @@ def test_a_database_or_a_server_is_taken(uri: str) -> None:
         ("sqlite:///", "expected a file"),
         ("sqlite:///?mode=memory", "expected a file"),
         ("sqlite+pysqlite:///mlflow.db", "expected a file"),
+        ("sqlite:///file:runs.db?uri=true", "expected a file"),
+        ("sqlite:///~/mlflow.db", r"write sqlite:///$HOME/mlflow.db"),
+        ("SQLITE:///mlflow.db", "expected a file"),
+        ("sqlite://host/mlflow.db", "expected a file"),
+        ("sqlite:////dev/null", "a device or a pipe"),
+        ("mysql+nodriver://db/mlflow", "expected sqlite:///FILE or a server"),
+        ("mysql+asyncmy://db/mlflow", "its driver is not installed"),
+        ("POSTGRESQL://db/mlflow", "expected sqlite:///FILE or a server"),
+        (" http://x:5000", "without spaces around it"),
+        ("http://x y:5000", "names no host"),
+        ("http://x\n:5000", "control characters"),
         ("ftp://x", "expected sqlite:///FILE or a server"),
         ("htttp://x:5000", "expected sqlite:///FILE or a server"),
         ("http://[::1", "Invalid IPv6 URL"),
@@ -54,6 +71,47 @@ def test_what_keeps_no_runs_is_refused_with_the_remedy(uri: str, rule: str) -> N
     assert str(caught.value).startswith("tracking.uri: ")
     assert rule in str(caught.value)
     assert uri in str(caught.value)
+
+
+def test_what_stands_behind_a_server_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"nothing behind a \? or #; got http://x:5000/$"):
+        validated(TrackingConfig, {**REST, "uri": "http://x:5000/?key=hush"}, "tracking")
+
+
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    """MLflow would make its tables among those of the trial table, and then fail for ever."""
+    table, text = tmp_path / "studies.db", tmp_path / "text.db"
+    with sqlite3.connect(table) as connection:
+        connection.execute("CREATE TABLE studies (name)")
+    connection.close()
+    text.write_text("no database, though it is called one")
+    for file, kind in [
+        (table, "is a database of something else"),
+        (text, "is no SQLite database"),
+    ]:
+        before = file.read_bytes()
+        with pytest.raises(ConfigError, match=f"{kind}, left as it is"):
+            validated(TrackingConfig, {**REST, "uri": f"sqlite:///{file}"}, "tracking")
+        assert file.read_bytes() == before
+
+
+def test_an_empty_file_and_a_locked_database_are_taken(tmp_path: Path) -> None:
+    empty, locked = tmp_path / "empty.db", tmp_path / "locked.db"
+    empty.touch()
+    with sqlite3.connect(locked) as connection:
+        connection.execute("CREATE TABLE experiments (name)")
+    connection.execute("BEGIN EXCLUSIVE")
+    for file in (empty, locked):
+        validated(TrackingConfig, {**REST, "uri": f"sqlite:///{file}"}, "tracking")
+    connection.close()
+
+
+def test_a_percent_sign_of_a_file_is_written_as_mlflow_reads_it() -> None:
+    assert database_of("sqlite:////home/ann/100%25/my%20runs.db?timeout=5") == Path(
+        "/home/ann/100%/my runs.db"
+    )
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:

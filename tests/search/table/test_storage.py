@@ -1,6 +1,7 @@
 """The database file: what is opened, what is refused and left as it is, and one launch at a time."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.command.errors import ConfigError, StorageError
 from search.table.lock import LockedError, study_lock
-from search.table.storage import open_storage
+from search.table.storage import existing_storage, open_storage
 from tests.search.conftest import environment
 
 
@@ -134,3 +135,41 @@ def test_a_study_is_locked_while_its_launch_lives_and_no_longer(
             pass
     with study_lock(url, "test", wait=True):
         pass
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("sqlite:///studies.db?mode=ro", r"nothing behind a \?"),
+        ("sqlite:///studies.db?timeout=1", r"nothing behind a \?"),
+        ("sqlite:///file:studies.db", "expected a file, which outlives the study"),
+        ("sqlite:///~/studies.db", r"write sqlite:///\$HOME/studies.db"),
+        ("sqlite:///per%cent.db", "with %25 for a % of its own"),
+        ("sqlite:///two\nlines.db", "without control characters"),
+        ("sqlite+aiosqlite:///studies.db", "expected sqlite:///FILE"),
+        ("sqlite://ann:hush@host/studies.db", "expected sqlite:///FILE"),
+        ("sqlite:///.", "this is a folder"),
+        ("sqlite:////", "this is a folder"),
+        ("sqlite:////dev/zero", "a device or a pipe"),
+    ],
+)
+def test_an_address_that_would_mean_another_file_is_refused_and_makes_nothing(
+    url: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for use in (open_storage, existing_storage):
+        with pytest.raises(ConfigError, match=rule) as caught:
+            use(url)
+        assert "hush" not in str(caught.value)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("written", "name"), [("my studies", "my studies"), ("5%25", "5%")])
+def test_an_address_names_a_file_as_sqlalchemy_reads_it(
+    written: str, name: str, empty_table: Path, tmp_path: Path
+) -> None:
+    shutil.copy(empty_table, tmp_path / f"{name}.db")
+    url = f"sqlite:///{tmp_path}/{written}.db"
+    assert existing_storage(url).get_all_studies() == []
+    open_storage(url).engine.dispose()
+    assert {each.suffix for each in tmp_path.iterdir()} == {".db", ".lock"}
