@@ -51,6 +51,8 @@ def moved(database: Path, recorded: str) -> Moved | None:
     here = database.absolute().parent / "mlruns" / there.name
     if there == here or not (here.is_dir() or Path(recorded) == here):
         return None
+    if there.exists() and here.exists() and there.samefile(here):  # by way of a link
+        return None
     return Moved(recorded, there, here)
 
 

@@ -113,3 +113,17 @@ def test_a_percent_sign_in_a_uri_is_an_escape(
     MlflowTracker(uri).publish(_record("leek"))
     assert database_of(uri) == folder / "mlflow.db"
     assert [*tmp_path.rglob("mlflow.db")] == [folder / "mlflow.db"]
+
+
+def test_a_project_that_is_reached_by_a_link_was_not_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    real = tmp_path / "real"
+    shutil.copytree(project, real)
+    monkeypatch.chdir(real)
+    relocate(real / "mlflow.db")
+    link = tmp_path / "link"
+    link.symlink_to(real, target_is_directory=True)
+    MlflowTracker(_uri(link)).publish(_record("leek"))
+    assert "leek" in _texts(real)
+    assert relocate(link / "mlflow.db") == []
