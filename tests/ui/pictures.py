@@ -2,8 +2,8 @@
 
 python -m tests.ui.pictures FOLDER [OVERRIDE ...]
 
-OVERRIDES are of the study that MLflow and the report are shown with; the first picture is of
-`+study=dropout`. FOLDER keeps both: the same command goes on with them, and takes the pictures again.
+OVERRIDES are of the study that MLflow is shown with; the first picture and the report are of
+`+study=dropout` and its verdict. FOLDER keeps both: the same command goes on with them, and takes the pictures again.
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.ui.browser import Browser, browser, missing
-from tests.ui.site import ROOT, Site, make_study, site_of
+from tests.ui.site import ROOT, Site, command, make_study, site_of
 
 IMAGES = ROOT / "docs" / "images"
 
@@ -51,13 +51,15 @@ def main(folder: Path, overrides: list[str]) -> None:
     first = folder / "dropout"
     first.mkdir(parents=True, exist_ok=True)
     make_study(first, "+study=dropout")
+    command(first, "search.finalists")
+    command(first, "search.report")
     dropout(first)
     make_study(folder, *overrides)
     with site_of(folder, "full") as site, browser(1400, 850) as window:
         site.prepare(window)
         runs(window, site)
         chart(window, site)
-        report(window, folder)
+        report(window, first)
 
 
 def dropout(folder: Path) -> None:
@@ -89,10 +91,10 @@ def chart(window: Browser, site: Site) -> None:
 
 
 def report(window: Browser, folder: Path) -> None:
-    """The top of the report, as it opens."""
+    """The top of a report with a verdict, as it opens."""
     window.open((folder / "report.html").as_uri())
-    window.driver.set_window_size(1150, 1050)
-    window.see("#history .main-svg")
+    window.driver.set_window_size(1150, 1250)
+    window.see("#verdict .main-svg")
     window.js("scrollTo(0, 0)")
     save(window, "report")
 
