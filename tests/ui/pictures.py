@@ -3,7 +3,8 @@
 python -m tests.ui.pictures FOLDER [OVERRIDE ...]
 
 OVERRIDES are of the study that MLflow is shown with; the first picture and the report are of
-`+study=dropout` and its verdict. FOLDER keeps both: the same command goes on with them, and takes the pictures again.
+`+study=dropout` and its verdict. FOLDER keeps both: the same command goes on with them, and takes the
+pictures again.
 """
 
 import sys
