@@ -159,8 +159,10 @@ def _try_again(setup: Setup, table: TrialTable) -> None:
     if setup.study.retry is None:
         return
     numbers = table.retry_failed()
-    again = f"trial {', '.join(map(str, numbers))} is tried again" if numbers else "no trial failed"
-    print(f"study.retry=failed: {again}.", flush=True)
+    which = ", ".join(map(str, numbers))
+    again = f"trials {which} are" if len(numbers) > 1 else f"trial {which} is"
+    told = f"{again} tried again" if numbers else "no trial failed"
+    print(f"study.retry=failed: {told}.", flush=True)
 
 
 def _best_weights(setup: Setup, table: TrialTable) -> WeightStore:
