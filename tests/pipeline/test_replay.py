@@ -14,6 +14,8 @@ from pipeline import train
 from pipeline.command.cli import command
 from pipeline.replay import main, spelled_out
 
+pytestmark = pytest.mark.slow  # the default suite stays under three minutes
+
 SMALL = ("data=digits", "model.depth=1", "model.hidden_units=64", "train.batch_size=32")
 RUN = (*SMALL, "train.epochs=6", "train.patience=1", "train.min_delta=0.2", "model.dropout=0.25")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # the default suite stays under three minutes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -26,6 +26,8 @@ from search.telling.reporter import Reporter
 from search.telling.runs import Records
 from tests.search import made
 
+pytestmark = pytest.mark.slow  # the default suite stays under three minutes
+
 
 def recorded(url: str, name: str, trials: int = 3) -> TrialTable:
     """The table of a study with `trials` complete trials and one that failed."""
@@ -157,8 +159,10 @@ def test_the_leaderboard_has_every_digit_as_csv(url: str, tmp_path: Path) -> Non
     recorded(url, "mine")
     rendering.render(Source(url, "mine", tracking()), tmp_path, pictures_of_trials=False)
     lines = (tmp_path / "study" / "leaderboard.csv").read_text().splitlines()
-    assert lines[0] == "trial,model.dropout,val_accuracy,test_accuracy,best_epoch,seconds"
-    assert lines[1] == "2,0.2,1.0,0.995,1,2.5"
+    assert (
+        lines[0] == "trial,model.dropout,val_accuracy,test_accuracy,best_epoch,seconds,parameters"
+    )
+    assert lines[1] == "2,0.2,1.0,0.995,1,2.0,21"
     assert len(lines) == 4
 
 

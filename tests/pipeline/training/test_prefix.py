@@ -37,7 +37,7 @@ def numbers(result: RunResult) -> dict[str, object]:
     return {name: found[name] for name in found.keys() - _OF_TIME} | {"history": history}
 
 
-@pytest.mark.parametrize("loop", ["auto", "keras"])
+@pytest.mark.parametrize("loop", ["auto", pytest.param("keras", marks=pytest.mark.slow)])
 def test_a_longer_run_shows_what_shorter_ones_come_to(
     run: RunConfig, digits: Dataset, loop: str
 ) -> None:

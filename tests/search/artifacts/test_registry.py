@@ -23,6 +23,8 @@ from pipeline.tracking.mlflow import MlflowTracker
 from pipeline.tracking.record import RunRecord
 from search.artifacts.registry import Registry
 
+pytestmark = pytest.mark.slow  # the default suite stays under three minutes
+
 
 def manifest() -> Manifest:
     about: dict[str, Any] = {field.name: {} for field in fields(Manifest)}

@@ -30,6 +30,8 @@ from tests.search.conftest import DATASET, study_of
 from tests.search.coordination.launch import Launch, Play, first
 from tests.search.fakes import diverges
 
+pytestmark = pytest.mark.slow  # the default suite stays under three minutes
+
 FAKE = ("launcher.trainer=tests.search.fakes.curve_trainer", "launcher.workers=1", "tracking=none")
 
 Replay = Callable[..., tuple[int, str, str]]

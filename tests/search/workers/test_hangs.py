@@ -30,6 +30,8 @@ from tests.search.workers.launcher_contract import (
 )
 from tests.search.workers.test_local_launcher import TestLocalLauncher as Local
 
+pytestmark = pytest.mark.faults
+
 AT_ONCE = 20.0  # seconds: a bound for a busy machine; what hangs takes for ever
 
 

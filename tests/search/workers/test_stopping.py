@@ -14,9 +14,12 @@ from search.workers.stopping import Stopper
 
 @pytest.fixture(autouse=True)
 def before() -> Iterator[list[object]]:
-    """The test runner's handlers, put back afterwards."""
+    """Handlers of signals that are heard, whoever started the test runner; its own are put back."""
     handlers = [signal.getsignal(number) for number in SIGNALS]
-    yield [*handlers]
+    for number, handler in zip(SIGNALS, handlers, strict=True):
+        if handler == signal.SIG_IGN:  # as under nohup, whose wish a study respects
+            signal.signal(number, signal.SIG_DFL)
+    yield [signal.getsignal(number) for number in SIGNALS]
     for number, handler in zip(SIGNALS, handlers, strict=True):
         signal.signal(number, handler)
 
