@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 
 STUDY = ("-m", "search.optimize", "+study=smoke", "study.trials=4", "train.epochs=2")
 FIGURES = {
+    "accuracy_against_parameters.png",
     "accuracy_against_time.png",
     "contour.png",
     "history.png",
@@ -43,6 +44,7 @@ def test_a_study_leaves_its_figures_and_its_page_in_mlflow(
     parent = found.pop("smoke")
     page = {
         "report.html",
+        "front.csv",
         "leaderboard.csv",
         "leaderboard.md",
         "best_confusion.png",
