@@ -16,7 +16,7 @@ from pydantic import Field
 
 from pipeline.command.cli import command
 from pipeline.command.errors import ConfigError, UnavailableError
-from pipeline.command.overrides import key
+from pipeline.command.overrides import is_typed
 from pipeline.command.section import PositiveInt, Section, as_override, validated
 from pipeline.data import Dataset, load
 from pipeline.network.backend import limit_threads, quietly
@@ -68,7 +68,7 @@ def main(values: dict[str, Any]) -> int:
             "tracking: is off, but the run is on record there (choose tracking=mlflow)"
         )
     run = published(str(tracking.uri), asked.run, values["data"]["path"])
-    if not any(key(word) == _THREADS for word in getattr(values, "typed", ())):
+    if not is_typed(values, _THREADS):
         threads = int(run.training.environment["threads"])
     dataset = _data_of(run)
     write(file, ())  # what can't be written is noticed before it is trained

@@ -115,3 +115,13 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the garbage collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database to copy: making one takes seconds."""
+    from pipeline.tracking.mlflow import MlflowTracker
+
+    file = tmp_path_factory.mktemp("template") / "mlflow.db"
+    MlflowTracker(f"sqlite:///{file}")
+    return file

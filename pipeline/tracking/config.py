@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -66,17 +67,13 @@ def missing(tracking: TrackingConfig, experiment: str, attempts: Mapping[str, in
     It is asked now, whatever it was told before: it may have been deleted, restored or made anew.
     """
     uri = str(tracking.uri)
-    file = database_of(uri)
+    file, found = database_of(uri), set[tuple[str, int]]()
     if file is not None:
-        try:
+        with suppress(sqlite3.Error):
             found = ended_in(file, experiment)
-        except sqlite3.Error:
-            return set(attempts)
-        return {uid for uid, _ in attempts.items() - found}
-    from pipeline.tracking.mlflow import MlflowTracker, TrackingError
+    else:
+        from pipeline.tracking.mlflow import MlflowTracker, TrackingError
 
-    try:
-        found = MlflowTracker(uri).ended(experiment)
-    except (TrackingError, OSError):
-        return set(attempts)
+        with suppress(TrackingError, OSError):
+            found = MlflowTracker(uri).ended(experiment)
     return {uid for uid, _ in attempts.items() - found}

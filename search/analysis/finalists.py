@@ -86,21 +86,15 @@ class Finalists:
 
         Raises StorageError where what it knows is damaged.
         """
-        if table.finalists is None:
+        if (asked := asked_of(facts, table)) is None:
             return None
-        with damage_named(table.url, f"what is asked of the finalists of {table.name!r}"):
-            asked = Asked.model_validate_json(json.dumps(table.finalists))
-            complete = {entry.number for entry in facts.state("complete")}
-            if unknown := set(asked.trials) - complete:
-                raise ValueError(f"trials: {min(unknown)} is not among the complete ones")
         found = cls(facts, table.uid, asked)
         beside = table.beside(found.table_name)
         return found if beside is None else found.with_rows(beside.entries())
 
-    def asked_after(self, before: "Finalists | None") -> "Finalists":
+    def asked_after(self, before: Asked | None) -> "Finalists":
         """The same, as what is asked after `before`."""
-        asked = self.asked.after(None if before is None else before.asked)
-        return Finalists(self.facts, self.uid, asked, self.rows)
+        return Finalists(self.facts, self.uid, self.asked.after(before), self.rows)
 
     def with_rows(self, rows: Sequence[Entry]) -> "Finalists":
         """The same with these rows."""
@@ -253,6 +247,21 @@ class Finalists:
         if len({each.run.train.epochs for each in self.all.values()}) > 1:
             params["train.epochs"] = self.all[name].run.train.epochs
         return " ".join(f"{path}={shown(value)}" for path, value in params.items())
+
+
+def asked_of(facts: Facts, table: TrialTable) -> Asked | None:
+    """What was last asked of the finalists of a study; None: nothing.
+
+    Raises StorageError where it is damaged.
+    """
+    if table.finalists is None:
+        return None
+    with damage_named(table.url, f"what is asked of the finalists of {table.name!r}"):
+        asked = Asked.model_validate_json(json.dumps(table.finalists))
+        complete = {entry.number for entry in facts.state("complete")}
+        if unknown := set(asked.trials) - complete:
+            raise ValueError(f"trials: {min(unknown)} is not among the complete ones")
+    return asked
 
 
 def _drawn(text: str) -> int:

@@ -138,10 +138,7 @@ class Coordinator:
             )
             if (known := self._prefixes.known(run)) is None:
                 return self._task(entry, run)
-            begun = self._table.start(entry.number, run, entry.attempts)
-            self._complete(
-                replace(begun, worker=known.worker, prefix_of=known.number), known.result
-            )
+            self._complete(known.begun(self._table, entry, run), known.result)
         return None
 
     def _task(self, entry: Entry, run: RunConfig) -> Task:

@@ -11,6 +11,7 @@ from pipeline.run.fingerprint import fingerprint
 from pipeline.run.result import RunResult, State
 from search.study.space import Space, replaced
 from search.study.vocabulary import Entry
+from search.table.trials import TrialTable
 from search.table.weights import WeightStore
 
 _EPOCHS = "train.epochs"
@@ -24,6 +25,11 @@ class Known(NamedTuple):
     number: int
     result: RunResult
     worker: Mapping[str, str]
+
+    def begun(self, table: TrialTable, entry: Entry, run: RunConfig) -> Entry:
+        """The row of a trial that is begun and, as the result is there, about to end."""
+        begun = table.start(entry.number, run, entry.attempts)
+        return replace(begun, worker=self.worker, prefix_of=self.number)
 
 
 def epochs_in(space: Space) -> tuple[int, ...]:
@@ -70,7 +76,9 @@ class Prefixes:
 
     def add(self, entry: Entry) -> None:
         """Take in a run that ended."""
-        if entry.state == "complete" and entry.run and entry.history[0].epoch == 1:
+        if not self._takes or entry.run is None:
+            return
+        if entry.state == "complete" and entry.history[0].epoch == 1:
             self._runs.setdefault(key_of(entry.run), []).append(entry)
 
     def known(self, run: RunConfig) -> Known | None:
@@ -84,16 +92,17 @@ class Prefixes:
     def start(self, run: RunConfig, weights: WeightStore) -> tuple[int, State] | None:
         """The longest run on record that `run` goes on from, by number, and where that ended."""
         for entry in sorted(self._like(run), key=lambda each: len(each.history), reverse=True):
-            result, state = entry.result, weights.state(entry.number)
-            if result is None or state is None or result.stop != "completed":
+            result, last = entry.result, entry.history[-1].epoch
+            if result is None or result.stop != "completed" or last >= run.train.epochs:
                 continue
-            is_whole = run.objective.select == "last" or result.best_epoch == state.epoch
-            if state.epoch < run.train.epochs and (is_whole or state.best is not None):
+            state = weights.state(entry.number)
+            is_whole = run.objective.select == "last" or result.best_epoch == last
+            if state is not None and (is_whole or state.best is not None):
                 return entry.number, replace(state, history=result.history)
         return None
 
     def _like(self, run: RunConfig) -> list[Entry]:
-        if self._worker is None or not self._takes:
+        if self._worker is None or not self._runs:
             return []
         alike = self._runs.get(key_of(run), [])
         return [entry for entry in alike if not list(changes(entry.worker, self._worker))]

@@ -66,7 +66,8 @@ class Repeats:
             for happened in pool.run(self._next):
                 for event in happened:
                     self._handle(event, pool, ended)
-                self._read_off(ended)
+                if not all(isinstance(event, Epoch) for event in happened):
+                    self._read_off(ended)
                 seen(self.rows)
 
     def _next(self) -> Task | None:
@@ -76,7 +77,8 @@ class Repeats:
         self._waiting.remove(number)
         each, row = self._wanted[number], self._row(number)
         self.rows[number] = replace(row, run=each.run)
-        milestones = tuple(sorted(self._wanted[n].run.train.epochs for n in self._shorter(number)))
+        shorter = [n for n in self._wanted if self._is_beginning(n, of=number)]
+        milestones = tuple(sorted(self._wanted[n].run.train.epochs for n in shorter))
         return Task(number, each.run, milestones=milestones, attempts=row.attempts)
 
     def _row(self, number: int) -> Entry:
@@ -89,18 +91,14 @@ class Repeats:
         left.remove(row)
         return row
 
-    def _shorter(self, number: int) -> list[int]:
-        """Those wanted that are the beginning of another, by their places."""
-        epochs = self._wanted[number].run.train.epochs
-        return [
-            other
-            for other, each in self._wanted.items()
-            if self._keys[other] == self._keys[number] and each.run.train.epochs < epochs
-        ]
+    def _is_beginning(self, number: int, of: int) -> bool:
+        """Whether one of those wanted is the beginning of another."""
+        shorter, longer = self._wanted[number].run.train, self._wanted[of].run.train
+        return shorter.epochs < longer.epochs and self._keys[number] == self._keys[of]
 
     def _is_awaited(self, number: int) -> bool:
         """Whether a longer run is still to come that shows what this one comes to."""
-        return any(number in self._shorter(other) for other in self._wanted)
+        return any(self._is_beginning(number, of=other) for other in self._wanted)
 
     def _read_off(self, ended: Callable[[Entry], None]) -> None:
         """Record those that wait and whose results are there by now, as parts of longer runs."""
@@ -109,9 +107,7 @@ class Repeats:
             known = self._prefixes[id(each.table)].known(each.run)
             if known is not None:
                 self._waiting.remove(number)
-                row = self._row(number)
-                begun = each.table.start(row.number, each.run, row.attempts)
-                begun = replace(begun, worker=known.worker, prefix_of=known.number)
+                begun = known.begun(each.table, self._row(number), each.run)
                 self._end(number, each.table.complete(begun, known.result, {}), ended)
 
     def _end(self, number: int, entry: Entry, ended: Callable[[Entry], None]) -> None:

@@ -60,11 +60,12 @@ def _against(
         marks.append(Line(points, GREEN, 1.6, "unbeaten", stepped=True))
         names = [str(each.entry.number) for each in unbeaten]
         marks.append(Words(points[-6:], names[-6:], "above", MUTED))
+    if any(each.low is not None for each in configurations):
+        about += "; bars are means over fresh seeds"
     for each in configurations:
         if each.low is not None and each.high is not None:
             ends = [(places[each.entry.number], end) for end in (each.low, each.high)]
             marks.append(Line(ends, GREEN, 1.6, tip=f"trial {each.entry.number} over fresh seeds"))
-            about = "The line joins the trials that no other beats in both; bars are means over fresh seeds"
     marks += trials(facts, [entry for entry, _ in across], place)
     if unbeaten:
         marks.append(star(facts, place(facts.ranked[0]), "best"))

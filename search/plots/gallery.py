@@ -18,6 +18,12 @@ from search.plots.timeline import timeline
 from search.plots.verdict import verdict
 from search.study.vocabulary import Entry
 
+_COSTS = {
+    "accuracy_against_time": against_time,
+    "accuracy_against_parameters": against_parameters,
+}
+"""Those that have intervals where a verdict does."""
+
 FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "chart": chart,
     "history": history,
@@ -26,17 +32,10 @@ FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "contour": contour,
     "importance": importance,
     "learning_curves": learning_curves,
-    "accuracy_against_time": against_time,
-    "accuracy_against_parameters": against_parameters,
+    **_COSTS,
     "timeline": timeline,
 }
 """The figures of a study by the names of their files, in the order of the report."""
-
-_COSTS = {
-    "accuracy_against_time": against_time,
-    "accuracy_against_parameters": against_parameters,
-}
-"""Those that have intervals where a verdict does."""
 
 VERDICT = "verdict"
 """The same of its finalists, where a verdict stands."""
@@ -51,11 +50,14 @@ def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot
         left_out.add("contour")
     if len({entry.result.parameters for entry in facts.valued if entry.result}) < 2:
         left_out.add("accuracy_against_parameters")
-    figures = {name: plot(facts) for name, plot in FIGURES.items() if name not in left_out}
+    figures = {
+        name: _COSTS[name](facts, finalists) if name in _COSTS else plot(facts)
+        for name, plot in FIGURES.items()
+        if name not in left_out
+    }
     if finalists is None or finalists.verdict is None:
         return figures
-    again = {name: plot(facts, finalists) for name, plot in _COSTS.items() if name in figures}
-    return {VERDICT: verdict(finalists), **figures, **again}
+    return {VERDICT: verdict(finalists), **figures}
 
 
 def save(figure: Figure, file: Path) -> None:

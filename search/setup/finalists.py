@@ -14,7 +14,7 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from search.analysis.facts import Facts, Source
-from search.analysis.finalists import Finalists
+from search.analysis.finalists import Finalists, asked_of
 from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
@@ -65,9 +65,9 @@ def compare(values: Mapping[str, Any], command: str) -> int:
             return 0
         table = TrialTable(storage, name)
         facts = Facts.of(table.about(), table.entries())
-        before = Finalists.recorded(facts, table)
+        before = asked_of(facts, table)
         finalists = Finalists.chosen(facts, table.uid, settings.finalists).asked_after(before)
-        changed = before is None or finalists.asked != before.asked
+        changed = finalists.asked != before
         table.ask_finalists(finalists.asked.model_dump(mode="json"))
         rows = _rows(storage, finalists)
         finalists = finalists.with_rows(rows.entries())

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.command.errors import ConfigError, PlumblineError, StoppedError
-from pipeline.command.overrides import key
+from pipeline.command.overrides import is_typed
 from pipeline.command.redact import redact
 from pipeline.command.section import Section, as_override, validated
 from pipeline.run.comparison import Certificate, Certified, changes, compare
@@ -174,7 +174,7 @@ def _read(values: Mapping[str, Any]) -> _Settings:
         storage=validated(StorageConfig, values["storage"], "storage"),
         name=named(values),
         path=values["data"]["path"],
-        threads=any(key(word) == _THREADS for word in getattr(values, "typed", ())),
+        threads=is_typed(values, _THREADS),
     )
 
 

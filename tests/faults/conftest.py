@@ -20,16 +20,6 @@ def driver() -> Iterator[Driver]:
     driver.close()
 
 
-@pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh MLflow database to copy: making one takes seconds."""
-    from pipeline.tracking.mlflow import MlflowTracker
-
-    file = tmp_path_factory.mktemp("template") / "mlflow.db"
-    MlflowTracker(f"sqlite:///{file}")
-    return file
-
-
 MakeWorld = Callable[[str], World]
 
 

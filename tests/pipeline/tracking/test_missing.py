@@ -23,18 +23,10 @@ def record(uid: str, experiment: str = NAME) -> RunRecord:
     return RunRecord(uid, experiment, uid, "FINISHED", started_at=1000.0, ended_at=1010.0)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without runs: to make one takes seconds."""
-    file = tmp_path_factory.mktemp("template") / "mlflow.db"
-    MlflowTracker(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture
-def file(template: Path, workdir: Path) -> Path:
+def file(mlflow_database: Path, workdir: Path) -> Path:
     """A database with all runs."""
-    file = Path(shutil.copy(template, workdir / "mlflow.db"))
+    file = Path(shutil.copy(mlflow_database, workdir / "mlflow.db"))
     tracker = MlflowTracker(f"sqlite:///{file}")
     for uid in UIDS:
         tracker.publish(record(uid))

@@ -60,20 +60,10 @@ def run(url: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> Replay:
     return replayed
 
 
-@pytest.fixture(scope="module")
-def empty_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database without runs: making one takes seconds, copying it does not."""
-    from pipeline.tracking.mlflow import MlflowTracker
-
-    file = tmp_path_factory.mktemp("tracker") / "mlflow.db"
-    MlflowTracker(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture
-def here(empty_tracker: Path, workdir: Path) -> str:
+def here(mlflow_database: Path, workdir: Path) -> str:
     """A tracker of the test's own."""
-    return f"sqlite:///{shutil.copy(empty_tracker, workdir / 'mlflow.db')}"
+    return f"sqlite:///{shutil.copy(mlflow_database, workdir / 'mlflow.db')}"
 
 
 def certificates(file: str = "replay.json") -> list[dict[str, Any]]:
