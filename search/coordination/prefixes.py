@@ -20,15 +20,18 @@ _ENDLESS = 10**9
 
 
 class Known(NamedTuple):
-    """A result that is on record, though as a part of a longer run: trial `number` of the table."""
+    """A result that is on record, that of trial `number`, or a part of its own. `same`: which of the two."""
 
     number: int
     result: RunResult
     worker: Mapping[str, str]
+    same: bool
 
     def begun(self, table: TrialTable, entry: Entry, run: RunConfig) -> Entry:
         """The row of a trial that is begun and, as the result is there, about to end."""
         begun = table.start(entry.number, run, entry.attempts)
+        if self.same:
+            return replace(begun, worker=self.worker, same_as=self.number)
         return replace(begun, worker=self.worker, prefix_of=self.number)
 
 
@@ -86,7 +89,8 @@ class Prefixes:
         for entry in self._like(run):
             result = entry.result and _cut(entry.result, run)
             if result is not None:
-                return Known(entry.number, result, entry.worker)
+                same = entry.run is not None and entry.run.train.epochs == run.train.epochs
+                return Known(entry.number, result, entry.worker, same)
         return None
 
     def start(self, run: RunConfig, weights: WeightStore) -> tuple[int, State] | None:

@@ -136,6 +136,8 @@ def tip(entry: Entry, facts: Facts) -> str:
         lines.append(f"goes on from trial {entry.continues}")
     if entry.extends is not None:
         lines.append(f"begins as trial {entry.extends}")
+    if entry.same_as is not None:
+        lines.append(f"the same as trial {entry.same_as}")
     if entry.prefix_of is not None:
         lines.append(f"read off trial {entry.prefix_of}")
     if entry.value is not None:

@@ -158,8 +158,8 @@ class Entry:
 
     `run`: None before its first attempt, and where the configuration refused it. `history`: the epochs
     of its last attempt, of a failed one too, where `result` isn't there. `diverged`: whether it failed by
-    its own numbers. `prefix_of`: the trial that it is the beginning of, or the same as, so that nothing
-    was trained; `extends`: the one that is its own beginning, which was not trained again.
+    its own numbers. `same_as`: the trial that is the same run, `prefix_of`: the one that it is the
+    beginning of; then nothing was trained. `extends`: the one that is its own beginning, not trained again.
     `certificate`: of its latest replay. Times are Unix seconds.
     """
 
@@ -177,6 +177,7 @@ class Entry:
     result: RunResult | None = None
     reason: str | None = None
     diverged: bool = False
+    same_as: int | None = None
     prefix_of: int | None = None
     extends: int | None = None
     history: tuple[EpochMetrics, ...] = ()

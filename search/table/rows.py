@@ -19,7 +19,7 @@ END = "end"
 REPLAY = "replay"
 _NOTES = "notes"
 _PLAN = "plan"
-_PREFIX = ("prefix_of", "extends")
+_PREFIX = ("same_as", "prefix_of", "extends")
 
 _RESULT = TypeAdapter(RunResult)
 _HISTORY = TypeAdapter(tuple[EpochMetrics, ...])

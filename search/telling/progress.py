@@ -95,6 +95,8 @@ class Progress:
 
     def _cost(self, entry: Entry) -> str:
         """What the trial took, and why it may be less than it would have been."""
+        if entry.same_as is not None:
+            return f"the same as {self._noun} {entry.same_as}"
         if entry.prefix_of is not None:
             return f"read off {self._noun} {entry.prefix_of}"
         seconds = (entry.ended_at or entry.started_at) - entry.started_at

@@ -62,6 +62,8 @@ class Records:
         before = entry.extends if entry.continues is None else entry.continues
         if before is not None:
             tags["trial.continues"] = str(before)
+        if entry.same_as is not None:
+            tags["trial.same_as"] = str(entry.same_as)
         if entry.prefix_of is not None:
             tags["trial.prefix_of"] = str(entry.prefix_of)
         if entry.certificate is not None:

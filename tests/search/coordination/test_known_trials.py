@@ -1,5 +1,6 @@
 """A study that varies its epochs trains no epoch twice, and has the rows of one that trains them all."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from pipeline.run.result import State
 from search.coordination.coordinator import Coordinator
 from search.coordination.prefixes import Prefixes, epochs_in
-from search.study.vocabulary import Entry
+from search.study.vocabulary import Engine, Entry, Suggestion, Suggestions, Told
 from search.table.trials import TrialTable
 from search.table.weights import WeightStore
 from search.telling.runs import Records
@@ -34,9 +35,9 @@ class Study:
         self.trained: list[tuple[int, int]] = []  # seed and epoch
         self._reuse = reuse
 
-    def run(self, target: int = 8, workers: int = 1) -> list[Entry]:
+    def run(self, target: int = 8, workers: int = 1, engine: Engine | None = None) -> list[Entry]:
         table = TrialTable.open(self.url, self.study)
-        engine = self.setup.make_engine(table.entries(), workers)
+        engine = engine or self.setup.make_engine(table.entries(), workers)
         prefixes = Prefixes(epochs_in(self.setup.space) if self._reuse else None, table.entries())
         coordinator = Coordinator(
             self.study,
@@ -104,6 +105,33 @@ def test_the_rows_and_the_records_say_so(tmp_path: Path) -> None:
         assert tags.get("trial.continues") == (
             str(entry.extends) if others and not longer else None
         )
+
+
+class Repeats:
+    """An engine that suggests the same again and again, as a version before this did."""
+
+    continues = False
+
+    def ask(self, count: int) -> Suggestions:
+        return Suggestions((Suggestion({"train.epochs": 2, "train.seed": 0}),))
+
+    def report(self, number: int, curve: Mapping[int, float]) -> bool:
+        return False
+
+    def tell(self, told: Told) -> Mapping[str, Any]:
+        return {}
+
+
+def test_the_same_run_is_taken_from_the_table_whoever_suggests_it(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    rows = study.run(3, engine=Repeats())
+    assert [entry.same_as for entry in rows] == [None, 0, 0]
+    assert [entry.state for entry in rows] == ["complete"] * 3
+    assert study.trained == [(0, 1), (0, 2)]
+    table = TrialTable.open(study.url, study.study)
+    assert table.entries() == rows, "as they are read again"
+    table.describe(study.study.about("", ""))
+    assert Records(table.about(), "uid").of_trial(rows[2]).tags["trial.same_as"] == "0"
 
 
 def test_a_later_launch_goes_on_from_what_an_earlier_one_left(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def prefixes(*entries: Entry, worker: Mapping[str, str] | None = WORKER) -> Pref
 def test_the_same_run_is_not_trained_twice(run: RunConfig) -> None:
     known = prefixes(entry(run)).known(run)
     assert known is not None
-    assert (known.number, known.worker) == (3, WORKER)
+    assert (known.number, known.worker, known.same) == (3, WORKER, True)
     assert known.result.value == 0.9
     assert set(known.result.timings.values()) == {0.0}, "it cost nothing"
 
@@ -88,6 +88,7 @@ def test_a_shorter_run_is_read_off_where_the_best_epoch_is_in_it(run: RunConfig)
         known = found.known(of(run, epochs=epochs))
         assert known is not None
         assert (known.result.value, known.result.best_epoch) == (0.9, 2)
+        assert not known.same
         assert [epoch.epoch for epoch in known.result.history] == list(range(1, epochs + 1))
         assert known.result.history_digest == history_digest(known.result.history)
     assert found.known(of(run, epochs=1)) is None, "its weights are not those of epoch 2"
