@@ -33,12 +33,12 @@ from pipeline.tracking.record import dataset_info
 from search.coordination.coordinator import Coordinator
 from search.setup.read import read
 from search.study.vocabulary import Study
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.progress import Progress
 from search.telling.runs import Records
 from search.telling.summary import SummaryFile
 from search.telling.watcher import StudyWatcher
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Epoch, Event, Finished, Started, Task
 from search.workers.stopping import Stopper
 

@@ -21,7 +21,7 @@ from pipeline.data import grey_size
 from pipeline.tracking.config import TrackingConfig
 from search.artifacts import card
 from search.study.shown import comparison_of
-from search.table.storage import StorageConfig
+from search.trial_table.storage import StorageConfig
 
 if TYPE_CHECKING:
     from pipeline.artifact.manifest import Manifest
@@ -113,8 +113,8 @@ def main(values: dict[str, Any]) -> int:
 
 def _load(url: str, name: str | None) -> "tuple[About, list[Entry], Finalists | None]":
     from search.analysis.leaderboard import finalists_of
-    from search.table.storage import errors_named
-    from search.table.trials import TrialTable
+    from search.trial_table.storage import errors_named
+    from search.trial_table.trials import TrialTable
 
     with errors_named(url):
         table = TrialTable.load(url, name)

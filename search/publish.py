@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.record import RunRecord
     from search.analysis.facts import Source
     from search.analysis.finalists import Finalists
-    from search.table.trials import TrialTable
+    from search.trial_table.trials import TrialTable
 
 
 class PublishConfig(Section):
@@ -35,8 +35,8 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.tracking.config import TrackingConfig
     from search.analysis.facts import Source
     from search.study.address import named
-    from search.table.storage import StorageConfig, errors_named
-    from search.table.trials import TrialTable
+    from search.trial_table.storage import StorageConfig, errors_named
+    from search.trial_table.trials import TrialTable
 
     url = validated(StorageConfig, values["storage"], "storage").url
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
@@ -72,9 +72,9 @@ def _publish(source: "Source") -> None:
     from pipeline.command.errors import UnavailableError
     from pipeline.tracking.config import open_publisher
     from search.analysis.leaderboard import finalists_of
-    from search.table.lock import LockedError, study_lock
-    from search.table.trials import TrialTable
     from search.telling.runs import Records
+    from search.trial_table.lock import LockedError, study_lock
+    from search.trial_table.trials import TrialTable
 
     study, tracking = source.name, source.tracking
     try:

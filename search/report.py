@@ -23,8 +23,8 @@ def main(values: dict[str, Any]) -> int:
     from search.analysis.facts import Source
     from search.rendering.report import ReportConfig, publish, render
     from search.study.address import named
-    from search.table.storage import StorageConfig, errors_named
-    from search.table.trials import TrialTable
+    from search.trial_table.storage import StorageConfig, errors_named
+    from search.trial_table.trials import TrialTable
 
     storage = validated(StorageConfig, values["storage"], "storage")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")

@@ -98,7 +98,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def server_template(postgres: Postgres) -> str:
     """A database on the server with empty trial tables, to be copied."""
-    from search.table.storage import open_storage
+    from search.trial_table.storage import open_storage
 
     url = postgres.database()
     open_storage(url).engine.dispose()

@@ -24,7 +24,7 @@ ROOMS = (
     "search.machine",
     "search.engines",
     "search.engines.oracles",
-    "search.table",
+    "search.trial_table",
     "search.study",
     "pipeline",
     "pipeline.artifact",
@@ -39,9 +39,9 @@ ROOMS = (
 """From the roof to the ground: a room knows those below it, and none above."""
 
 DOORS = {
-    "optuna": ["search/engines/", "search/analysis/importance.py", "search/table/"],
+    "optuna": ["search/engines/", "search/analysis/importance.py", "search/trial_table/"],
     "keras_tuner": ["search/engines/oracles/library.py"],
-    "sqlalchemy": ["search/table/", "pipeline/tracking/"],
+    "sqlalchemy": ["search/trial_table/", "pipeline/tracking/"],
     "mlflow": [
         "pipeline/tracking/mlflow.py",
         "pipeline/tracking/reading.py",

@@ -28,7 +28,7 @@ from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
 from search.setup.read import read
 from search.setup.replay import ReplayConfig
-from search.table.storage import StorageConfig
+from search.trial_table.storage import StorageConfig
 from tests.conftest import RunPython
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from search.study.parse import parse
 from search.study.ranking import Ranking
 from search.study.space import Choices, Range, Space, Stored, encode, same
 from search.study.vocabulary import About, Entry, TrialState
-from search.table.lineage import lineage
+from search.trial_table.lineage import lineage
 
 REPORT = "report"
 """Where the files of a report stand among the artifacts of the study's run."""

@@ -24,8 +24,8 @@ from search.study.ranking import SEED, Configuration
 from search.study.shown import shown
 from search.study.space import Range, Space, Stored, replaced
 from search.study.vocabulary import Entry
-from search.table.storage import damage_named
-from search.table.trials import TrialTable
+from search.trial_table.storage import damage_named
+from search.trial_table.trials import TrialTable
 
 _SEEDS = Range(low=0, high=2**32 - 1, integer=True)
 

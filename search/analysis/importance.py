@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import optuna
 
 from search.analysis.facts import Facts
-from search.table.terms import distributions
+from search.trial_table.terms import distributions
 
 _FEWEST = 10
 """Complete trials below which an importance would be noise."""

@@ -19,7 +19,7 @@ from search.analysis.facts import Facts
 from search.study.ranking import SEED, Configuration, Ranking
 from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 
 if TYPE_CHECKING:  # it brings scipy
     from search.analysis.finalists import Finalists

@@ -25,8 +25,8 @@ from search.artifacts.candidate import Candidate
 from search.artifacts.verify import Check, Verifier
 from search.coordination.retrain import retrain
 from search.study.vocabulary import About
-from search.table.lineage import whole_run
-from search.table.weights import WeightStore
+from search.trial_table.lineage import whole_run
+from search.trial_table.weights import WeightStore
 
 
 def write_bundle(

@@ -22,8 +22,8 @@ from search.study.vocabulary import (
     Told,
     Wait,
 )
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Epoch, Failed, Finished, Launcher, Task
 from search.workers.pool import Again, Began, Happened, Pool
 from search.workers.stopping import Stopper

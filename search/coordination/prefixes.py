@@ -11,8 +11,8 @@ from pipeline.run.fingerprint import fingerprint
 from pipeline.run.result import RunResult, State
 from search.study.space import Space, replaced
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 
 _EPOCHS = "train.epochs"
 _MOST_MILESTONES = 10  # each costs a pass over the test set and the validation rows

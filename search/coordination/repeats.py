@@ -8,8 +8,8 @@ from pipeline.run.config import RunConfig
 from search.coordination.prefixes import Prefixes, key_of
 from search.study.space import Space, Stored
 from search.study.vocabulary import Entry, Suggestion
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Epoch, Finished, Task
 from search.workers.pool import Again, Began, Happened, Pool
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.run.comparison import Training
 from pipeline.run.result import EpochMetrics, State, Weights
 from search.study.vocabulary import Entry
-from search.table.lineage import lineage
+from search.trial_table.lineage import lineage
 from search.workers.messages import Epoch, Failed, Finished, Task
 from search.workers.pool import Again, Began, Happened, Pool
 

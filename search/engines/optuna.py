@@ -12,7 +12,7 @@ from search.engines.sampler import GridSampler, MakeSampler, NewSampler, mixed
 from search.study.space import Space
 from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
-from search.table.terms import TO_OPTUNA, distributions
+from search.trial_table.terms import TO_OPTUNA, distributions
 
 __all__ = ["GridSampler", "OptunaAlgorithm"]
 

@@ -25,7 +25,7 @@ from search.rendering.verdict import of_verdict
 from search.study.shown import comparison_of, pasted
 from search.study.space import fixed
 from search.study.vocabulary import Entry
-from search.table.lineage import whole_run
+from search.trial_table.lineage import whole_run
 
 _ROWS = 20
 _STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from search.analysis.leaderboard import as_csv, as_markdown, made_of
 from search.plots.gallery import save_study, save_trial
 from search.rendering.page import page
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 
 
 class ReportConfig(Section):

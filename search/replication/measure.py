@@ -24,9 +24,9 @@ from search.replication.networks import FOREST, Network, ReplicateConfig, chosen
 from search.replication.records import EXPERIMENT, of_forest, of_run, of_table
 from search.replication.training import Replication, environment
 from search.study.vocabulary import Entry
-from search.table.lock import LockedError, study_lock
-from search.table.postgres import Storage
-from search.table.storage import StorageConfig, errors_named
+from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.postgres import Storage
+from search.trial_table.storage import StorageConfig, errors_named
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import LocalConfig
 from search.workers.pool import Pool

@@ -23,12 +23,12 @@ from search.setup.means import data_of, launcher_for, number_of_workers, our_tur
 from search.study.address import named
 from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
-from search.table.postgres import Storage
-from search.table.storage import StorageConfig, check_writable, errors_named
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.progress import Progress
 from search.telling.verdict import VerdictRecords, as_table
+from search.trial_table.postgres import Storage
+from search.trial_table.storage import StorageConfig, check_writable, errors_named
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper

@@ -32,15 +32,15 @@ from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
 from search.study.vocabulary import About, Entry, Study
-from search.table.postgres import LostError, Storage
-from search.table.storage import check_writable, errors_named
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.progress import Progress
 from search.telling.reporter import Reporter
 from search.telling.runs import Records
 from search.telling.summary import SummaryFile
 from search.telling.watcher import StudyWatcher
+from search.trial_table.postgres import LostError, Storage
+from search.trial_table.storage import check_writable, errors_named
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Launcher, RayConfig
 from search.workers.ray import check
 from search.workers.stopping import Stopper

@@ -20,7 +20,7 @@ from search.study.parse import parse
 from search.study.space import Space
 from search.study.untried import Runs
 from search.study.vocabulary import Engine, Entry, Record, StudyConfig, record
-from search.table.storage import StorageConfig
+from search.trial_table.storage import StorageConfig
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 
 _GRID = "search.engines.optuna.GridSampler"

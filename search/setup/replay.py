@@ -28,10 +28,10 @@ from search.setup.means import data_of, launcher_for, number_of_workers
 from search.setup.suggestions import engine_on_record, suggestions_again
 from search.study.address import named
 from search.study.vocabulary import Entry
-from search.table.certificates import certify
-from search.table.lock import LockedError, study_lock
-from search.table.storage import StorageConfig, errors_named
-from search.table.trials import TrialTable
+from search.trial_table.certificates import certify
+from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.storage import StorageConfig, errors_named
+from search.trial_table.trials import TrialTable
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper

@@ -15,7 +15,7 @@ from search.coordination.suggestions import Asked, ask_again
 from search.engines.order import drawn_seed, workers_of
 from search.setup.read import Setup, read
 from search.study.vocabulary import record
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 
 _SEARCH = ("data", "model", "train", "objective", "study", "engine", "sampler", "pruner", "oracle")
 """What of a study's configuration decides what is suggested and pruned."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from pipeline.command.errors import PlumblineError, UnavailableError
-from search.table.postgres import LostError
+from search.trial_table.postgres import LostError
 from search.workers.messages import (
     Broken,
     Epoch,

@@ -36,14 +36,14 @@ PRELOADED = (
     "search.coordination.coordinator",
     "search.engines.optuna",
     "search.workers.local",
-    "search.table.lock",
+    "search.trial_table.lock",
     "search.optimize",
     "search.telling.progress",
     "search.publish",
     "search.telling.runs",
     "search.report",
-    "search.table.trials",
-    "search.table.weights",
+    "search.trial_table.trials",
+    "search.trial_table.weights",
     "sklearn.datasets",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
@@ -79,7 +79,7 @@ def _warm_up() -> None:
     from pipeline.command.compose import compose
     from pipeline.data import load
     from pipeline.run.config import run_config
-    from search.table.storage import open_storage
+    from search.trial_table.storage import open_storage
 
     load(run_config(compose(["data=digits"])).data)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +135,7 @@ def _wrap(point: str, when: str, nth: int, does: str) -> None:
             elif does == "full":
                 os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
             elif does == "lose":
-                from search.table.postgres import LostError
+                from search.trial_table.postgres import LostError
 
                 raise LostError("storage.url: postgresql://127.0.0.1/db: no answer")
             else:

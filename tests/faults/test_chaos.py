@@ -27,10 +27,10 @@ CLIENT = "mlflow.tracking:MlflowClient"
 TABLE_POINTS = [
     # (method, moment, call): what is done and what is not yet
     # The study is there, not what it is about.
-    ("search.table.trials:TrialTable.describe", "before", 1),
+    ("search.trial_table.trials:TrialTable.describe", "before", 1),
     (f"{STORAGE}.create_new_trial", "before", 1),  # a trial was asked for
     (f"{STORAGE}.create_new_trial", "after", 1),  # and is in the table
-    ("search.table.trials:TrialTable.start", "after", 1),  # and started
+    ("search.trial_table.trials:TrialTable.start", "after", 1),  # and started
     ("search.workers.local:LocalLauncher.submit", "before", 2),
     ("search.workers.local:LocalLauncher.submit", "after", 1),
     ("search.workers.local:LocalLauncher._spawn", "after", 1),
@@ -58,7 +58,7 @@ PUBLISHING_POINTS = [
     (f"{CLIENT}.delete_run", "before", 1),  # the run of an attempt that was cut short
     (f"{CLIENT}.delete_run", "after", 1),
 ]
-STORE = "search.table.weights:WeightStore"
+STORE = "search.trial_table.weights:WeightStore"
 WEIGHT_POINTS = [
     # The third and last trial takes the place of the second among the two best.
     (f"{STORE}.keep_only", "before", 1),  # at the start
@@ -67,7 +67,7 @@ WEIGHT_POINTS = [
     ("numpy:savez", "after", 3),  # half a file: the rest was still in memory
     ("os:fsync", "after", 3),  # a whole file, not yet in its place
     (f"{STORE}.save", "after", 3),  # in its place, but its trial is not recorded
-    ("search.table.trials:TrialTable.complete", "after", 3),  # recorded: one too many is kept
+    ("search.trial_table.trials:TrialTable.complete", "after", 3),  # recorded: one too many is kept
     (f"{STORE}.kept", "after", 4),  # known which one, not yet deleted
     (f"{STORE}.keep_only", "after", 4),
 ]

@@ -30,7 +30,7 @@ THREE_POINTS = (
 
 def when_a_trial_ended(does: str) -> dict[str, Any]:
     """A fault that the first trial is recorded before."""
-    point = "search.table.trials:TrialTable.complete"
+    point = "search.trial_table.trials:TrialTable.complete"
     return {"point": point, "when": "after", "nth": 1, "does": does}
 
 

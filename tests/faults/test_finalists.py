@@ -15,9 +15,9 @@ from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.analysis.plan import FinalistsConfig, Part
 from search.study.vocabulary import Entry
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from tests.faults.launch import Launch, eventually
 from tests.faults.tracked import tracked
 from tests.faults.world import World

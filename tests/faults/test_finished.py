@@ -147,9 +147,9 @@ def test_a_command_whose_output_is_lost_leaves_nothing_half_done(
     world = tracked_world
     assert world.run("study.trials=2").status == 0
     point = (
-        "search.table.trials:TrialTable.load"
+        "search.trial_table.trials:TrialTable.load"
         if module == "search.report"
-        else "search.table.trials:TrialTable.names"
+        else "search.trial_table.trials:TrialTable.names"
     )
     lost = {"point": point, "when": "after", "nth": 1, "does": does}
     quick = () if module == "search.report" else ("tracking.report=false",)

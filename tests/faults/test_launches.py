@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.faults.launch import eventually
 from tests.faults.tracked import assert_tracked
 from tests.faults.world import World, hanging, outcomes

@@ -14,7 +14,7 @@ from tests.postgres import PASSWORD, Postgres
 pytestmark = pytest.mark.faults
 
 TARGET = 12
-HASTY = {"search.table.postgres.LOCKED_SECONDS": 0.5}
+HASTY = {"search.trial_table.postgres.LOCKED_SECONDS": 0.5}
 
 
 @pytest.fixture
@@ -49,7 +49,9 @@ def test_killed_at_every_step_of_a_trial_the_same_command_ends_as_if_nothing_had
 ) -> None:
     own = [override for override in world.overrides if not override.startswith("storage.url")]
     points = [
-        point for point in TABLE_POINTS if point[0].startswith(("search.table.trials", "optuna"))
+        point
+        for point in TABLE_POINTS
+        if point[0].startswith(("search.trial_table.trials", "optuna"))
     ]
     for point in points:
         launch = world.run(f"study.trials={TARGET}", faults=kill(*point))
@@ -84,7 +86,7 @@ def test_a_study_whose_connection_was_lost_is_held_again_while_its_trials_train(
         )
 
     hang = world.fault("hang", epoch=2)
-    settings = {"search.table.postgres._KEEP_SECONDS": 0.05}
+    settings = {"search.trial_table.postgres._KEEP_SECONDS": 0.05}
     launch = world.start(f"study.trials={TARGET}", settings=settings)
     eventually(lambda: world.happened() == 2)
     before = holders()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from search.study.vocabulary import Entry
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from tests.faults.launch import Launch, eventually
 from tests.faults.tracked import tracked
 from tests.faults.world import World

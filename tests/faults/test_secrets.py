@@ -82,7 +82,7 @@ def test_a_password_of_a_database_server_is_told_to_nobody(
 
 def test_a_database_server_that_can_not_be_reached_is_an_error_of_its_own(world: World) -> None:
     refuse = {
-        "point": "search.table.postgres:check_server",
+        "point": "search.trial_table.postgres:check_server",
         "when": "before",
         "nth": 1,
         "does": "refuse",

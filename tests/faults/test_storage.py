@@ -14,7 +14,7 @@ from tests.faults.world import World, exclusively, hanging
 pytestmark = pytest.mark.slow  # locks that are waited for
 
 TARGET = 5
-SHORT = {"search.table.sqlite.LOCKED_SECONDS": 0.3}
+SHORT = {"search.trial_table.sqlite.LOCKED_SECONDS": 0.3}
 
 
 def assert_resumable(world: World, target: int = TARGET) -> None:
@@ -72,7 +72,7 @@ def test_a_locked_mlflow_database_delays_what_is_published_only(tracked_world: W
 
 def test_a_disk_that_fills_up_stops_the_study_cleanly(world: World) -> None:
     full = {
-        "point": "search.table.trials:TrialTable.complete",
+        "point": "search.trial_table.trials:TrialTable.complete",
         "when": "before",
         "nth": 2,
         "does": "fill",
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_up_stops_the_study_cleanly(world: World) -> None:
 
 
 def test_a_disk_without_room_is_refused_before_the_start(world: World) -> None:
-    launch = world.run(settings={"search.table.storage._NEEDED_BYTES": 2**70})
+    launch = world.run(settings={"search.trial_table.storage._NEEDED_BYTES": 2**70})
     assert launch.status == 74
     assert "a study needs" in launch.stderr
     assert not world.database.exists()

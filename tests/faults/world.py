@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.faults import fakes
 from tests.faults.fakes import Fault
 from tests.faults.launch import LONG, Driver, Launch, eventually
@@ -182,7 +182,7 @@ class ServerWorld(World):
         self.server = server
         self._url = url
         # A busy machine restarts a server slowly.
-        self.settings["search.table.postgres.LOCKED_SECONDS"] = LONG
+        self.settings["search.trial_table.postgres.LOCKED_SECONDS"] = LONG
         self.overrides += [f"storage.url='{url}'"]
 
     @property

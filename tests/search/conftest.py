@@ -17,7 +17,7 @@ from pipeline.command.compose import compose
 from pipeline.tracking.record import DatasetInfo
 from search.setup.read import Setup, read
 from search.study.vocabulary import Engine, Entry, Study
-from search.table.storage import open_storage
+from search.trial_table.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
 

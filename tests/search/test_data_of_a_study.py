@@ -10,7 +10,7 @@ from pipeline.command.errors import ConfigError
 from pipeline.data import Dataset, Split
 from search.plots import trial
 from search.rendering.page import page
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.pipeline.datasets import save
 from tests.search import made
 from tests.search.conftest import Run, study

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.test_replay_end_to_end import run
 
 pytestmark = pytest.mark.slow  # dozens of real trainings

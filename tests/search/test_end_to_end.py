@@ -18,7 +18,7 @@ from pipeline.command.compose import compose
 from pipeline.data import load
 from pipeline.run.config import DataConfig, run_config
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import environment, run_python
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking.mlflow import MlflowTracker
-from search.table.lineage import whole_run
-from search.table.trials import TrialTable
+from search.trial_table.lineage import whole_run
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import environment
 
 pytestmark = pytest.mark.slow  # dozens of real trainings

@@ -21,9 +21,9 @@ from search.rendering import report as rendering
 from search.report import main
 from search.study.endings import MET
 from search.study.vocabulary import Attempts, Study, StudyConfig, Suggestion
-from search.table.trials import TrialTable
 from search.telling.reporter import Reporter
 from search.telling.runs import Records
+from search.trial_table.trials import TrialTable
 from tests.search import made
 
 pytestmark = pytest.mark.slow  # the default suite stays under three minutes

@@ -11,7 +11,7 @@ import search.publish
 import search.rendering.report
 from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import made_of
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.test_report_command import recorded, values
 from tests.search.verdicts import by_mean, record
 

@@ -15,8 +15,8 @@ from search.analysis.plan import FinalistsConfig, Run
 from search.setup.finalists import _rows
 from search.study.space import Space, replaced
 from search.study.vocabulary import Attempts, Entry, Suggestion
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from tests.search import made
 
 UID = "0123456789abcdef"

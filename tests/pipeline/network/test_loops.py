@@ -21,7 +21,7 @@ from pipeline.network.plain import PlainLoop
 from pipeline.run.config import OptimizerName, RunConfig
 from pipeline.run.result import EpochMetrics, State, Weights
 from pipeline.training.fit import train
-from search.table.weights import WeightStore
+from search.trial_table.weights import WeightStore
 from tests.conftest import MakeRunConfig
 
 # 100 rows: batches of 32, 32, 32 and 4. Smooth, as a unit that is off on one side of a rounding error

@@ -9,7 +9,7 @@ from pipeline.data import Dataset
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, Outcome, RunResult
 from pipeline.training.execute import execute
-from search.table.weights import WeightStore
+from search.trial_table.weights import WeightStore
 from tests.conftest import MakeRunConfig
 
 _OF_TIME = {"timings", "examples_per_second", "system", "shorter"}

@@ -12,7 +12,7 @@ from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import doubt, made_of, summary
 from search.study.ranking import SEED
 from search.study.vocabulary import Entry, Suggestion
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search import made
 from tests.search.analysis.test_leaderboard import MAXIMIZE, printed
 from tests.search.conftest import study

@@ -16,8 +16,8 @@ from pipeline.training.execute import execute
 from search.artifacts.bundle import write_bundle
 from search.artifacts.candidate import candidate
 from search.study.vocabulary import About, Attempts, Entry, Suggestion
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from tests.search.conftest import setup_of, study_of
 
 pytestmark = pytest.mark.slow  # a network is trained

@@ -24,8 +24,8 @@ from search.study.vocabulary import (
     Told,
     Wait,
 )
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Task
 from search.workers.stopping import Stopper
 from tests.search.conftest import DROPOUT, RecordingWatcher, engine_of, setup_of, study_of

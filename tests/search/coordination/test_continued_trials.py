@@ -12,9 +12,9 @@ from pipeline.run.result import EpochMetrics, RunResult, State
 from pipeline.tracking.record import DatasetInfo
 from search.coordination.coordinator import Coordinator
 from search.study.vocabulary import Entry, Study, Wait
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.runs import Records
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Event, Failed, Finished, Lost, Task
 from search.workers.stopping import Stopper
 from tests.search.conftest import DROPOUT

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from search.study.vocabulary import Wait, record
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from search.workers.messages import Epoch, Started, Task
 from tests.search.coordination.launch import Launch, Scripted, first, suggest
 from tests.search.fakes import Script, dies, diverges, epoch_metrics, finished, state, trains

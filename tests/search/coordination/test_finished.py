@@ -16,7 +16,7 @@ from search.study.endings import (
     of_finished,
 )
 from search.study.vocabulary import Attempts, Entry, Suggestion
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import study
 from tests.search.fakes import run_result
 

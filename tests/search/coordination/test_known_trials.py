@@ -12,9 +12,9 @@ from pipeline.run.result import State
 from search.coordination.coordinator import Coordinator
 from search.coordination.prefixes import Prefixes, epochs_in
 from search.study.vocabulary import Engine, Entry, Suggestion, Suggestions, Told
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.runs import Records
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Event, Finished, Task
 from search.workers.stopping import Stopper
 from tests.search.conftest import RecordingWatcher, setup_of, study_of

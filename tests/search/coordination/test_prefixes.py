@@ -15,7 +15,7 @@ from search.coordination.prefixes import Prefixes, epochs_in
 from search.study.parse import parse
 from search.study.space import replaced
 from search.study.vocabulary import Entry
-from search.table.weights import WeightStore
+from search.trial_table.weights import WeightStore
 from tests.conftest import MakeRunConfig
 from tests.search.fakes import run_result
 

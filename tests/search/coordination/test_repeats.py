@@ -11,7 +11,7 @@ from search.coordination.repeats import Repeats, Wanted
 from search.study.dimension import Range
 from search.study.space import Space, replaced
 from search.study.vocabulary import Entry, Study, StudyConfig
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from search.workers.messages import Event, Failed, Finished, Task
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper

@@ -24,8 +24,8 @@ from search.study.vocabulary import (
     Wait,
     curve,
 )
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import Copies, setup_of, study_of
 from tests.search.fakes import epoch_metrics, run_result
 from tests.search.play import Play

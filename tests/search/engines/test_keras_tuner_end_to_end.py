@@ -12,7 +12,7 @@ from pipeline.command.compose import compose
 from pipeline.data import Dataset
 from search.setup.read import read
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 
 ROOT = Path(__file__).parents[3]
 STUDY = (

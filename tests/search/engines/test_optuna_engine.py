@@ -16,8 +16,8 @@ from pipeline.command.errors import ConfigError
 from search.engines.memory import Memory
 from search.setup.read import read
 from search.study.vocabulary import Engine, Entry, Told
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import DROPOUT, ROOT, Copies, composed, engine_of, setup_of, study_of
 from tests.search.engines.engine_contract import EngineContract, Session
 from tests.search.play import Play

@@ -10,8 +10,8 @@ import pytest
 from search.coordination.coordinator import Coordinator
 from search.setup.read import Setup
 from search.study.vocabulary import Entry
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Event, Failed, Finished, Lost, Task
 from search.workers.stopping import Stopper
 from tests.search.conftest import Copies, RecordingWatcher, setup_of, study_of

@@ -14,7 +14,7 @@ from search.engines.keras_tuner import KerasTunerAlgorithm
 from search.engines.optuna import OptunaAlgorithm
 from search.engines.order import Algorithm, OrderedEngine
 from search.study.vocabulary import Engine, Entry, Told
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 
 SEALED = {RunResult, EpochMetrics, Outcome, Entry, TrialTable}
 """What holds test metrics, or a way to them."""

@@ -16,8 +16,8 @@ from pipeline.training.execute import execute
 from search.setup.read import read as read_setup
 from search.study.endings import MET
 from search.study.vocabulary import Attempts, Study, Suggestion
-from search.table.trials import TrialTable
 from search.telling.runs import Records
+from search.trial_table.trials import TrialTable
 from tests.search.export.study import BEST, UNITS, UNKEPT, WORSE, Place, store
 
 

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.command.cli import command
 from search.export import main, spelled_out
 from search.study.vocabulary import Entry
-from search.table.weights import WeightStore
+from search.trial_table.weights import WeightStore
 
 NAME = "smoke"
 BEST, WORSE, UNKEPT = 0, 1, 2

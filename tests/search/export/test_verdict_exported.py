@@ -22,11 +22,11 @@ from search.setup.finalists import _rows
 from search.setup.read import read as read_setup
 from search.study.endings import MET
 from search.study.vocabulary import Attempts, Study, Suggestion
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
 from search.telling.runs import Records
 from search.telling.verdict import VerdictRecords
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from tests.search.export.study import NAME, Place, contents, store
 from tests.search.verdicts import asked
 

@@ -14,7 +14,7 @@ from pipeline.command.cli import command
 from pipeline.command.errors import UnavailableError
 from search.machine.gpus import Gpu, visible_gpus
 from search.optimize import main
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import run_python
 
 SMALL = Gpu("0", "NVIDIA T4", 15000, 0)

@@ -20,11 +20,11 @@ from search.finalists import main as finalists
 from search.publish import main as publish_main
 from search.replay import main, spelled_out
 from search.study.vocabulary import Entry
-from search.table.certificates import certify
-from search.table.lock import study_lock
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
 from search.telling.runs import Records
+from search.trial_table.certificates import certify
+from search.trial_table.lock import study_lock
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from search.workers.stopping import Stopper
 from tests.search.conftest import DATASET, study_of
 from tests.search.coordination.launch import Launch, Play, first

@@ -13,7 +13,7 @@ from pipeline.command.cli import command
 from pipeline.command.compose import to_yaml
 from search.replay import main, spelled_out
 from search.setup.read import Setup
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import setup_of, study_of
 from tests.search.engines.test_order import HYPERBAND, OPTUNA, SPACE, study
 

@@ -13,7 +13,7 @@ from search.setup.read import Setup
 from search.study.dimension import Range
 from search.study.parse import parse
 from search.study.vocabulary import Suggestion, Suggestions
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import setup_of, study, study_of
 
 pytestmark = [

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.command.errors import PlumblineError, StoppedError, UnavailableError
 from search.study.vocabulary import Attempts
-from search.table.postgres import LostError
+from search.trial_table.postgres import LostError
 from search.workers.messages import Broken, Epoch, Failed, Finished, Started, Task
 from search.workers.pool import Again, Began, Happened, Pool
 from search.workers.stopping import Stopper

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from search.study.vocabulary import Entry
-from search.table.terms import distributions
+from search.trial_table.terms import distributions
 from tests.search.engines.oracles.session import (
     EVERYTHING,
     ORACLES,

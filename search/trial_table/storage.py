@@ -18,14 +18,14 @@ from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
 from pipeline.command.section import Section, unambiguous
 from pipeline.tracking.database import file_fault
-from search.table.postgres import (
+from search.trial_table.postgres import (
     LOCKED_SECONDS,
     ServerStorage,
     Storage,
     schema_errors_named,
     was_launched_in,
 )
-from search.table.sqlite import FileStorage, check, create, logged_as, reader, writer
+from search.trial_table.sqlite import FileStorage, check, create, logged_as, reader, writer
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -17,7 +17,7 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 
 from pipeline.command.errors import StorageError
-from search.table.postgres import LOCKED_SECONDS, OPTUNA_TABLES, Storage, schema_errors_named
+from search.trial_table.postgres import LOCKED_SECONDS, OPTUNA_TABLES, Storage, schema_errors_named
 
 if sys.platform == "linux":
     import fcntl

@@ -20,15 +20,15 @@ from pipeline.command.errors import (
 )
 from pipeline.run.comparison import Training, compare
 from search.study.vocabulary import Attempts, Study
-from search.table.certificates import certify
-from search.table.lock import AdvisoryLock, LockedError, TakenError, study_lock
-from search.table.postgres import LostError, ServerStorage
-from search.table.storage import existing_storage, open_storage
-from search.table.trials import TrialTable
+from search.trial_table.certificates import certify
+from search.trial_table.lock import AdvisoryLock, LockedError, TakenError, study_lock
+from search.trial_table.postgres import LostError, ServerStorage
+from search.trial_table.storage import existing_storage, open_storage
+from search.trial_table.trials import TrialTable
 from tests.postgres import Postgres
 from tests.search.conftest import study
 from tests.search.fakes import run_result
-from tests.search.table.test_trials import SPACE, SUGGESTION, asked
+from tests.search.trial_table.test_trials import SPACE, SUGGESTION, asked
 
 pytestmark = pytest.mark.faults  # the server is stopped and started
 
@@ -38,14 +38,14 @@ SECRETS = ("s3cret", "%40%2F")
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that comes back is waited for, however slow the machine."""
-    monkeypatch.setattr("search.table.postgres.LOCKED_SECONDS", 240.0)
+    monkeypatch.setattr("search.trial_table.postgres.LOCKED_SECONDS", 240.0)
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not come back is not waited for long."""
-    monkeypatch.setattr("search.table.postgres.LOCKED_SECONDS", 0.3)
-    monkeypatch.setattr("search.table.lock.LOCKED_SECONDS", 0.3)
+    monkeypatch.setattr("search.trial_table.postgres.LOCKED_SECONDS", 0.3)
+    monkeypatch.setattr("search.trial_table.lock.LOCKED_SECONDS", 0.3)
 
 
 @contextlib.contextmanager
@@ -205,7 +205,7 @@ def test_the_lock_of_a_session_that_the_server_still_believes_in_is_waited_for(
 def test_a_study_whose_lock_was_lost_is_held_again_before_there_is_anything_to_write(
     postgres: Postgres, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.table.postgres._KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("search.trial_table.postgres._KEEP_SECONDS", 0.0)
     with launched(server_url) as table:
         postgres.cut()
         table.keep()
@@ -243,7 +243,7 @@ def test_a_server_that_is_stopped_in_the_middle_is_waited_for_no_longer_than_the
             )
         ]
         assert len(pids) == 1
-        monkeypatch.setattr("search.table.connection.ANSWER_SECONDS", 0.3)
+        monkeypatch.setattr("search.trial_table.connection.ANSWER_SECONDS", 0.3)
         os.kill(int(str(pids[0])), signal.SIGSTOP)
         try:
             # It still has the study's lock, so far as the server knows.
@@ -256,7 +256,7 @@ def test_a_server_that_is_stopped_in_the_middle_is_waited_for_no_longer_than_the
 def test_a_launch_waits_for_its_turn_for_as_long_as_it_takes(
     monkeypatch: pytest.MonkeyPatch, server_url: str
 ) -> None:
-    monkeypatch.setattr("search.table.connection.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("search.trial_table.connection.ANSWER_SECONDS", 0.2)
     with ExitStack() as other:
         other.enter_context(study_lock(server_url, "test", wait=False))
         threading.Timer(2.0, other.close).start()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.command.errors import ConfigError, StorageError
-from search.table.lock import LockedError, study_lock
-from search.table.storage import existing_storage, open_storage
+from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.storage import existing_storage, open_storage
 from tests.search.conftest import environment
 
 
@@ -98,7 +98,7 @@ def test_a_place_that_keeps_nothing_is_refused(url: str) -> None:
 
 HOLDER = """
 import sys
-from search.table.lock import study_lock
+from search.trial_table.lock import study_lock
 
 with study_lock(sys.argv[1], "test", wait=False):
     print("held", flush=True)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 
 from pipeline.run.comparison import Certificate
-from search.table.postgres import Storage
-from search.table.rows import REPLAY
-from search.table.storage import attach, damage_named
+from search.trial_table.postgres import Storage
+from search.trial_table.rows import REPLAY
+from search.trial_table.storage import attach, damage_named
 
 
 def certify(storage: Storage, study: str, certificates: Sequence[Certificate]) -> None:

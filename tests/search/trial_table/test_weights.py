@@ -13,9 +13,9 @@ from search.coordination.coordinator import Coordinator
 from search.study.ranking import Ranking
 from search.study.space import Choices, Space
 from search.study.vocabulary import Curve, Entry, Study, StudyConfig, Suggestion, Suggestions, Told
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
-from search.table.weights import WeightStore
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
+from search.trial_table.weights import WeightStore
 from search.workers.messages import Event, Finished, Started, Task
 from search.workers.stopping import Stopper
 from tests.search import made
@@ -107,7 +107,7 @@ def test_of_equal_trials_the_earlier_is_kept_though_it_ends_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It leads the ranking, so its weights are those that an export looks for."""
-    monkeypatch.setattr("tests.search.table.test_weights.VALUES", [0.9, 0.9])
+    monkeypatch.setattr("tests.search.trial_table.test_weights.VALUES", [0.9, 0.9])
     assert run(tmp_path, 2, keep=1, workers=2).kept == [{1}, {0}]
 
 
@@ -126,7 +126,7 @@ def test_the_weights_of_all_seeds_of_the_best_configuration_are_kept_not_of_the_
     seeds = Space({**made.DROPOUT.dimensions, "train.seed": Choices((0, 1))})
     monkeypatch.setattr(Steady, "ask", ask)
     monkeypatch.setattr(made, "DROPOUT", seeds)
-    monkeypatch.setattr("tests.search.table.test_weights.VALUES", values)
+    monkeypatch.setattr("tests.search.trial_table.test_weights.VALUES", values)
     assert run(tmp_path, 5, keep=2).kept == [{0}, {0, 1}, {0, 1, 2}, {0, 1, 2}, {0, 1, 2, 4}]
     entries = TrialTable(open_storage(f"sqlite:///{tmp_path / 'studies.db'}"), "test").entries()
     assert set(Ranking(made.BASE.objective, entries).numbers(1)) == {1, 2}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.command.errors import StoppedError
-from search.table.postgres import LOCKED_SECONDS, LostError, ServerStorage, Storage
-from search.table.storage import errors_named, open_file, sqlite_file
+from search.trial_table.postgres import LOCKED_SECONDS, LostError, ServerStorage, Storage
+from search.trial_table.storage import errors_named, open_file, sqlite_file
 
 
 class LockedError(Exception):

@@ -18,10 +18,10 @@ from search.study.endings import STOPPED, Ending, of_finished
 from search.study.identity import difference, identity, words_of_space
 from search.study.space import Space
 from search.study.vocabulary import About, Attempts, Entry, Study, Suggestion, TrialState
-from search.table.attributes import Attributes, tracker_of
-from search.table.postgres import Storage
-from search.table.rows import END, START, end_of, plan_of, row_of, start_of
-from search.table.storage import (
+from search.trial_table.attributes import Attributes, tracker_of
+from search.trial_table.postgres import Storage
+from search.trial_table.rows import END, START, end_of, plan_of, row_of, start_of
+from search.trial_table.storage import (
     damage_named,
     described_in,
     existing_storage,
@@ -31,7 +31,7 @@ from search.table.storage import (
     reopen,
     studies_in,
 )
-from search.table.terms import TO_OPTUNA, distribution
+from search.trial_table.terms import TO_OPTUNA, distribution
 
 _FOREIGN = "study.name: {!r} in this storage was not made by Plumbline (take another study.name)"
 

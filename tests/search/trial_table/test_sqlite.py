@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.command.errors import StorageError
 from search.study.endings import STOPPED
-from search.table.lock import LockedError, study_lock
-from search.table.storage import errors_named, existing_storage, open_storage
-from search.table.trials import TrialTable
+from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.storage import errors_named, existing_storage, open_storage
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import DATASET, study
-from tests.search.table.test_storage import held_until_killed
+from tests.search.trial_table.test_storage import held_until_killed
 
 
 def _file(url: str) -> Path:
@@ -222,7 +222,7 @@ def test_what_can_not_be_written_can_be_read(
 
 def test_a_full_disk_is_no_reason_not_to_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _launched(url)._storage.engine.dispose()  # type: ignore[attr-defined]
-    monkeypatch.setattr("search.table.storage._NEEDED_BYTES", 2**70)
+    monkeypatch.setattr("search.trial_table.storage._NEEDED_BYTES", 2**70)
     assert TrialTable.names(url) == ["test"]
     with pytest.raises(StorageError, match="a study needs"):
         open_storage(url)

@@ -13,7 +13,7 @@ from pipeline.training.execute import execute
 from search.artifacts import bundle
 from search.artifacts.candidate import candidate
 from search.rendering.page import command_for
-from search.table.lineage import whole_run
+from search.trial_table.lineage import whole_run
 from tests.conftest import MakeRunConfig
 from tests.search import made
 

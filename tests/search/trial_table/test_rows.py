@@ -17,7 +17,7 @@ from pipeline.run.config import RunConfig
 from pipeline.tracking.record import dataset_info
 from search.setup.read import Setup, read
 from search.study.vocabulary import Attempts, Study, Suggestion, Suggestions
-from search.table.trials import TrialTable
+from search.trial_table.trials import TrialTable
 from tests.conftest import MakeRunConfig
 from tests.search.conftest import study
 from tests.search.fakes import epoch_metrics, run_result

@@ -13,8 +13,8 @@ import sqlalchemy
 from pipeline.command.errors import ConfigError
 from pipeline.run.result import RunResult
 from search.study.vocabulary import Attempts, Entry, Suggestion
-from search.table.storage import open_storage
-from search.table.trials import TrialTable
+from search.trial_table.storage import open_storage
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import DROPOUT, study
 from tests.search.fakes import epoch_metrics, run_result
 

@@ -12,7 +12,7 @@ from pipeline.run.comparison import Certificate
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from search.study.vocabulary import Attempts, Entry, Suggestion
-from search.table.terms import FROM_OPTUNA, canonical
+from search.trial_table.terms import FROM_OPTUNA, canonical
 
 START = "start"
 END = "end"

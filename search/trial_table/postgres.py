@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
-from search.table.connection import connector
+from search.trial_table.connection import connector
 
 LOCKED_SECONDS = 30.0
 """How long a writer waits for a reader that locks the database, or for a server to come back."""
