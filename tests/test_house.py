@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     "search",
     "search.setup",
+    "search.reading",
     "search.replication",
     "search.artifacts",
     "search.telling",
@@ -55,6 +56,7 @@ DOORS = {
     "jax": ["pipeline/network/"],
     "keras": ["pipeline/artifact/", "pipeline/network/", "pipeline/training/"],
     "ray": ["search/workers/driver.py"],
+    "pandas": ["search/reading/opened.py"],
     "matplotlib": ["search/plots/"],
     "plotly": ["search/plots/interactive.py", "search/rendering/page.py"],
     "sklearn": ["pipeline/data/source.py", "pipeline/training/forest.py"],

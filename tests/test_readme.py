@@ -23,6 +23,7 @@ from pipeline.training.forest import ForestConfig
 from search import export, replay
 from search.analysis.plan import FinalistsConfig
 from search.export import ExportConfig
+from search.reading.files import TableConfig
 from search.replication.networks import chosen
 from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
@@ -94,6 +95,11 @@ def a_replay(values: dict[str, Any]) -> None:
     validated(ReplayConfig, values["replay"], "replay")
 
 
+def a_table(values: dict[str, Any]) -> None:
+    a_named_study(values)
+    validated(TableConfig, values["table"], "table")
+
+
 def an_export(values: dict[str, Any]) -> None:
     a_named_study(values)
     validated(ExportConfig, values["export"], "export")
@@ -110,6 +116,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.export": an_export,
     "search.report": a_named_study,
     "search.publish": a_named_study,
+    "search.table": a_table,
 }
 """What each command checks before it does anything."""
 

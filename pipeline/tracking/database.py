@@ -27,6 +27,13 @@ _ENDED = """
     AND runs.lifecycle_stage = 'active' AND runs.status != 'RUNNING'
 """
 
+_RUNS = """
+    SELECT tags.value, runs.run_uuid
+    FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
+    WHERE tags.key = ? AND experiments.name = ? AND experiments.lifecycle_stage = 'active'
+    AND runs.lifecycle_stage = 'active' ORDER BY runs.start_time
+"""
+
 
 def database_of(uri: str) -> Path | None:
     """The file of an SQLite tracking URI, with `%25` read as MLflow reads it; None for a server."""
@@ -82,6 +89,12 @@ def ended_in(file: Path, experiment: str) -> set[tuple[str, int]]:
     with contextlib.closing(_read_only(file)) as connection:
         found = connection.execute(_ENDED, (ATTEMPT, UID, experiment))
         return {(uid, int(attempt)) for uid, attempt in found}
+
+
+def runs_in(file: Path, experiment: str) -> dict[str, str]:
+    """The runs in `experiment` that are not in the trash: their ids by uid. As quick as `ended_in`."""
+    with contextlib.closing(_read_only(file)) as connection:
+        return dict(connection.execute(_RUNS, (UID, experiment)).fetchall())
 
 
 def create_database(file: Path, make: Callable[[str], object]) -> None:

@@ -111,7 +111,7 @@ class MlflowTracker:
         found = self.client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             return set()
-        runs = self._runs_of(found.experiment_id, entities.ViewType.ACTIVE_ONLY)
+        runs = self.runs_of(found.experiment_id)
         return {
             (run.data.tags[UID], int(run.data.tags.get(ATTEMPT, 1)))
             for run in runs
@@ -125,9 +125,8 @@ class MlflowTracker:
             return None
         check_place(self._database, found.name, found.artifact_location)
         query = f"tags.{UID} = '{uid}'"
-        return next(
-            iter(self.client.search_runs([found.experiment_id], query, max_results=1)), None
-        )
+        runs = self.client.search_runs([found.experiment_id], query, max_results=1)
+        return runs[0] if runs else None
 
     def _publish(self, record: RunRecord) -> Change:
         runs = self._known_runs(record.experiment)
@@ -183,7 +182,7 @@ class MlflowTracker:
             experiment_id = self._experiment_id(experiment)
             found: dict[str, Known] = {}
             self._runs[experiment] = found
-            for run in self._runs_of(experiment_id, entities.ViewType.ALL):
+            for run in self.runs_of(experiment_id, entities.ViewType.ALL):
                 if (uid := run.data.tags.get(UID)) is None:
                     continue
                 here, back = self._database is not None, experiment in self._restored
@@ -191,8 +190,10 @@ class MlflowTracker:
                 found[uid] = self._only(found[uid], this) if uid in found else this
         return self._runs[experiment]
 
-    def _runs_of(self, experiment_id: str, view: int) -> Iterator[entities.Run]:
-        """All runs of an experiment, from the first on."""
+    def runs_of(
+        self, experiment_id: str, view: int = entities.ViewType.ACTIVE_ONLY
+    ) -> Iterator[entities.Run]:
+        """All runs of an experiment, from the first on; without a `view` those not in the trash."""
         token = None
         while True:
             page = self.client.search_runs(

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
-from pipeline.command.section import Section, unambiguous
+from pipeline.command.section import Section, did_you_mean, unambiguous
 from pipeline.tracking.database import file_fault
 from search.trial_table.postgres import (
     LOCKED_SECONDS,
@@ -118,6 +118,17 @@ def existing_storage(url: str) -> Storage:
 
 
 @contextlib.contextmanager
+def reading(url: str) -> Iterator[Storage]:
+    """Within the block, Optuna's storage at `url`, to be read: as `existing_storage`, errors named."""
+    with errors_named(url):
+        storage = existing_storage(url)
+        try:
+            yield storage
+        finally:
+            storage.engine.dispose()
+
+
+@contextlib.contextmanager
 def damage_named(url: str, what: str) -> Iterator[None]:
     """Turn the failure to make sense of what was read into a StorageError that names `what`, and where.
 
@@ -155,6 +166,22 @@ def studies_in(storage: Storage) -> Mapping[str, bool]:
 def described_in(storage: Storage) -> list[str]:
     """The studies in `storage` that a launch has described, by name."""
     return sorted(name for name, described in studies_in(storage).items() if described)
+
+
+def chosen_in(storage: Storage, name: str | None) -> str:
+    """The study in `storage` that `name` names, or the only one if that is None.
+
+    Raises ConfigError, with the studies that there are, where it can't be told which is meant.
+    """
+    names = described_in(storage)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name in names:
+        return str(name)
+    wrong = "is missing" if name is None else f"there is no study {name!r}"
+    hint = did_you_mean(name or "", names)
+    there = ", ".join(names) or "none"
+    raise ConfigError(f"study.name: {wrong}{hint}; in {redact(storage.url)} there are: {there}")
 
 
 def place(url: str) -> str:

@@ -10,7 +10,6 @@ import optuna
 
 from pipeline.command.errors import ConfigError, StorageError
 from pipeline.command.redact import redact
-from pipeline.command.section import did_you_mean
 from pipeline.run.config import RunConfig
 from pipeline.run.result import RunResult
 from pipeline.tracking.record import Status
@@ -22,6 +21,7 @@ from search.trial_table.attributes import Attributes, tracker_of
 from search.trial_table.postgres import Storage
 from search.trial_table.rows import END, START, end_of, plan_of, row_of, start_of
 from search.trial_table.storage import (
+    chosen_in,
     damage_named,
     described_in,
     existing_storage,
@@ -98,15 +98,7 @@ class TrialTable:
         Raises ConfigError, with the studies that there are, where it can't be told which is meant.
         """
         storage = existing_storage(url)
-        names = described_in(storage)
-        if name is None and len(names) == 1:
-            name = names[0]
-        if name in names:
-            return cls(storage, name)
-        wrong = "is missing" if name is None else f"there is no study {name!r}"
-        hint = did_you_mean(name or "", names)
-        there = ", ".join(names) or "none"
-        raise ConfigError(f"study.name: {wrong}{hint}; in {redact(url)} there are: {there}")
+        return cls(storage, chosen_in(storage, name))
 
     @classmethod
     def find(cls, url: str, name: str) -> "TrialTable | None":
