@@ -13,8 +13,12 @@ _KNOBS = ("dropout", "l1", "l2")
 
 _READ_ANEW = {
     "learning_rate", "seed", "epochs", "patience", "min_delta", "validation_split", "loop",
+    "weight_decay", "warmup_epochs", "schedule_epochs",
 }  # fmt: skip
-"""Fields of a training that no loop is compiled with: it reads them as a run begins, or never does."""
+"""Fields of a training that no loop is compiled with: it reads them as a run begins, or never does.
+
+Of weight decay and warm-up it is compiled in whether there is one.
+"""
 
 _KEPT = 4
 _compiled: OrderedDict[object, Loop] = OrderedDict()
@@ -23,8 +27,8 @@ _compiled: OrderedDict[object, Loop] = OrderedDict()
 def loop_for(run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
     """The loop that `run` takes: compiled where the backend allows it and `train.loop` does not forbid.
 
-    A compiled loop serves every run of the same shape in this process: learning rate, dropout and
-    penalties are variables in it. The last few are kept.
+    A compiled loop serves every run of the same shape in this process: learning rate, weight decay,
+    dropout and penalties are variables in it. The last few are kept.
     """
     backend = keras.backend.backend()
     if run.train.loop == "keras" or backend not in ("tensorflow", "jax"):
@@ -46,6 +50,8 @@ def compiled_with(run: RunConfig) -> str:
     model |= {"layers": run.model.layers}
     model |= {name: getattr(run.model, name) > 0 for name in _KNOBS}
     train = run.train.model_dump(exclude=_READ_ANEW)
+    decay = run.train.weight_decay
+    train |= {"decays": None if decay is None else decay > 0, "warms": run.train.warmup_epochs > 0}
     return json.dumps([model, train], sort_keys=True)
 
 

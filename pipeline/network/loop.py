@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.data import Arrays
 from pipeline.network.model import Knobs, build
+from pipeline.network.optimizer import make_optimizer
 from pipeline.run.config import RunConfig
 from pipeline.run.result import Weights
 
 EVALUATION_ROWS = 8192
 """Rows scored at once: large, as there is nothing to update between them."""
-
-_OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
-    name.lower(): kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)
-}
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -56,8 +53,11 @@ class Loop(ABC):
     _optimizer: keras.optimizers.Optimizer
 
     @abstractmethod
-    def begin(self, run: RunConfig, model: keras.Model) -> None:
-        """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer."""
+    def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
+        """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer.
+
+        `rows`: how many an epoch trains on, which says how long the schedule of the learning rate is.
+        """
 
     @abstractmethod
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
@@ -104,17 +104,6 @@ def make_loss(run: RunConfig) -> keras.losses.Loss:
     return _LOSSES[run.train.loss]()
 
 
-def make_optimizer(run: RunConfig) -> keras.optimizers.Optimizer:
-    """The optimizer that `run` names, at its learning rate or Keras's default."""
-    optimizer = _OPTIMIZERS[run.train.optimizer]
-    settings: dict[str, float] = {}
-    if run.train.learning_rate is not None:
-        settings["learning_rate"] = run.train.learning_rate
-    if run.train.momentum:
-        settings["momentum"] = run.train.momentum
-    return optimizer(**settings)
-
-
 class CompiledLoop(Loop):
     """What the compiled loops share: one network whose settings can be turned between runs."""
 
@@ -123,15 +112,15 @@ class CompiledLoop(Loop):
         self._model = build(run.model, shape, classes, run.train.precision, self._knobs)
         self._loss = make_loss(run)
         self._batch_size = run.train.batch_size
-        self._optimizer = make_optimizer(run)
+        self._optimizer = make_optimizer(run, rows=1)  # as many as there are it hears in `begin`
         self._optimizer.build(self._model.trainable_variables)
 
-    def begin(self, run: RunConfig, model: keras.Model) -> None:
+    def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         self._knobs.turn(run.model)
         assign(self._model.trainable_variables, model.trainable_variables)
         assign(self._seeds(self._model), self._seeds(model))
         # One of the run's own: its learning rate is another, and some begin at the weights.
-        fresh = make_optimizer(run)
+        fresh = make_optimizer(run, rows)
         fresh.build(model.trainable_variables)
         assign(self._optimizer.variables, fresh.variables)
 

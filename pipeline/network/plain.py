@@ -11,8 +11,8 @@ from pipeline.network.loop import (
     Predictions,
     Scores,
     make_loss,
-    make_optimizer,
 )
+from pipeline.network.optimizer import make_optimizer
 from pipeline.run.config import RunConfig
 
 
@@ -21,10 +21,10 @@ class PlainLoop(Loop):
 
     name = "keras"
 
-    def begin(self, run: RunConfig, model: keras.Model) -> None:
+    def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         self._model = model
         self._batch_size = run.train.batch_size
-        optimizer = make_optimizer(run)
+        optimizer = make_optimizer(run, rows)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer, make_loss(run), metrics=["categorical_accuracy"])
         self._optimizer = model.optimizer

@@ -50,6 +50,10 @@ EFFECTS: Mapping[str, Effect] = {
     "train.seed": Effect(
         _NONE, "it repeats a measurement: trials are ranked by the mean over seeds"
     ),
+    "train.weight_decay": Effect(_NONE, "it is no part of the loss, unlike a penalty"),
+    "train.schedule": Effect(_NONE, "it changes the network, not how that is judged"),
+    "train.warmup_epochs": Effect(_NONE, "it changes the network, not how that is judged"),
+    "train.schedule_epochs": Effect(_NONE, "it changes the network, not how that is judged"),
     "train.precision": Effect(_NONE, "probabilities and losses are 32 bits wide in either"),
     "train.loop": Effect(_NONE, "the loops have the same arithmetic"),
     "objective.metric": Effect(_ALL, "it is what trials are ranked by"),

@@ -25,6 +25,7 @@ OptimizerName = Literal[  # listed, as the coordinator never imports Keras; a te
     "lion", "lamb", "muon", "schedulefreeadamw",
 ]
 # fmt: on
+Schedule = Literal["none", "cosine", "step"]
 Loss = Literal["categorical_crossentropy", "binary_crossentropy", "mse"]
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 
@@ -116,6 +117,10 @@ class TrainConfig(Section):
     `min_delta` in the objective's metric before training stops; None never stops early. `seed`:
     initial weights, shuffling and dropout. `precision`: Keras's dtype policy. `loop`: `auto` compiles an
     epoch as one program where the backend allows it, `keras` is `model.fit`.
+    `weight_decay`: the share of every weight that each step takes away, times the learning rate, >= 0;
+    None is Keras's own default for the optimizer, which adamw and muon have. `schedule`: how the
+    learning rate falls (see `pipeline.network.optimizer`) over `schedule_epochs`, None: all `epochs`;
+    `warmup_epochs`: in which it rises from 0 first.
     """
 
     optimizer: OptimizerName
@@ -130,6 +135,10 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     precision: Literal["float32", "mixed_bfloat16"]
     loop: Literal["auto", "keras"]
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    schedule: Schedule = "none"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    schedule_epochs: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _momentum_fits(self) -> "TrainConfig":
@@ -139,6 +148,33 @@ class TrainConfig(Section):
                 f"train.optimizer={self.optimizer} (set train.momentum=0.0)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "TrainConfig":
+        if (length := self.schedule_length) is None:
+            return self
+        if self.epochs > length:
+            raise ValueError(
+                f"train.schedule_epochs: expected no fewer than train.epochs={self.epochs}, got {length}"
+            )
+        if self.warmup_epochs >= length:
+            raise ValueError(
+                f"train.warmup_epochs: expected fewer than the {length} epochs of the schedule, got "
+                f"{self.warmup_epochs}"
+            )
+        return self
+
+    @property
+    def schedule_length(self) -> int | None:
+        """Over how many epochs the learning rate changes; None: it stays as it is."""
+        if self.schedule == "none" and not self.warmup_epochs:
+            return None
+        return self.schedule_epochs or self.epochs
+
+    @property
+    def plans_ahead(self) -> bool:
+        """Whether an epoch depends on how many there are: a shorter run is no beginning of a longer one."""
+        return self.schedule_length is not None and self.schedule_epochs is None
 
 
 class ObjectiveConfig(Section):

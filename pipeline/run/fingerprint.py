@@ -6,6 +6,7 @@ from pipeline.run.config import OptimizerName, RunConfig
 
 _RATE = 0.001
 _RATES: dict[OptimizerName, float] = {"sgd": 0.01, "schedulefreeadamw": 0.0025}
+_DECAYS: dict[OptimizerName, float] = {"adamw": 0.004, "muon": 0.004}
 
 
 def default_rate(optimizer: OptimizerName) -> float:
@@ -13,12 +14,18 @@ def default_rate(optimizer: OptimizerName) -> float:
     return _RATES.get(optimizer, _RATE)  # listed, as the coordinator never imports Keras
 
 
+def default_decay(optimizer: OptimizerName) -> float:
+    """Keras's weight decay for `optimizer` where none is given (`train.weight_decay=null`)."""
+    return _DECAYS.get(optimizer, 0.0)
+
+
 def fingerprint(run: RunConfig, rows: int | None = None) -> str:
     """Text that is equal for two configurations exactly where their numbers must be.
 
     Left out is what has no say: where the data lies; how a width was written, 64 or [64, 64];
     activation and dropout without a hidden layer; a patience that the epochs can't outlast, and
-    `min_delta` without one. A learning rate of null is Keras's own. `rows`: how many there are to train
+    `min_delta` without one. A learning rate or weight decay of null is Keras's own, a schedule without
+    `schedule_epochs` one over all epochs. `rows`: how many there are to train
     on, if that is known: a batch that has room for more is all of them.
     """
     tree = run.model_dump(exclude={"data": {"path"}})
@@ -29,6 +36,9 @@ def fingerprint(run: RunConfig, rows: int | None = None) -> str:
         del model["activation"], model["dropout"]
     if run.train.learning_rate is None:
         train["learning_rate"] = default_rate(run.train.optimizer)
+    if run.train.weight_decay is None:
+        train["weight_decay"] = default_decay(run.train.optimizer)
+    train["schedule_epochs"] = run.train.schedule_length
     if rows is not None:
         train["batch_size"] = min(run.train.batch_size, rows)
     # The first epoch is an improvement, so that patience is out after it at the earliest.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic.fields import FieldInfo
+
 from pipeline.command.compose import compose
 from pipeline.command.deadline import bounded
 from pipeline.command.errors import ConfigError, UnavailableError
@@ -105,7 +107,8 @@ def _refuse_what_did_not_end_well(run: "Run") -> None:
     tags, known = run.data.tags, f"run {run.info.run_id}"
     if run.info.lifecycle_stage == "deleted":
         raise ConfigError(f"run: {known} is in MLflow's trash (restore it there first)")
-    lacking = [path for path in _paths() if path not in run.data.params]
+    lacking = [path for path, has_default in _paths().items() if not has_default]
+    lacking = [path for path in lacking if path not in run.data.params]
     lacking += [tag for tag in (UID, "data.digest", "threads") if tag not in tags]
     if lacking:
         raise ConfigError(
@@ -119,20 +122,24 @@ def _refuse_what_did_not_end_well(run: "Run") -> None:
         raise ConfigError(f"run: {known} has no objective on record")
 
 
-def _paths() -> list[str]:
-    """Every setting of a run, by override path."""
+def _paths() -> dict[str, bool]:
+    """Every setting of a run by override path, and whether it came with a later version."""
     sections = {name: field.annotation for name, field in RunConfig.model_fields.items()}
-    return [f"{section}.{name}" for section, kind in sections.items() for name in _fields(kind)]
+    return {
+        f"{section}.{name}": not field.is_required()
+        for section, kind in sections.items()
+        for name, field in _fields(kind).items()
+    }
 
 
-def _fields(kind: Any) -> Mapping[str, object]:
-    fields: Mapping[str, object] = kind.model_fields
+def _fields(kind: Any) -> Mapping[str, FieldInfo]:
+    fields: Mapping[str, FieldInfo] = kind.model_fields
     return fields
 
 
 def _config(run: "Run", data_path: str | None) -> RunConfig:
     """What was trained. Its parameters are what one would type."""
-    params = {path: run.data.params[path] for path in _paths()}
+    params = {path: run.data.params[path] for path in _paths() if path in run.data.params}
     values = compose([f"{path}={text}" for path, text in params.items() if path != "data.path"])
     values["data"]["path"] = data_path
     return run_config(values)

@@ -62,6 +62,10 @@ def train(
             f"train.epochs: expected more than the {start.epoch} epochs that the start state has "
             f"behind it, got {run.train.epochs} (epochs count from the first one)"
         )
+    if milestones and run.train.plans_ahead:
+        raise ValueError(
+            "milestones: a shorter run is not the beginning of this one, as its schedule is shorter, too"
+        )
     started = time.perf_counter()
     keras.utils.set_random_seed(run.train.seed)
     split_at = validation_start(len(rows.inputs), run.train.validation_split)
@@ -69,7 +73,7 @@ def train(
     shape, classes = rows.inputs.shape[1:], rows.targets.shape[1]
     model = build(run.model, shape, classes, run.train.precision)
     loop = loop_for(run, shape, classes)
-    loop.begin(run, model)
+    loop.begin(run, model, split_at)
     behind = 0 if start is None else start.epoch
     if start is not None and start.arrays:
         loop.load_state(start.arrays)

@@ -104,7 +104,7 @@ def _verified(
         except ValueError as error:
             raise PlumblineError(f"{chosen.name}: its weights don't fit it: {error}") from None
         loop = PlainLoop()
-        loop.begin(run, model)
+        loop.begin(run, model, len(dataset.train))
         verifier.take_as_reference(loop)
         _check_digest(chosen, weights)
         yield model

@@ -9,7 +9,7 @@ from pipeline.run.config import RunConfig
 from pipeline.run.digests import history_digest
 from pipeline.run.fingerprint import fingerprint
 from pipeline.run.result import RunResult, State
-from search.study.space import Space, replaced
+from search.study.space import Space
 from search.study.vocabulary import Entry
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
@@ -69,7 +69,9 @@ class Prefixes:
         return len(self._epochs) > 1
 
     def milestones(self, run: RunConfig) -> tuple[int, ...]:
-        """After how many epochs of `run` a shorter one would end."""
+        """After how many epochs of `run` a shorter one would end, where that one is its beginning."""
+        if run.train.plans_ahead:
+            return ()
         found = tuple(each for each in self._epochs if each < run.train.epochs)
         return found if len(found) <= _MOST_MILESTONES else ()
 
@@ -113,8 +115,12 @@ class Prefixes:
 
 
 def key_of(run: RunConfig) -> str:
-    """Text that is equal for two runs exactly where they differ in their epochs alone."""
-    return fingerprint(replaced(run, {_EPOCHS: _ENDLESS}))
+    """Text that is equal for two runs exactly where they differ in their epochs alone.
+
+    Where the learning rate falls over all epochs they differ in that, too.
+    """
+    endless = {"epochs": _ENDLESS, "schedule_epochs": run.train.schedule_length}
+    return fingerprint(run.model_copy(update={"train": run.train.model_copy(update=endless)}))
 
 
 def _cut(result: RunResult, run: RunConfig) -> RunResult | None:

@@ -58,9 +58,9 @@ class Setup:
     values: Mapping[str, Any]
 
     def check_oracle(self) -> None:
-        """Raise ConfigError where KerasTuner refuses the oracle or the space: importing it takes seconds."""
-        if self.engine.name == "keras_tuner":
-            self.algorithm(0, None)
+        """Raise ConfigError where the oracle and the space don't fit: importing KerasTuner takes seconds."""
+        if self.engine.name == "keras_tuner" and self.algorithm(0, None).continues:
+            _refuse_plans(self.run, self.space)
 
     def training_rows(self, dataset: DatasetInfo) -> int:
         """How many rows of `dataset` are trained on."""
@@ -164,6 +164,23 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         storage=validated(StorageConfig, values["storage"], "storage"),
         values=values,
     )
+
+
+def _refuse_plans(run: RunConfig, space: Space) -> None:
+    """Raise ConfigError where trials go on from others, and their schedules would not."""
+
+    def values(path: str, default: object) -> Sequence[Any]:
+        dimension = space.dimensions.get(path)
+        return (default,) if dimension is None else dimension.probes()
+
+    train = run.train
+    follows = any(kind != "none" for kind in values("train.schedule", train.schedule))
+    follows = follows or any(values("train.warmup_epochs", train.warmup_epochs))
+    if follows and None in values("train.schedule_epochs", train.schedule_epochs):
+        raise ConfigError(
+            "train.schedule_epochs: is missing: this oracle trains its best trials further, and a schedule "
+            f"over train.epochs would begin anew (set train.schedule_epochs={train.epochs})"
+        )
 
 
 def _refuse_what_is_anothers(engine: str, typed: Sequence[str]) -> None:

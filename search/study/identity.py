@@ -14,6 +14,10 @@ _SINCE = {
     "data.shuffle": "false",
     "data.split_seed": "null",
     "data scaling": "by all training rows",
+    "train.weight_decay": "null",
+    "train.schedule": "none",
+    "train.warmup_epochs": "0",
+    "train.schedule_epochs": "null",
 }
 """Settings that older studies don't name, and the value that each of them had then."""
 

@@ -21,8 +21,10 @@ def whole_run(entry: Entry) -> Mapping[str, str]:
     """
     if entry.result is None or (entry.continues is None and entry.result.stop != "pruned"):
         return entry.settings
+    length = None if entry.run is None else entry.run.train.schedule_length
     return {
         **entry.settings,
+        **({} if length is None else {"train.schedule_epochs": str(length)}),
         "train.epochs": str(entry.result.best_epoch),
         "train.patience": "null",
         "objective.select": "last",

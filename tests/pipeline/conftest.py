@@ -12,6 +12,11 @@ import pytest
 
 # These are about code that is the same on every backend, and slow to compile there.
 _ELSEWHERE = "not optimizer_is_the_named and not plain_loop_goes_on"
+_MORE = (
+    "test_schedules.py::test_a_loop_used_before_has_the_schedule_and_the_decay_of_the_next_run",
+    "test_schedules.py::test_a_compiled_loop_gives_the_numbers_of_model_fit[adam-train.schedule=step "
+    "train.warmup_epochs=1 train.weight_decay=0.1]",
+)
 # Programs this small take longer to optimize than to run.
 _UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -29,11 +34,12 @@ def laws_on_jax(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     laws = Path(__file__).parent / "network" / "test_loops.py"
+    more = [laws.with_name(each) for each in _MORE]
     file = tmp_path_factory.mktemp("jax") / "report.txt"
     flags = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-W", "ignore")
     with file.open("w") as opened:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *flags, "-k", _ELSEWHERE, laws],
+            [sys.executable, "-m", "pytest", *flags, "-k", _ELSEWHERE, laws, *more],
             env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": _UNOPTIMIZED},
             cwd=laws.parents[3],
             stdout=opened,

@@ -67,6 +67,14 @@ def change(clone: Path, statement: str, *values: object) -> None:
     database.close()
 
 
+def test_a_run_of_a_version_that_had_fewer_settings_is_replayed_too(
+    replay: Replay, clone: Path, run_id: str
+) -> None:
+    change(clone, "DELETE FROM params WHERE key IN ('train.weight_decay', 'train.schedule')")
+    code, out, _ = replay(run_id)
+    assert (code, "identical" in out) == (0, True)
+
+
 def certificate() -> dict[str, Any]:
     (found,) = json.loads(Path("replay.json").read_text())
     return dict(found)

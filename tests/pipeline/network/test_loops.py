@@ -17,6 +17,7 @@ from pipeline.network import loop as base
 from pipeline.network import plain
 from pipeline.network.choice import loop_for
 from pipeline.network.model import build
+from pipeline.network.optimizer import make_optimizer
 from pipeline.network.plain import PlainLoop
 from pipeline.run.config import OptimizerName, RunConfig
 from pipeline.run.result import EpochMetrics, State, Weights
@@ -149,7 +150,7 @@ def test_an_epoch_of_sgd_is_what_arithmetic_says(run_config: MakeRunConfig, rows
     model = build(run.model, (8, 8), 10)
     kernel, bias = (np.array(variable, np.float64) for variable in model.trainable_variables)
     loop = loop_for(run, (8, 8), 10)
-    loop.begin(run, model)
+    loop.begin(run, model, 100)
     order = np.random.default_rng(0).permutation(100).astype(np.int32)
     scores = loop.epoch(rows, order)
 
@@ -184,7 +185,7 @@ def test_the_optimizer_is_the_named_one_at_the_given_or_its_own_rate(
     assert set(kinds) == set(get_args(OptimizerName))
     for name, kind in kinds.items():
         own, given = (
-            base.make_optimizer(with_train(run_config(), optimizer=name, learning_rate=rate))
+            make_optimizer(with_train(run_config(), optimizer=name, learning_rate=rate), 1)
             for rate in (None, 3.0)
         )
         assert type(own) is type(given) is kind
@@ -208,7 +209,7 @@ def test_dropout_has_the_effect_that_it_has_in_model_fit(
         keras.utils.set_random_seed(0)
         model = build(run.model, (8, 8), 10)
         loop = loop_for(run, (8, 8), 10)
-        loop.begin(run, model)
+        loop.begin(run, model, 100)
         start = loop.state()
         (place,) = (n for n, array in enumerate(start) if array.shape == (2,))  # the dropout seed
         found = losses[f"{name} {rate}"] = []
@@ -368,7 +369,7 @@ def test_predictions_are_the_networks_and_have_the_scores_that_evaluate_gives(
     keras.utils.set_random_seed(0)
     model = build(run.model, (8, 8), 10)
     loop = loop_for(run, (8, 8), 10)
-    loop.begin(run, model)
+    loop.begin(run, model, 100)
     found = loop.predict(rows)
     assert found.scores == loop.evaluate(rows)
     expected = np.asarray(keras.ops.convert_to_numpy(model(rows.inputs)))

@@ -67,6 +67,11 @@ RULES = [
     ("train__seed", -1, "0 <= seed < 4294967296", "-1"),
     ("train__seed", 2**32, "0 <= seed < 4294967296", "4294967296"),
     ("train__seed", None, "expected integer", "null"),
+    ("train__weight_decay", -0.1, "expected >= 0", "-0.1"),
+    ("train__weight_decay", float("inf"), "expected a finite number", "inf"),
+    ("train__schedule", "cosin", "'none', 'cosine' or 'step'", "cosin (did you mean `cosine`?)"),
+    ("train__warmup_epochs", -1, "0 <= warmup_epochs", "-1"),
+    ("train__schedule_epochs", 0, "expected >= 1", "0"),
     ("objective__select", "first", "'best' or 'last'", "first"),
     ("objective__direction", "up", "'maximize' or 'minimize'", "up"),
     ("objective__metric", "", "at least 1 character", "''"),
@@ -127,6 +132,14 @@ def test_a_broken_rule_is_told_with_its_place_rule_and_value(
         (
             {"train__validation_split": 0},
             ["objective.metric", "val_accuracy", "validation_split is 0", "metric=accuracy"],
+        ),
+        (
+            {"train__warmup_epochs": 20},
+            ["train.warmup_epochs", "fewer than the 20 epochs of the schedule", "got 20"],
+        ),
+        (
+            {"train__schedule": "step", "train__schedule_epochs": 19},
+            ["train.schedule_epochs", "no fewer than train.epochs=20", "got 19"],
         ),
     ],
 )

@@ -25,6 +25,16 @@ SAME = {
     "activation without layers": ("model.depth=0", "model.depth=0 model.activation=tanh"),
     "a patience that is never out": ("train.patience=null", "train.patience=4"),
     "min_delta without patience": ("train.min_delta=0.0", "train.min_delta=0.1"),
+    "a decay of null": ("train.weight_decay=null", "train.weight_decay=0.0"),
+    "adamw's own decay": (
+        "train.optimizer=adamw",
+        "train.optimizer=adamw train.weight_decay=0.004",
+    ),
+    "a length without a schedule": ("train.schedule_epochs=null", "train.schedule_epochs=9"),
+    "a schedule over all epochs": (
+        "train.schedule=cosine",
+        "train.schedule=cosine train.schedule_epochs=5",
+    ),
     "a number that is written as a whole one": ("model.l2=0.0", "model.l2=0"),
     "where the data lies": ("data=npz data.path=a.npz", "data=npz data.path=b.npz"),
 }
@@ -41,6 +51,11 @@ OTHER = {
         "train.patience=2 train.min_delta=0.0",
         "train.patience=2 train.min_delta=0.1",
     ),
+    "decay": ("train.weight_decay=0.0", "train.weight_decay=0.1"),
+    "adamw without decay": ("train.optimizer=adamw", "train.optimizer=adamw train.weight_decay=0"),
+    "schedule": ("train.schedule=cosine", "train.schedule=step"),
+    "warm-up": ("train.warmup_epochs=0", "train.warmup_epochs=1"),
+    "length of a schedule": ("train.schedule=step", "train.schedule=step train.schedule_epochs=6"),
     "seed": ("train.seed=0", "train.seed=1"),
     "batch size": ("train.batch_size=32", "train.batch_size=64"),
     "momentum": (

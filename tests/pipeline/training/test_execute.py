@@ -140,7 +140,7 @@ def softmax(run_config: MakeRunConfig, digits: Dataset) -> tuple[Loop, keras.Mod
     keras.utils.set_random_seed(0)
     model = build(run.model, digits.shape, digits.classes)
     loop = loop_for(run, digits.shape, digits.classes)
-    loop.begin(run, model)
+    loop.begin(run, model, 100)
     return loop, model
 
 

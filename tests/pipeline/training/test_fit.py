@@ -57,7 +57,7 @@ class ScriptedLoop:
         self._weights = [np.zeros(())]
         self._epoch = 0
 
-    def begin(self, run: RunConfig, model: keras.Model) -> None:
+    def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         """Nothing to take over."""
 
     def epoch(self, rows: Arrays, order: Any) -> Scores:

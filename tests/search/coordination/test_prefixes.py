@@ -77,6 +77,32 @@ def test_what_another_environment_trained_is_left_alone(
     assert prefixes(entry(run), worker=None).known(run) is None, "no worker was heard of"
 
 
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        ({}, True),
+        ({"weight_decay": 0.1}, True),
+        ({"schedule": "cosine"}, False),
+        ({"schedule": "step"}, False),
+        ({"warmup_epochs": 1}, False),
+        ({"schedule": "cosine", "schedule_epochs": 9}, True),
+    ],
+)
+def test_a_run_whose_schedule_takes_all_its_epochs_is_nobodys_beginning(
+    run: RunConfig, settings: dict[str, Any], begins: bool, tmp_path: Path
+) -> None:
+    run = of(run, **settings)
+    store = WeightStore(tmp_path)
+    store.save_state(3, State(4, [np.zeros(1)], [np.zeros(1)]))
+    found = prefixes(entry(run))
+    assert (found.known(of(run, epochs=2)) is not None) == begins
+    assert (found.start(of(run, epochs=9), store) is not None) == begins
+    assert (found.milestones(run) == (1, 2)) == begins
+    same = found.known(run)
+    assert same is not None
+    assert same.same, "the same run is the same run"
+
+
 @pytest.mark.parametrize("state", ["failed", "pruned", "running"])
 def test_what_is_not_complete_shows_nothing(run: RunConfig, state: Any) -> None:
     assert prefixes(replace(entry(run), state=state)).known(run) is None

@@ -53,6 +53,10 @@ TWO: Mapping[str, Any] = {
     "train.seed": [0, 1],
     "train.precision": ["float32", "mixed_bfloat16"],
     "train.loop": ["auto", "keras"],
+    "train.weight_decay": [0.1, None],
+    "train.schedule": ["none", "step"],
+    "train.warmup_epochs": [0, 1],
+    "train.schedule_epochs": [30, None],
 }
 """Two values of every setting that can be searched."""
 

@@ -27,13 +27,15 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize(("start", "rate"), [(0, 0.1), (3, 0.3)])
+@pytest.mark.parametrize(
+    ("start", "rate", "schedule"), [(0, 0.1, "none"), (3, 0.3, "none"), (0, 0.1, "cosine")]
+)
 @pytest.mark.slow
 def test_a_whole_run_ends_with_the_network_of_a_trial(
-    run_config: MakeRunConfig, digits: Dataset, start: int, rate: float
+    run_config: MakeRunConfig, digits: Dataset, start: int, rate: float, schedule: str
 ) -> None:
     """Pruned after its second epoch, or gone on from the third of another, past where patience was out."""
-    run = run_config(*SMALL, f"train.learning_rate={rate}")
+    run = run_config(*SMALL, f"train.learning_rate={rate}", f"train.schedule={schedule}")
     train = run.train.model_copy(update={"epochs": start, "patience": None})
     if start:
         before = execute(run.model_copy(update={"train": train}), digits, lambda _: False)

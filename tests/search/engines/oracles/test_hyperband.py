@@ -1,7 +1,9 @@
 """Hyperband: its brackets, whatever ends first and whatever fails."""
 
 import random
+from contextlib import nullcontext
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -125,6 +127,25 @@ def test_a_promotion_is_waited_for_when_no_new_point_is_left() -> None:
     promoted = session.ask()
     assert isinstance(promoted, Entry)
     assert promoted.continues in range(5)
+
+
+@pytest.mark.parametrize(
+    ("words", "varied", "fits"),
+    [
+        (["train.schedule=cosine"], {}, False),
+        (["train.warmup_epochs=1"], {}, False),
+        ([], {"schedule": ["none", "step"]}, False),
+        (["train.schedule_epochs=9"], {"schedule": ["none", "step"]}, True),
+        (["train.schedule=cosine"], {"schedule_epochs": [9, 18]}, True),
+        ([], {"schedule_epochs": [9, None]}, True),
+    ],
+)
+def test_a_schedule_that_goes_on_in_the_next_round_has_a_length_of_its_own(
+    words: list[str], varied: dict[str, Any], fits: bool
+) -> None:
+    """Over the epochs of a round it would end there, and begin anew in the next."""
+    with nullcontext() if fits else pytest.raises(ConfigError, match="schedule_epochs=9"):
+        setup_of("hyperband", {**DROPOUT, "train": varied}, *words)
 
 
 def test_hyperband_alone_decides_the_epochs() -> None:
