@@ -17,7 +17,7 @@ from pydantic import Field
 from pipeline.command.cli import command
 from pipeline.command.errors import ConfigError, UnavailableError
 from pipeline.command.overrides import is_typed
-from pipeline.command.section import PositiveInt, Section, as_override, validated
+from pipeline.command.section import PositiveInt, Section, validated
 from pipeline.data import Dataset, load
 from pipeline.network.backend import limit_threads, quietly
 from pipeline.network.environment import environment
@@ -128,12 +128,11 @@ def _again(run: Published, dataset: Dataset, threads: int) -> Training:
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """`words` with a bare run id as `run=ID`, in quotes where Hydra would take it for a number."""
+    """`words` with a bare run id as `run=ID`."""
     found = list(words)
     for place, word in enumerate(words):
-        bare = re.fullmatch(r"(?:run=)?(\w+)", word)
-        if bare and (place == 0 or words[place - 1] != "--config-dir"):
-            found[place] = f"run={as_override(bare[1])}"
+        if re.fullmatch(r"\w+", word) and (place == 0 or words[place - 1] != "--config-dir"):
+            found[place] = f"run={word}"
     return found
 
 

@@ -14,7 +14,7 @@ from pipeline.command.cli import command, listing
 from pipeline.command.compose import conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
-from pipeline.command.section import as_override, validated
+from pipeline.command.section import validated
 from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig, label, launch
 from search.scheduling.targets import TEMPLATES, render
@@ -56,14 +56,6 @@ def main(values: dict[str, Any]) -> int:
     return 0
 
 
-def as_one_value(word: str) -> str:
-    """`word`; if it is `cron=`, in quotes: Hydra would take its commas for a list."""
-    name, _, value = word.partition("=")
-    if key(word) != "cron" or not value or value[0] in "'\"[" or value == "null":
-        return word
-    return f"{name}={as_override(value)}"
-
-
 def _help(_: Path) -> str:
     return (
         "cron=EXPRESSION: five fields, with names (MON-FRI) if you like, or @daily and its like;\n"
@@ -78,5 +70,4 @@ def _help(_: Path) -> str:
 
 if __name__ == "__main__":
     description = "Print what makes a scheduler run a study; nothing is installed."
-    arguments = [as_one_value(word) for word in sys.argv[1:]]
-    sys.exit(command(arguments, main, "search.schedule", description, _help))
+    sys.exit(command(sys.argv[1:], main, "search.schedule", description, _help))

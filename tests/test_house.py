@@ -50,7 +50,7 @@ DOORS = {
         "search/artifacts/registry.py",
         "search/machine/gpu_meter.py",
     ],
-    "hydra": ["pipeline/command/compose.py"],
+    "hydra": ["pipeline/command/compose.py", "pipeline/command/overrides.py"],
     "omegaconf": ["pipeline/command/compose.py"],
     "tensorflow": ["pipeline/artifact/formats.py", "pipeline/network/"],
     "jax": ["pipeline/network/"],

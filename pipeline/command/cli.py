@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.command.compose import CONF, compose, configured_from, nothing_in, to_yaml
+from pipeline.command import refused
+from pipeline.command.compose import CONF, compose, configured_from, nothing_in, to_yaml, usual
 from pipeline.command.errors import ConfigError, PlumblineError, StorageError, exit_code
 from pipeline.command.redact import redact
 from pipeline.command.signals import stopping_at_once
@@ -27,6 +28,7 @@ def command(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
+        allow_abbrev=False,
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what differs from conf/")
     parser.add_argument("--cfg", action="store_true", help="print the configuration and leave")
@@ -34,6 +36,7 @@ def command(
     parser.add_argument("-h", "--help", action="store_true", help="print this and leave")
 
     def composed() -> int:
+        _check_dashes(argv)
         arguments = parser.parse_intermixed_args(argv)
         if arguments.help:
             parser.epilog = nothing_in(arguments.config_dir) or epilog(arguments.config_dir)
@@ -72,6 +75,20 @@ def guarded(run: Callable[[], int], prog: str) -> int:
         except Exception as error:  # noqa: BLE001  # the last resort: a traceback without passwords
             print(redact(traceback.format_exc()), file=sys.stderr, end="")
             return exit_code(error)
+
+
+def _check_dashes(argv: Sequence[str]) -> None:
+    """Raise ConfigError where an argument is an option that there isn't, with the override for it."""
+    for place, argument in enumerate(argv):
+        name, equals, _ = argument.partition("=")
+        if argument == "--":
+            return
+        if name == "--config-dir":
+            if not equals and place + 1 == len(argv):
+                raise ConfigError("--config-dir: expected a folder (--config-dir FOLDER)")
+        elif name[:1] == "-" and (name not in ("--cfg", "-h", "--help") or equals):
+            following = argv[place + 1] if place + 1 < len(argv) else None
+            raise ConfigError(refused.dashed(argument, following, usual))
 
 
 def _check_text(overrides: Sequence[str]) -> None:

@@ -1,24 +1,28 @@
 """Hydra at the door: command-line overrides in, plain mappings out."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from pipeline.command import refused
 from pipeline.command.errors import ConfigError
+from pipeline.command.overrides import SPACE, Word, read_words
 from pipeline.command.section import as_override, did_you_mean, flatten
 
 CONF = Path(__file__).parents[2] / "conf"
 
+_REFUSALS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 _DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra wants a `+`
 _folder = CONF
 
@@ -66,26 +70,38 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
     config_dir = config_dir or _folder
     if (wrong := nothing_in(config_dir)) is not None:
         raise ConfigError(wrong)
-    overrides = [
-        f"+{override}" if override.split("=")[0] in _DELTAS else override for override in overrides
-    ]
+    try:
+        sections, groups = _sections(config_dir), _groups(config_dir)
+    except YAMLError as error:
+        raise ConfigError(str(error)) from None
     with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
+        words = read_words(overrides, groups, _usual)
+        _check_once(words)
+        for_hydra = [
+            _in_its_group(word, groups, sections) for word in words if not word.is_of_space
+        ]
         try:
-            composed = hydra_compose("config", overrides)
+            composed = hydra_compose("config", [word.text for word in for_hydra])
+        except _REFUSALS:
+            raise ConfigError(_refusal(for_hydra, groups)) from None
+        for word in words:
+            if word.is_of_space:
+                _change_space(composed, word)
+        try:
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-            sections = _sections(config_dir)
-        except MissingConfigException as error:
-            raise ConfigError(_missing_option(error)) from None
-        except (HydraException, OmegaConfBaseException) as error:
-            known = [path for path, _ in flatten(_defaults())]
-            raise ConfigError(_refused_override(error, known, overrides)) from None
-        except ValueError as error:  # `group=null`
-            raise ConfigError(f"{' '.join(overrides)}: {error}") from None
-        except YAMLError as error:
-            raise ConfigError(str(error)) from None
+        except OmegaConfBaseException as error:
+            raise ConfigError(_unresolved(error)) from None
     assert isinstance(values, dict)
     _check_sections(values, sections)
     return Composed({str(key): value for key, value in values.items()})
+
+
+def usual() -> dict[str, Any]:
+    """Every setting by its path, with its usual value; interpolations as they stand."""
+    if nothing_in(_folder) is not None:
+        return {}
+    with initialize_config_dir(str(_folder.absolute()), version_base="1.3"):
+        return _usual()
 
 
 def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
@@ -98,7 +114,7 @@ def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
     try:
         return instantiate(dict(spec), **arguments)
     except HydraException as error:
-        cause = error.__cause__ or error
+        cause = " ".join(str(error.__cause__ or error).splitlines())
         raise ConfigError(f"{place}: {spec['_target_']}: {cause}") from None
 
 
@@ -144,45 +160,101 @@ def _sections(config_dir: Path) -> dict[str, bool]:
     }
 
 
-def _defaults() -> dict[str, Any]:
-    return OmegaConf.to_container(hydra_compose("config"), resolve=False)  # type: ignore[return-value]
+def _groups(config_dir: Path) -> dict[str, list[str]]:
+    """The options of every configuration group."""
+    found = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(config_dir.iterdir())
+        if folder.is_dir()
+    }
+    return {group: options for group, options in found.items() if options}
 
 
-def _missing_option(error: MissingConfigException) -> str:
-    group, _, option = str(error.missing_cfg_file or "").rpartition("/")
-    options = sorted(error.options or [])
-    if not options:
+def _usual() -> dict[str, Any]:
+    """Every setting with its usual value, interpolations as they stand."""
+    return {**dict(flatten(_plain(hydra_compose("config")))), SPACE: {}}
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(composed, resolve=False)
+    return values  # type: ignore[no-any-return]
+
+
+def _check_once(words: Sequence[Word]) -> None:
+    """Raise ConfigError where two studies are chosen: of other words for one setting the last one counts."""
+    for group in _DELTAS:
+        chosen = [word.value for word in words if word.key == group and isinstance(word.value, str)]
+        if len(chosen) > 1:
+            raise ConfigError(f"{group}: expected one, got {' and '.join(chosen)} (leave one out)")
+
+
+def _in_its_group(word: Word, groups: Container[str], sections: Container[str]) -> Word:
+    """`word` with the sign that Hydra wants before an option: a `+` where no defaults list has the group."""
+    if word.key not in groups or word.sign == "~" or isinstance(word.value, dict):
+        return word
+    sign = "+" if word.key in _DELTAS or word.key not in sections else ""
+    return replace(word, text=sign + word.text.removeprefix(word.sign), sign=sign)
+
+
+def _change_space(composed: DictConfig, word: Word) -> None:
+    """Have the space as `word` wants it, which Hydra would only merge with what is there."""
+    if not isinstance(OmegaConf.select(composed, "study"), DictConfig):
+        return  # somebody left it out, and is told so
+    space = OmegaConf.to_container(composed.study, resolve=False).get("space")  # type: ignore[union-attr]
+    try:
+        OmegaConf.update(composed, SPACE, word.changed(space), merge=False, force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{word.text}: {_told(error)}") from None
+
+
+def _refusal(words: Sequence[Word], groups: Container[str]) -> str:
+    """Why Hydra refuses `words`: because of the last one of the shortest beginning that it refuses.
+
+    It takes options first, then settings in their order.
+    """
+    before: list[Word] = []
+    there: dict[str, Any] = {}
+    for word in [None, *sorted(words, key=lambda word: word.key not in groups)]:
+        try:
+            there = _plain(hydra_compose("config", [each.text for each in [*before, word] if each]))
+        except _REFUSALS as error:
+            if word is None:
+                return _told(error)
+            usual = _usual()
+            if word.key in usual and word.sign != "~" and word.key not in dict(flatten(there)):
+                options = " ".join(each.text for each in before if each.key in groups)
+                return f"{word.key}: no such setting with {options}"
+            why = None
+            if word.key not in groups or isinstance(word.value, dict):
+                why = refused.setting(word.sign, word.key, word.value, there, usual)
+            return why or f"{word.text}: {_told(error)}"
+        before += [word] if word else []
+    raise AssertionError("together they are taken")
+
+
+def _told(error: Exception) -> str:
+    """The words of an error of Hydra's, or of what it wraps; of a missing option, those that there are."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+        options = sorted(error.options)
+        among = f"expected one of {', '.join(options)}"
+        return f"{group}: there is no {option!r}, {among}" + did_you_mean(option, options)
+    if isinstance(error, YAMLError):
         return str(error)
-    return f"{group}: there is no {option!r}, expected one of {', '.join(options)}" + did_you_mean(
-        option, options
-    )
+    return " ".join(str(error.__cause__ or error).splitlines()[:2])
 
 
-def _refused_override(error: Exception, known: list[str], overrides: Sequence[str]) -> str:
-    first_line = str(error).splitlines()[0]
-    if match := re.match(r"Could not override '(.+)'", first_line):
-        if match[1] in known:  # a setting of the usual option, which is not the chosen one
-            options = [text for text in overrides if "." not in text.partition("=")[0]]
-            return f"{match[1]}: no such setting with {' '.join(options)}"
-        return f"{match[1]}: no such setting" + did_you_mean(match[1], known)
-    if isinstance(error, OverrideParseException) and "://" in error.override:
-        # Hydra shows what it can't read, which may be a password or a part of one.
+def _unresolved(error: OmegaConfBaseException) -> str:
+    """Why a value can't be had: an interpolation, or `???`, which stands for a value to be given."""
+    place = error.full_key
+    if isinstance(error, MissingMandatoryValue):
+        return f"{place}: is missing ({place}=...)"
+    why = str(error.msg or error).splitlines()[0]
+    if key := re.search("Interpolation key '(.+)' not found", why):
+        usual = _usual()
+        return f"{place}: expected a setting between ${{ and }}, got {key[1]}{did_you_mean(key[1], usual)}"
+    if name := re.search("Environment variable '(.+?)' not found", why):
         return (
-            f"{error.override.partition('=')[0]}: Hydra can't read this URL; percent-encode what is "
-            "special in it (a quote as %27, # as %23, { as %7B)"
+            f"{place}: the environment has no {name[1]} (export it, or ${{oc.env:{name[1]},VALUE}})"
         )
-    if isinstance(error, OverrideParseException) and not error.override.isprintable():
-        name, _, value = error.override.partition("=")
-        return f"{name}: expected a line break or another control character in quotes only, got {value!r}"
-    if isinstance(error, OverrideParseException) and "=~" in error.override:
-        path, _, value = error.override.partition("=")
-        return f"{path}: Hydra can't read a ~ at the beginning, write {path}=$HOME{value[1:]}"
-    if isinstance(error, OverrideParseException):
-        path, equals, value = error.override.partition("=")
-        if not path or not equals:
-            return f"expected KEY=VALUE, got {error.override!r}"
-        return (
-            f"{path}: Hydra can't read the value {value!r}; text with special characters is quoted twice, "
-            f"as in '{path}=\"...\"', and a bracket or a quote that opens is closed"
-        )
-    return " ".join(str(error).splitlines()[:2])
+    return f"{place}: can't be worked out: {why}"

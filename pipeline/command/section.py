@@ -57,6 +57,8 @@ def as_override(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return "[" + ",".join(as_override(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_override(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str) and not _reads_back(value):
         return "'" + value.replace("'", "\\'") + "'"
     return str(value)
@@ -123,6 +125,12 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
                 if item["type"] == "string_type" and isinstance(item["input"], int | float):
                     rule += f" ({path}='\"{given}\"' is one)"
                 lines[path] = f"{path}: expected {rule}, got {given}"
+                if path.startswith(("model.", "train.")) and isinstance(
+                    item["input"], list | Mapping
+                ):
+                    lines[path] += (
+                        f" (to vary it, put it in the space: 'study.space.{path}={given}')"
+                    )
                 if item["type"] == "literal_error":
                     choices = re.findall(r"'(\w+)'", item["ctx"]["expected"])
                     lines[path] += did_you_mean(str(item["input"]).lower(), choices)

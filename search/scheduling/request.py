@@ -1,6 +1,7 @@
 """What a scheduler is asked for, and what a study needs so that it keeps to that."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -85,9 +86,11 @@ def launch(overrides: Sequence[str], study: StudyConfig, config: ScheduleConfig)
 
 
 def label(study: str, overrides: Sequence[str]) -> str:
-    """What units and jobs are called: the name of the study, without the date of today if it has one."""
+    """What units and jobs are called: the study's name in ASCII, without the date of today if it has one."""
     written = [word.partition("=")[2] for word in overrides if key(word) == "study.name"]
-    if not written or "${" not in written[-1]:
+    name = re.sub(r"\$\{.*\}", "", written[-1]) if written and "${" in written[-1] else study
+    # Units and jobs are named in ASCII: groe for größe.
+    plain = re.sub(r"[^\w.-]", "", unicodedata.normalize("NFKD", name), flags=re.ASCII)
+    if plain == study:
         return study
-    plain = re.sub(r"[^\w.-]", "", re.sub(r"\$\{.*\}", "", written[-1]), flags=re.ASCII)
     return re.sub(r"([._-])[._-]+", r"\1", plain).strip("._-") or "study"

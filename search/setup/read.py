@@ -9,7 +9,7 @@ from pipeline.command import public
 from pipeline.command.compose import build, conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
-from pipeline.command.section import Section, validated
+from pipeline.command.section import Section, as_override, validated
 from pipeline.data import validation_start
 from pipeline.run.config import RunConfig, run_config
 from pipeline.tracking.config import TrackingConfig
@@ -142,15 +142,14 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
     _refuse_what_is_anothers(engine.name, getattr(values, "typed", ()))
-    seed: int | None
     if engine.name == "keras_tuner":  # sampler and pruner of a study's file have no say
+        seed = _seed(values["oracle"], "oracle", 0)  # the grid takes none
         algorithm = _keras_tuner(values["oracle"], run, space)
-        seed = values["oracle"].get("seed", 0)  # the grid takes none
     else:
         if values["oracle"].get("_target_") != _DEFAULT_ORACLE:
             raise ConfigError("oracle: is KerasTuner's, but engine=optuna (add engine=keras_tuner)")
+        seed = _seed(values["sampler"], "sampler", None)
         algorithm = _optuna(values, run, space)
-        seed = values["sampler"].get("seed")
         algorithm(seed or 0, None)  # its own checks, before anything is created
     return Setup(
         run=run,
@@ -181,6 +180,13 @@ def _refuse_plans(run: RunConfig, space: Space) -> None:
             "train.schedule_epochs: is missing: this oracle trains its best trials further, and a schedule "
             f"over train.epochs would begin anew (set train.schedule_epochs={train.epochs})"
         )
+
+
+def _seed(spec: Mapping[str, Any], part: str, none: int | None) -> int | None:
+    seed: object = spec.get("seed", none)
+    if seed is None or type(seed) is int:
+        return seed
+    raise ConfigError(f"{part}.seed: expected a whole number, or null, got {as_override(seed)}")
 
 
 def _refuse_what_is_anothers(engine: str, typed: Sequence[str]) -> None:

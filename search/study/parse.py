@@ -98,7 +98,18 @@ def _dimension(path: str, leaf: Any, known: Sequence[str]) -> Dimension:
         return _choices(place, leaf, kinds)
     if not isinstance(leaf, Mapping):
         raise ConfigError(
-            f"{place}: expected a list of choices or {{low: ..., high: ...}}, got {as_override(leaf)}"
+            f"{place}: expected a list of choices or {{low: ..., high: ...}}, got {as_override(leaf)} "
+            f"([{as_override(leaf)}] is a list of one)"
+        )
+    if "choices" in leaf:
+        raise ConfigError(
+            f"{place}: expected either choices or a range, got {as_override(leaf)} ('{place}=[...]' "
+            "takes its place)"
+        )
+    if not {"low", "high"} <= set(leaf):
+        raise ConfigError(
+            f"{place}: expected low and high, got {as_override(leaf)} ('{place}.high=...' changes one of "
+            "them in a range that is there)"
         )
     if not kinds & {int, float}:
         raise ConfigError(f"{place}: takes a list of choices, not a range")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,8 @@ from pipeline.run.config import ObjectiveConfig, RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from pipeline.tracking.record import DatasetInfo
 from search.study.space import Space, Stored
+
+_NAME_BYTES = 200  # file systems take 255, and something is added to it
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
 Lock = Literal["fail", "wait", "skip"]
@@ -51,9 +54,14 @@ class StudyConfig(Section):
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+        name = unicodedata.normalize("NFC", name)  # ö may be one character or two
+        if not re.fullmatch(r"[^\W_][\w.-]*", name) or ".." in name:
             raise ValueError(
                 f"study.name: expected letters, digits, '.', '_' and '-', got {name!r}"
+            )
+        if (length := len(name.encode())) > _NAME_BYTES:
+            raise ValueError(
+                f"study.name: expected at most {_NAME_BYTES} bytes in UTF-8, got {length} (shorten it)"
             )
         return name
 

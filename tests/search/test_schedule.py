@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.command.cli import command
 from pipeline.command.compose import CONF, compose
-from search.schedule import as_one_value, main
+from search.schedule import main
 from search.scheduling.request import label, launch
 from search.setup.read import Setup, read
 from tests.conftest import RunPython
@@ -21,6 +21,8 @@ from tests.search.scheduling.printed import CONFIG, STUDY
     [
         ("full", ["+study=full"], "full"),
         ("mine", ["study.name=mine"], "mine"),
+        ("größe", ["study.name=größe"], "groe"),
+        ("研究", ["study.name=研究"], "study"),
         ("nightly_2026-01-02", ["study.name=nightly_${now:%Y-%m-%d}"], "nightly"),
         ("a_2026_b", ["'study.name=x'", "study.name='a_${now:%Y}_b'"], "a_b"),
         ("2026", ["study.name=${now:%Y}"], "study"),
@@ -45,9 +47,7 @@ def schedule(
     always = ["+study=full", f"target={target}", *(() if timed else ["cron=0 2 * * *"])]
     arguments = [*always, *words]
     monkeypatch.setattr(sys, "argv", ["schedule", *arguments])
-    code = command(
-        [as_one_value(word) for word in arguments], main, "search.schedule", "", lambda _: ""
-    )
+    code = command(arguments, main, "search.schedule", "", lambda _: "")
     printed = capsys.readouterr()
     return code, printed.out + printed.err
 
@@ -184,7 +184,7 @@ def test_an_expression_is_read_as_it_is_typed(
         ),
         ("kubernetes", "schedule.image=x y", "schedule.image: expected [HOST/]NAME"),
         ("cron", "cron='0 2 * * *\n* * * * * id'", "cron: "),
-        ("slurm", "cron=0 2 * * *\n", "cron: day of week: "),
+        ("slurm", "cron=0 2 * * *\n", "cron: "),
         ("slurm", "train.epochs=5\n", "train.epochs: expected a line break"),
         ("systemd", "study.name='a\nb'", "study.name: expected "),
     ],

@@ -77,7 +77,7 @@ def refusal(tree: Mapping[str, Any]) -> str:
         ),
         pytest.param(
             {"model": {"dropout": {"low": 0.0}}},
-            "study.space.model.dropout.high: is missing",
+            "study.space.model.dropout: expected low and high, got {low: 0.0}",
             id="half a range",
         ),
         pytest.param(

@@ -12,18 +12,43 @@ def named(name: object) -> StudyConfig:
     return validated(StudyConfig, values, "study")
 
 
-@pytest.mark.parametrize("name", ["dropout", "2024-05.run_3", "a", "x" * 100])
+@pytest.mark.parametrize("name", ["dropout", "2024-05.run_3", "a", "x" * 100, "größe", "ü" * 100])
 def test_a_plain_name_is_taken(name: str) -> None:
     assert named(name).name == name
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "..", "a..b", ".hidden", "a/b", "a\\b", "a\0b", "a b", "a\n", "ü", "-x", "'; DROP", 7],
+    [
+        "../x",
+        "..",
+        "a..b",
+        ".hidden",
+        "a/b",
+        "a\\b",
+        "a\0b",
+        "a b",
+        "a\n",
+        "-x",
+        "_x",
+        "a\u200b",
+        "a+b",
+        "'; DROP",
+        7,
+    ],
 )
 def test_a_name_that_could_leave_its_place_is_refused(name: object) -> None:
     with pytest.raises(ConfigError, match=r"study\.name: expected"):
         named(name)
+
+
+def test_a_letter_that_is_typed_in_two_ways_makes_one_name() -> None:
+    assert named("gro\u0308ße").name == named("gr\u00f6ße").name
+
+
+def test_a_name_is_not_longer_than_a_file_may_be_called() -> None:
+    with pytest.raises(ConfigError, match=r"study\.name: expected at most 200 bytes .*, got 300"):
+        named("研" * 100)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "x" * 10_000])
