@@ -20,7 +20,7 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.forest import ForestConfig
-from search import export, replay
+from search import export, replay, studies
 from search.analysis.plan import FinalistsConfig
 from search.export import ExportConfig
 from search.reading.files import TableConfig
@@ -29,6 +29,7 @@ from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
 from search.setup.read import read
 from search.setup.replay import ReplayConfig
+from search.steering.asked import read as asked
 from search.trial_table.storage import StorageConfig
 from tests.conftest import RunPython
 
@@ -100,6 +101,10 @@ def a_table(values: dict[str, Any]) -> None:
     validated(TableConfig, values["table"], "table")
 
 
+def the_studies(values: dict[str, Any]) -> None:
+    asked(values)
+
+
 def an_export(values: dict[str, Any]) -> None:
     a_named_study(values)
     validated(ExportConfig, values["export"], "export")
@@ -117,6 +122,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.report": a_named_study,
     "search.publish": a_named_study,
     "search.table": a_table,
+    "search.studies": the_studies,
 }
 """What each command checks before it does anything."""
 
@@ -125,6 +131,7 @@ SPELLED_OUT = {
     "pipeline.replay": replay_of_a_run.spelled_out,
     "search.export": export.spelled_out,
     "search.replay": replay.spelled_out,
+    "search.studies": studies.spelled_out,
 }
 
 

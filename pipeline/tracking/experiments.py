@@ -1,14 +1,15 @@
-"""A study's experiment in MLflow as a whole: the ids of its runs."""
+"""A study's experiment in MLflow as a whole: the ids of its runs, its name, its end."""
 
 import sqlite3
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipeline.command.deadline import bounded
 from pipeline.command.errors import UnavailableError
 from pipeline.command.redact import redact
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.database import UID, database_of, runs_in
+from pipeline.tracking.record import RunRecord
 
 if TYPE_CHECKING:
     from pipeline.tracking.mlflow import MlflowTracker
@@ -45,6 +46,114 @@ def run_ids(tracking: TrackingConfig, experiment: str) -> dict[str, str]:
         return {run.data.tags[UID]: run.info.run_id for run in runs if UID in run.data.tags}
 
     return _ask(tracking, found)
+
+
+def is_taken(tracking: TrackingConfig, name: str) -> bool:
+    """Whether MLflow has an experiment or a registered model of that name, in its trash perhaps."""
+
+    def found(tracker: "MlflowTracker") -> bool:
+        client = tracker.client
+        models = client.search_registered_models(f"name = '{name}'")
+        return client.get_experiment_by_name(name) is not None or bool(models)
+
+    return is_there(tracking) and _ask(tracking, found)
+
+
+class Renamed(NamedTuple):
+    """What became of a study's names. `left`: what keeps the old one; `told`: whether it has a run."""
+
+    left: Sequence[str] = ()
+    told: bool = False
+
+
+def rename(
+    tracking: TrackingConfig, before: str, after: str, uids: Sequence[str], stale: str
+) -> Renamed:
+    """Have the experiment and the registered model of a study carry its new name.
+
+    `uids`: what the uids of its runs begin with, that of its own run first, which is open from then on:
+    publishing it again tells it anew, and `stale` is its tag that says what its report is made of. Where
+    others share the experiment, the study's runs go into MLflow's trash, and publishing makes them
+    under the new name. Doing it twice changes nothing.
+    """
+
+    def moved(tracker: "MlflowTracker") -> Renamed:
+        left = _move_runs(tracker, before, after, uids) + _move_model(tracker, before, after, uids)
+        now = tracker.client.get_experiment_by_name(after)
+        runs = [] if now is None else tracker.runs_of(now.experiment_id)
+        own = next((run for run in runs if run.data.tags.get(UID) == uids[0]), None)
+        if own is not None:
+            tracker.client.set_tag(own.info.run_id, stale, "")
+            tracker.client.update_run(own.info.run_id, status="RUNNING", name=after)
+        return Renamed(left, own is not None)
+
+    return _ask(tracking, moved) if is_there(tracking) else Renamed()
+
+
+def _move_runs(tracker: "MlflowTracker", before: str, after: str, uids: Sequence[str]) -> list[str]:
+    there = tracker.client.get_experiment_by_name(before)
+    if there is None or there.lifecycle_stage != "active":
+        return []
+    runs = list(tracker.runs_of(there.experiment_id))
+    ours = [run for run in runs if _is_of(run.data.tags, uids)]
+    if len(ours) == len(runs):
+        tracker.client.rename_experiment(there.experiment_id, after)
+        return []
+    for run in ours:
+        tracker.client.delete_run(run.info.run_id)
+    return [f"MLflow's experiment {before!r}, which has runs of others, without the study's,"]
+
+
+def _move_model(
+    tracker: "MlflowTracker", before: str, after: str, uids: Sequence[str]
+) -> list[str]:
+    client, named = tracker.client, f"name = '{before}'"
+    model = next(iter(client.search_registered_models(named)), None)
+    if model is None:
+        return []
+    if not all(_is_of(version.tags, uids) for version in client.search_model_versions(named)):
+        return [f"the registered model {before!r}, which has versions of others,"]
+    client.rename_registered_model(before, after)
+    client.update_registered_model(after, (model.description or "").replace(before, after))
+    return []
+
+
+def delete(tracking: TrackingConfig, name: str, uids: Sequence[str]) -> int:
+    """Put a study's runs into MLflow's trash, its experiment too if no others are in it; how many runs.
+
+    There the experiment has another name, so that a new study of this one gets none of them back.
+    """
+    gone = f"{name}-deleted-{uids[0][:8]}"
+
+    def trashed(tracker: "MlflowTracker") -> int:
+        client, count = tracker.client, 0
+        for each in (name, gone):
+            there = client.get_experiment_by_name(each)
+            if there is None or there.lifecycle_stage != "active":
+                continue
+            runs = list(tracker.runs_of(there.experiment_id, trash=True))
+            ours = [run for run in runs if _is_of(run.data.tags, uids)]
+            for run in ours:
+                if run.info.lifecycle_stage == "active":
+                    client.delete_run(run.info.run_id)
+                    count += 1
+            if ours and len(ours) == len(runs):
+                client.rename_experiment(there.experiment_id, gone)
+                client.delete_experiment(there.experiment_id)
+        return count
+
+    return _ask(tracking, trashed) if is_there(tracking) else 0
+
+
+def publish(tracking: TrackingConfig, record: RunRecord) -> None:
+    """Publish one record, now. Raises UnavailableError."""
+    if is_there(tracking):
+        _ask(tracking, lambda tracker: tracker.publish(record))
+
+
+def _is_of(tags: Mapping[str, str], uids: Sequence[str]) -> bool:
+    uid = tags.get(UID, "")
+    return uid in uids or uid.startswith(tuple(f"{each}-" for each in uids))
 
 
 def _ask(tracking: TrackingConfig, what: "Callable[[MlflowTracker], T]") -> T:

@@ -182,7 +182,7 @@ class MlflowTracker:
             experiment_id = self._experiment_id(experiment)
             found: dict[str, Known] = {}
             self._runs[experiment] = found
-            for run in self.runs_of(experiment_id, entities.ViewType.ALL):
+            for run in self.runs_of(experiment_id, trash=True):
                 if (uid := run.data.tags.get(UID)) is None:
                     continue
                 here, back = self._database is not None, experiment in self._restored
@@ -190,10 +190,9 @@ class MlflowTracker:
                 found[uid] = self._only(found[uid], this) if uid in found else this
         return self._runs[experiment]
 
-    def runs_of(
-        self, experiment_id: str, view: int = entities.ViewType.ACTIVE_ONLY
-    ) -> Iterator[entities.Run]:
-        """All runs of an experiment, from the first on; without a `view` those not in the trash."""
+    def runs_of(self, experiment_id: str, trash: bool = False) -> Iterator[entities.Run]:
+        """All runs of an experiment, from the first on; those in the `trash` only where asked for."""
+        view = entities.ViewType.ALL if trash else entities.ViewType.ACTIVE_ONLY
         token = None
         while True:
             page = self.client.search_runs(

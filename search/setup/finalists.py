@@ -20,6 +20,7 @@ from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
 from search.machine.gpus import visible_gpus
 from search.setup.means import data_of, launcher_for, number_of_workers, our_turn
+from search.steering.launches import announce
 from search.study.address import named
 from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
@@ -72,7 +73,7 @@ def compare(values: Mapping[str, Any], command: str) -> int:
         rows = _rows(storage, finalists)
         finalists = finalists.with_rows(rows.entries())
         if finalists.missing:
-            finalists, changed = _train(settings, finalists, rows, screen), True
+            finalists, changed = _train(settings, finalists, rows, screen, storage), True
         source = Source(url, name, settings.tracking, settings.path)
         unpublished = _publish(source, finalists, changed, screen)
     return _farewell(settings, finalists, unpublished, screen, command)
@@ -101,7 +102,11 @@ def _rows(storage: Storage, finalists: Finalists) -> TrialTable:
 
 
 def _train(
-    settings: _Settings, finalists: Finalists, rows: TrialTable, screen: Console
+    settings: _Settings,
+    finalists: Finalists,
+    rows: TrialTable,
+    screen: Console,
+    storage: Storage,
 ) -> Finalists:
     """The finalists with the runs that the verdict needs; fewer where it was stopped.
 
@@ -115,7 +120,8 @@ def _train(
     weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)
     for line in _what_is_to_come(finalists, workers):
         screen.print(line)
-    stopper = Stopper(config.grace_seconds, screen.print)
+    asked = announce(storage, facts.about.name, workers)
+    stopper = Stopper(config.grace_seconds, screen.print, asked=asked)
     with stopper.listening(), closing(launcher_for(config, data, workers, gpus)) as launcher:
         pool = Pool(launcher, config.attempts, stopper)
         while wanted := _wanted(finalists, rows, weights):

@@ -28,6 +28,8 @@ from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
 from search.setup.means import launcher_for, number_of_workers, our_turn
 from search.setup.read import Setup, read
+from search.steering.launches import announce
+from search.steering.retrying import reopened
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
@@ -43,7 +45,7 @@ from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
 from search.workers.messages import Launcher, RayConfig
 from search.workers.ray import check
-from search.workers.stopping import Stopper
+from search.workers.stopping import Stopper, Wish
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ def launch(values: dict[str, Any], command: str) -> int:
             return 0
         table = TrialTable.open(storage, study)
         table.describe(_about(study, values, command))
-        _try_again(setup, table)
+        if setup.study.retry is not None:
+            print(f"study.retry=failed: {reopened(table)}.", flush=True)
         weights = _best_weights(setup, table)
         wanted = number_of_workers(setup.launcher, ground.gpus)
         workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
         screen = Console(highlight=False, markup=False)
         progress = _progress(setup, table, workers, screen)
-        stopper = _stopper(setup, progress, began)
+        asked = announce(storage, table.name, workers)
+        stopper = _stopper(setup, progress, began, asked)
         with _watcher(setup, table, progress, stopper) as watcher, _kept_on_record(setup, table):
             if _is_finished(setup, table):
                 weights.remove_states()
@@ -155,16 +159,6 @@ def _is_finished(setup: Setup, table: TrialTable) -> bool:
     return table.is_finished(setup.study.trials, setup.suggests, again)
 
 
-def _try_again(setup: Setup, table: TrialTable) -> None:
-    if setup.study.retry is None:
-        return
-    numbers = table.retry_failed()
-    which = ", ".join(map(str, numbers))
-    again = f"trials {which} are" if len(numbers) > 1 else f"trial {which} is"
-    told = f"{again} tried again" if numbers else "no trial failed"
-    print(f"study.retry=failed: {told}.", flush=True)
-
-
 def _best_weights(setup: Setup, table: TrialTable) -> WeightStore:
     """The arrays of the study, those of its best trials and no others."""
     weights = WeightStore.of(setup.storage.weights, table.name, table.uid)
@@ -183,9 +177,11 @@ def _progress(setup: Setup, table: TrialTable, workers: int, screen: Console) ->
     return Progress(screen, setup.study.name, setup.study.trials, workers, objective, ended)
 
 
-def _stopper(setup: Setup, progress: Progress, began: float) -> Stopper:
+def _stopper(
+    setup: Setup, progress: Progress, began: float, asked: Callable[[], Wish | None]
+) -> Stopper:
     deadline = began + (setup.study.max_seconds or float("inf"))
-    return Stopper(setup.launcher.grace_seconds, progress.note, deadline)
+    return Stopper(setup.launcher.grace_seconds, progress.note, deadline, asked)
 
 
 def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopper) -> StudyWatcher:

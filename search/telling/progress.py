@@ -146,9 +146,16 @@ class Progress:
             )
             table.add_row(
                 str(entry.number),
-                f"{entry.history[-1].epoch if entry.history else 0}/{entry.settings['train.epochs']}",
+                _epoch(entry),
                 f"{last:.4f}" if last is not None else "-",
                 f"{now - entry.started_at:.0f}",
                 Text(params, overflow="ellipsis", no_wrap=True),
             )
         return Group(head, table)
+
+
+def _epoch(entry: Entry) -> str:
+    """How far a trial is; `-` before a worker has it, and where another process knows that alone."""
+    if not entry.worker:
+        return "-"
+    return f"{entry.history[-1].epoch if entry.history else 0}/{entry.settings['train.epochs']}"

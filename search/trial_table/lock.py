@@ -6,9 +6,15 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.command.errors import StoppedError
+import sqlalchemy
+
+from pipeline.command.errors import ConfigError, StoppedError
 from search.trial_table.postgres import LOCKED_SECONDS, LostError, ServerStorage, Storage
-from search.trial_table.storage import errors_named, open_file, sqlite_file
+from search.trial_table.sqlite import is_held as is_held_in
+from search.trial_table.storage import attribute, errors_named, open_file, sqlite_file
+
+HALF = "half"
+"""Attribute of a study that is being renamed or deleted: what `do` is, and the `command` for it."""
 
 
 class LockedError(Exception):
@@ -16,12 +22,13 @@ class LockedError(Exception):
 
 
 @contextlib.contextmanager
-def study_lock(url: str, name: str, wait: bool) -> Iterator[Storage]:
+def study_lock(url: str, name: str, wait: bool, completes: str | None = None) -> Iterator[Storage]:
     """Hold the study `name` in the storage at `url`, so that its table has one writer: what is given.
 
     The lock ends with the process, however it ends: in an SQLite file a lock on a byte of the file, in
     PostgreSQL an advisory lock of the very session that writes. Raises LockedError where another
-    process holds it and `wait` is false.
+    process holds it and `wait` is false; ConfigError where the study is half renamed or half deleted, which
+    only the command may take it for that `completes` it.
     """
     with contextlib.ExitStack() as stack:
         file = sqlite_file(url)
@@ -34,7 +41,29 @@ def study_lock(url: str, name: str, wait: bool) -> Iterator[Storage]:
                 raise LockedError
             in_file.keep()  # the file that is locked is still the one of this name
         stack.callback(storage.engine.dispose)
+        _refuse_what_is_half(storage, name, completes)
         yield storage
+
+
+def is_held(storage: Storage, name: str) -> bool:
+    """Whether a launch, or another command that writes, has the study `name` now. Nothing is locked."""
+    file = sqlite_file(storage.url)
+    if file is not None:
+        return is_held_in(file, name)
+    key = _key(name) % 2**64
+    with errors_named(storage.url), storage.engine.connect() as connection:
+        halves = {"high": key >> 32, "low": key % 2**32}
+        return connection.execute(sqlalchemy.text(_HOLDER), halves).first() is not None
+
+
+def _refuse_what_is_half(storage: Storage, name: str, completes: str | None) -> None:
+    half = attribute(storage, name, HALF)
+    if half is None or half["do"] == completes:
+        return
+    raise ConfigError(
+        f"study.name: a command to {half['do']} {name!r} was cut short; it is neither there nor gone until "
+        f"the same one has completed it: {half['command']}"
+    )
 
 
 class TakenError(LostError):
@@ -55,8 +84,7 @@ class AdvisoryLock:
         self._name = name
         self._wait = wait
         self._launch = ""
-        digest = hashlib.sha256(f"plumbline study {name}".encode()).digest()
-        self.key = int.from_bytes(digest[:8], "big", signed=True)
+        self.key = _key(name)
 
     def __call__(self, connection: Any, _: object) -> None:
         """Take the lock in this session of the driver."""
@@ -87,6 +115,16 @@ class AdvisoryLock:
             raise StoppedError(f"{self._name}: {_TAKEN}")
 
 
+def _key(name: str) -> int:
+    digest = hashlib.sha256(f"plumbline study {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+_HOLDER = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid::bigint = :high AND objid::bigint = :low
+"""
 _TAKEN = (
     "the connection to the database server was lost, and another launch has taken the study over "
     "(nothing is lost: the same command goes on when that one has ended)"

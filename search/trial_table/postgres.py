@@ -113,6 +113,13 @@ class ServerStorage(Storage):
         create = super().create_new_trial
         return self._patiently(lambda: create(study_id, template_trial), arrived)
 
+    def delete_study(self, study_id: int) -> None:
+        """Also out of the list of who held it last."""
+        name = self.get_study_name_from_id(study_id)
+        super().delete_study(study_id)
+        with self.engine.begin() as connection:
+            connection.execute(_LAUNCHES.delete().where(_LAUNCHES.c.study == name))
+
     def get_trial_number_from_id(self, trial_id: int) -> int:
         """Asked again where the server did not answer."""
         ask = super().get_trial_number_from_id

@@ -1,12 +1,13 @@
 """The database that holds the trial table: opened, checked, never overwritten."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import optuna
 import sqlalchemy
@@ -184,6 +185,17 @@ def chosen_in(storage: Storage, name: str | None) -> str:
     raise ConfigError(f"study.name: {wrong}{hint}; in {redact(storage.url)} there are: {there}")
 
 
+def attribute(storage: Storage, study: str, name: str) -> Any:
+    """One attribute of a study as it stands now, asked for in one question; None where it has none."""
+    with (
+        damage_named(storage.url, f"{name!r} of {study!r}"),
+        storage.engine.connect() as connection,
+    ):
+        given = {"study": study, "name": name}
+        text = connection.execute(sqlalchemy.text(_ATTRIBUTE), given).scalar()
+        return None if text is None else json.loads(text)
+
+
 def place(url: str) -> str:
     """What to call the database at `url`: its file, or the URL of a server without its password."""
     file = sqlite_file(url)
@@ -214,6 +226,26 @@ def attach(storage: Storage, attribute: str, texts: Mapping[int, str]) -> None:
                 connection.execute(sqlalchemy.text(statement), given)
 
 
+def rename_study(storage: Storage, study: int, name: str, about: Mapping[str, Any]) -> None:
+    """Give the study of that id another name, and what people read of it, in one transaction.
+
+    What it was going to be, and that it is published, is forgotten. Optuna has no way to rename.
+    """
+    given = {"study": study, "name": name, "about": json.dumps(about)}
+    with storage.engine.begin() as connection:
+        for statement in _RENAME:
+            connection.execute(sqlalchemy.text(statement), given)
+
+
+_RENAME = (
+    "UPDATE studies SET study_name = :name WHERE study_id = :study",
+    "UPDATE study_user_attributes SET value_json = :about WHERE study_id = :study AND key = 'about'",
+    "DELETE FROM study_user_attributes WHERE study_id = :study AND key IN ('half', 'published')",
+)
+_ATTRIBUTE = (
+    "SELECT value_json FROM study_user_attributes JOIN studies USING (study_id) "
+    "WHERE study_name = :study AND key = :name"
+)
 _ATTACH = (
     "DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :attribute",
     "INSERT INTO trial_user_attributes (trial_id, key, value_json) "

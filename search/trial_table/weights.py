@@ -1,6 +1,7 @@
 """Arrays of trials on disk: the weights of the best ones, and states that others go on from."""
 
 import os
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -73,6 +74,21 @@ class WeightStore:
             (self._folder / f"{number}.npz").unlink(missing_ok=True)
         for half in self._folder.glob("*.partial"):  # its writer, the only one, was killed
             half.unlink(missing_ok=True)
+
+    def move(self, name: str) -> bool:
+        """Have the folder named after the study's new `name`; whether there was one, by either name."""
+        _, dash, uid = self._folder.name.rpartition("-")
+        there = self._folder.with_name(f"{name}{dash}{uid}")
+        if self._folder.exists():
+            self._folder.rename(there)
+        return there.exists()
+
+    def remove(self) -> bool:
+        """Remove all of it; whether there was anything."""
+        if not self._folder.exists():
+            return False
+        shutil.rmtree(self._folder)
+        return True
 
     def remove_states(self) -> None:
         """Remove all states; a trial that goes on from another all the same trains longer."""

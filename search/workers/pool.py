@@ -74,6 +74,7 @@ class Pool:
         where no worker can train.
         """
         while True:
+            self._stopper.look()
             if refused := self._fill(next_task):
                 yield refused
                 continue

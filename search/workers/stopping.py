@@ -6,15 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from types import FrameType
+from typing import Literal
 
 from pipeline.command.errors import PlumblineError
 from pipeline.command.signals import SIGNALS, heard, ignore_signals
+
+Wish = Literal["finish", "now"]
+"""What somebody elsewhere asks of a launch: to finish what runs, or to stop at once."""
+
+_LOOK_SECONDS = 0.45  # between two looks for one; a pool steps every half second
+_LOOK_SHARE = 50  # at least so many times as long as the last look took
 
 
 class Stopper:
     """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
 
-    `told`: a signal asked for it. `deadline`: when the time of the launch is up, by `time.monotonic`.
+    `told`: a signal asked for it, or somebody elsewhere, whose wish `asked` tells. `deadline`: when the time
+    of the launch is up, by `time.monotonic`.
     """
 
     def __init__(
@@ -22,10 +30,13 @@ class Stopper:
         grace_seconds: float,
         note: Callable[[str], None],
         deadline: float = float("inf"),
+        asked: Callable[[], Wish | None] = lambda: None,
     ) -> None:
         self._grace_seconds = grace_seconds
         self._note = note
         self._deadline = deadline
+        self._asked = asked
+        self._look_at = 0.0
         self.draining = False
         self.told = False
 
@@ -48,6 +59,19 @@ class Stopper:
     def expired(self) -> bool:
         """Running trials are not waited for any longer."""
         return self.seconds_left == 0
+
+    def look(self) -> None:
+        """Hear now and then what somebody elsewhere asks; to be called again and again."""
+        began = time.monotonic()
+        if began < self._look_at or self.expired:
+            return
+        wish = self._asked()
+        ended = time.monotonic()
+        self._look_at = ended + max(_LOOK_SECONDS, _LOOK_SHARE * (ended - began))
+        if wish == "now":
+            self._stop()
+        elif wish == "finish" and not self.told:
+            self._finish("Told to stop (search.studies): finishing the running trials.")
 
     def drain(self, seconds: float) -> None:
         """Start no more trials, and wait for the running ones at most `seconds`."""
@@ -77,13 +101,10 @@ class Stopper:
     def _interrupted(self, _: int, __: FrameType | None) -> None:
         if self.expired:
             return  # it stops already
-        self.told = True
         if self.draining:
-            self.drain(0)
-            self._say("Stopping at once.")
+            self._stop()
         else:
-            self.drain(float("inf"))
-            self._say("Finishing the running trials; Ctrl-C again stops at once.")
+            self._finish("Finishing the running trials; Ctrl-C again stops at once.")
 
     def _terminated(self, _: int, __: FrameType | None) -> None:
         if self.expired:
@@ -91,6 +112,16 @@ class Stopper:
         self.told = True
         self.drain(self._grace_seconds)
         self._say(f"Told to end: running trials have {self._grace_seconds:g} s to finish.")
+
+    def _finish(self, words: str) -> None:
+        self.told = True
+        self.drain(float("inf"))
+        self._say(words)
+
+    def _stop(self) -> None:
+        self.told = True
+        self.drain(0)
+        self._say("Stopping at once.")
 
     def _say(self, text: str) -> None:
         # The signal came in the middle of a write to the same stream, or nobody reads it any more.

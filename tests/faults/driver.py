@@ -40,6 +40,7 @@ PRELOADED = (
     "search.optimize",
     "search.telling.progress",
     "search.publish",
+    "search.steering.asked",
     "search.telling.runs",
     "search.report",
     "search.trial_table.trials",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import test_launches
+from tests.faults import test_launches, test_steering
 from tests.faults.launch import Driver, eventually
 from tests.faults.test_chaos import KILLED, TABLE_POINTS, chaos, kill
 from tests.faults.world import ServerWorld, hanging, outcomes
@@ -41,6 +41,15 @@ def test_launches_at_the_same_instant_in_an_empty_database_meet_the_target(
 test_a_second_launch_leaves = test_launches.test_a_second_launch_leaves
 test_a_launch_that_waited_goes_on_where_a_killed_one_was = (
     test_launches.test_a_launch_that_waited_goes_on_where_a_killed_one_was
+)
+test_a_launch_that_is_told_to_stop_goes_on = (
+    test_steering.test_a_launch_that_is_told_to_stop_finishes_what_runs_and_the_next_one_goes_on
+)
+test_a_launch_is_watched_from_elsewhere_to_its_end = (
+    test_steering.test_a_launch_is_watched_from_elsewhere_to_its_end
+)
+test_half_renamed_or_deleted_the_same_command_completes_it = (
+    test_steering.test_killed_at_any_statement_the_same_command_completes_it
 )
 
 

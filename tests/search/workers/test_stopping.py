@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.command.errors import StoppedError
 from pipeline.command.signals import SIGNALS, stopping_at_once
-from search.workers.stopping import Stopper
+from search.workers import stopping
+from search.workers.stopping import Stopper, Wish
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +134,41 @@ def test_no_library_takes_a_signal_for_a_failure_of_its_own() -> None:
 
     with pytest.raises(StoppedError, match="SIGTERM"), stopping_at_once():
         library()
+
+
+def test_it_drains_as_the_first_ctrl_c_does_and_stops_as_the_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "_LOOK_SHARE", 0)
+    wish: list[Wish | None] = [None]
+    notes: list[str] = []
+    stopper = Stopper(0, notes.append, asked=lambda: wish[0])
+
+    def look() -> tuple[bool, bool, bool]:
+        stopper.look()
+        return stopper.draining, stopper.told, stopper.expired
+
+    assert look() == (False, False, False)
+    wish[0] = "finish"
+    assert look() == look() == (True, True, False)
+    assert notes == ["Told to stop (search.studies): finishing the running trials."]
+    wish[0] = "now"
+    assert look() == look() == (True, True, True)
+    assert notes[1:] == ["Stopping at once."]
+
+
+def test_looking_costs_a_launch_next_to_nothing() -> None:
+    """However often its events come, and however slow the table is: no more than a fiftieth of its time."""
+    looks = []
+
+    def slow() -> None:
+        looks.append(time.monotonic())
+        time.sleep(0.01)
+
+    stopper = Stopper(0, print, asked=slow)
+    until = time.monotonic() + 0.1
+    while time.monotonic() < until:
+        stopper.look()
+    assert len(looks) == 1
+    assert stopper._look_at - looks[0] >= 50 * 0.01

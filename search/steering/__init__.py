@@ -1,0 +1,1 @@
+"""Studies on record are listed, watched, stopped, renamed and deleted, from any terminal."""
