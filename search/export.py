@@ -35,14 +35,15 @@ _SHORT = ("trial", "force")  # may be typed without `export.` before them
 class ExportConfig(Section):
     """What is exported where. `trial`: its number; None is the verdict's answer, or else the best one.
 
-    `prefer`: `smallest` is the network with the fewest weights `within` so much of the best objective; None:
-    of those that the verdict can't tell from the best, which is its answer.
+    `prefer`: `smallest` is the network with the fewest weights `within` so much of the best objective; within
+    None: of those that the verdict can't tell from the best, which is its answer. None is `best`, but for a
+    study with a front, which has no single best.
     `path`: the folder; None is `exports/<study>`, with `-<trial>` behind it for a trial that was named.
     `force`: replace an export or a champion that is better. `register`: in MLflow's registry.
     """
 
     trial: Annotated[int, Field(ge=0)] | None
-    prefer: Literal["best", "smallest"]
+    prefer: Literal["best", "smallest"] | None
     within: Annotated[float, Field(ge=0)] | None
     formats: Annotated[tuple[Format, ...], BeforeValidator(tuple)]
     path: Annotated[str, Field(min_length=1)] | None
@@ -58,10 +59,10 @@ class ExportConfig(Section):
 
     @model_validator(mode="after")
     def _one_choice(self) -> "ExportConfig":
-        if self.within is not None and self.prefer == "best":
+        if self.within is not None and self.prefer != "smallest":
             raise ValueError(
-                f"export.within: says how near the smallest must be to the best, got {self.within} with "
-                "export.prefer=best (add export.prefer=smallest)"
+                f"export.within: says how near the smallest must be to the best, got {self.within} without "
+                "export.prefer=smallest (add it)"
             )
         if self.prefer == "smallest" and self.trial is not None:
             raise ValueError(
@@ -82,11 +83,14 @@ def main(values: dict[str, Any]) -> int:
     for kind in config.formats:
         check_writable(kind)
     about, entries, finalists = _load(storage.url, named(values))
-    if (
-        config.prefer == "smallest"
-        and config.within is None
-        and not (finalists and finalists.answered)
-    ):
+    answered, objective = finalists is not None and finalists.answered, about.objective
+    if objective.cost and not (config.prefer or config.trial is not None or answered):
+        raise ConfigError(
+            f"export.prefer: {about.name} has a front of {objective.metric} and {objective.cost}, and no "
+            "single best (export.prefer=smallest export.within=0.002, export.prefer=best for the best "
+            f"{objective.metric}, or trial=NUMBER)"
+        )
+    if config.prefer == "smallest" and config.within is None and not answered:
         raise ConfigError(
             f"export.within: is missing: which networks can't be told from the best, no verdict says yet "
             f"(export.within=0.002, or {comparison_of(about.name)})"

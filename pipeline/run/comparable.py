@@ -59,6 +59,7 @@ EFFECTS: Mapping[str, Effect] = {
     "objective.metric": Effect(_ALL, "it is what trials are ranked by"),
     "objective.direction": Effect(_ALL, "it is what trials are ranked by"),
     "objective.select": Effect(_ALL, "the best of many epochs is flattered, the last one is not"),
+    "objective.cost": Effect(_NONE, "it changes what is tried, not what a metric means"),
 }
 """Every setting of a run, by override path."""
 

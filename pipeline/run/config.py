@@ -28,6 +28,8 @@ OptimizerName = Literal[  # listed, as the coordinator never imports Keras; a te
 Schedule = Literal["none", "cosine", "step"]
 Loss = Literal["categorical_crossentropy", "binary_crossentropy", "mse"]
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+Direction = Literal["maximize", "minimize"]
+Cost = Literal["parameters", "train_seconds", "multiply_adds"]
 
 METRICS: tuple[str, ...] = get_args(Metric)
 
@@ -181,12 +183,15 @@ class ObjectiveConfig(Section):
     """What a run is judged by, and so which epoch's weights it ends with.
 
     `select`: `best` keeps the epoch where `metric` is best (the first of equals), `last` the last.
+    `cost`: what a study makes small beside it, so that it has a front in place of a best trial; None: it
+    looks at the metric alone. It changes no number of a run.
     The test set can't be an objective: it would no longer measure anything.
     """
 
     metric: Annotated[str, Field(min_length=1)]
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     select: Literal["best", "last"]
+    cost: Cost | None = None
 
     @model_validator(mode="after")
     def _names_a_metric_that_may_steer(self) -> "ObjectiveConfig":

@@ -22,13 +22,14 @@ def default_decay(optimizer: OptimizerName) -> float:
 def fingerprint(run: RunConfig, rows: int | None = None) -> str:
     """Text that is equal for two configurations exactly where their numbers must be.
 
-    Left out is what has no say: where the data lies; how a width was written, 64 or [64, 64];
+    Left out is what has no say: where the data lies; what a study makes small beside the metric; how a
+    width was written, 64 or [64, 64];
     activation and dropout without a hidden layer; a patience that the epochs can't outlast, and
     `min_delta` without one. A learning rate or weight decay of null is Keras's own, a schedule without
     `schedule_epochs` one over all epochs. `rows`: how many there are to train
     on, if that is known: a batch that has room for more is all of them.
     """
-    tree = run.model_dump(exclude={"data": {"path"}})
+    tree = run.model_dump(exclude={"data": {"path"}, "objective": {"cost"}})
     model, train = tree["model"], tree["train"]
     model["hidden_units"] = run.model.layers
     del model["depth"]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from pipeline.run.config import Cost
 from pipeline.run.hits import Hits
 
 Weights = list[NDArray[Any]]
@@ -77,6 +78,12 @@ class RunResult:
     weights_digest: str | None = None
     history_digest: str | None = None
     shorter: "Mapping[int, RunResult]" = field(default_factory=dict)
+
+    def cost(self, name: Cost) -> float:
+        """One of its costs; the seconds are those of its epochs, whichever run they were trained in."""
+        if name == "train_seconds":
+            return sum(epoch.seconds for epoch in self.history)
+        return self.parameters if name == "parameters" else self.costs[name]
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""

@@ -17,9 +17,12 @@ SPLIT = "data.split_seed"
 
 
 def best_of(facts: Facts, top: int) -> dict[str, int]:
-    """The trials that stand for the `top` best distinct configurations, by their network."""
+    """The trials that stand for the `top` best distinct configurations, by their network.
+
+    Of a study with a cost they are members of its front.
+    """
     found: dict[str, int] = {}
-    for each in facts.ranking:
+    for each in facts.ranking.leaders:
         assert each.entry.run is not None, "it is complete"
         found.setdefault(network_of(each.entry.run), each.entry.number)
         if len(found) == top:

@@ -2,42 +2,52 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from pipeline.run.config import Cost
 from search.analysis.facts import Facts
+from search.study.front import unbeaten
+from search.study.ranking import Configuration
 from search.study.space import Stored
 from search.study.vocabulary import Entry
 
 if TYPE_CHECKING:  # it brings scipy
     from search.analysis.finalists import Finalists
 
-Cost = Literal["parameters", "train_seconds"]
 COSTS: tuple[Cost, ...] = ("parameters", "train_seconds")
+"""By which every study has a front."""
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A configuration with what it costs. `entry`: the trial that stands for it.
+    """A configuration with what it costs. `seconds`: of training, the mean over its trials.
 
     `value`: the objective, the mean over fresh seeds where a verdict has one, with the ends of its
     interval; else the study's own mean, whose spread is not known where the seed doesn't vary.
     """
 
-    entry: Entry
-    params: Mapping[str, Stored]
+    configuration: Configuration
     value: float
     low: float | None
     high: float | None
     seconds: float
 
+    @property
+    def entry(self) -> Entry:
+        """The trial that stands for it."""
+        return self.configuration.entry
+
+    @property
+    def params(self) -> Mapping[str, Stored]:
+        """The parameters that its trials share."""
+        return self.configuration.params
+
     def cost(self, name: Cost) -> float:
-        """Its weights, or the seconds of its training."""
-        if name == "train_seconds":
-            return self.seconds
-        assert self.entry.result is not None, "it is complete"
-        return float(self.entry.result.parameters)
+        """One of its costs."""
+        return self.seconds if name == "train_seconds" else self.configuration.cost(name)
 
 
 def priced(facts: Facts, finalists: "Finalists | None" = None) -> list[Priced]:
@@ -57,23 +67,21 @@ def priced(facts: Facts, finalists: "Finalists | None" = None) -> list[Priced]:
         value, low, high = (
             (each.value, None, None) if mean is None else (mean.value, mean.low, mean.high)
         )
-        seconds = facts.train_seconds(each.entry)
-        found.append(Priced(each.entry, each.params, value, low, high, seconds))
+        seconds = statistics.fmean(facts.train_seconds(entry) for entry in each.trials)
+        found.append(Priced(each, value, low, high, seconds))
     sign = -1 if facts.objective.maximizes else 1
     return sorted(found, key=lambda each: (sign * each.value, each.entry.number))
 
 
 def front(facts: Facts, configurations: Sequence[Priced], cost: Cost) -> list[Priced]:
-    """Those of `configurations` that none is both cheaper and better than, cheapest first.
+    """Those of `configurations`, which come best first, that none beats in both, cheapest first."""
+    return unbeaten(configurations, cost, facts.objective)
 
-    They come best first.
-    """
-    found: list[Priced] = []
-    # Of equals the better comes first.
-    for each in sorted(configurations, key=lambda each: each.cost(cost)):
-        if facts.objective.better(each.value, found[-1].value if found else None):
-            found.append(each)
-    return found
+
+def costs_of(facts: Facts) -> tuple[Cost, ...]:
+    """By which a study has a front, the one that it searched first."""
+    asked = facts.objective.cost
+    return COSTS if asked is None else tuple(dict.fromkeys((asked, *COSTS)))
 
 
 def as_csv(facts: Facts, finalists: "Finalists | None" = None) -> str:
@@ -86,7 +94,7 @@ def as_csv(facts: Facts, finalists: "Finalists | None" = None) -> str:
     heads = ["front", "trial", *params, metric, *ends, *COSTS, *costs]
     writer = csv.DictWriter(text, heads, restval="", lineterminator="\n")
     writer.writeheader()
-    for cost in COSTS:
+    for cost in costs_of(facts):
         for each in front(facts, configurations, cost):
             cells: dict[str, object] = {"front": cost, "trial": each.entry.number, **each.params}
             known = {metric: each.value, ends[0]: each.low, ends[1]: each.high}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it brings scipy
     from search.analysis.finalists import Finalists
 
 _COLUMNS = 4  # parameters beside each other in 80 columns
+_WIDTH = 28  # of a front's parameters, which share a column: at least
 _COLUMNS_REPEATED = 2  # the same beside a spread and a number of seeds
 
 
@@ -44,7 +45,9 @@ def columns(best: Sequence[Configuration], objective: ObjectiveConfig) -> list[s
     """The heads of a leaderboard: the parameters that vary stand after the trial's number."""
     repeats = ["spread", "seeds"] if any(each.repeats for each in best) else []
     sizes = {each.entry.result.parameters for each in best if each.entry.result}
-    costs = ["weights", "seconds"] if len(sizes) > 1 else ["seconds"]
+    sized = len(sizes) > 1 or objective.cost == "parameters"
+    costs = ["weights", "seconds"] if sized else ["seconds"]
+    costs = ["multiply_adds", *costs] if objective.cost == "multiply_adds" else costs
     rest = [objective.metric, *repeats, "test_accuracy", "best_epoch", *costs]
     return ["trial", *_params(best), *rest]
 
@@ -69,22 +72,25 @@ def row(
         facts["best_epoch"] = str(entry.result.best_epoch)
         facts["weights"] = f"{entry.result.parameters:,}"
         facts["seconds"] = f"{statistics.fmean(seconds):.1f}"
+        facts |= {name: f"{cost:,}" for name, cost in entry.result.costs.items()}
     return [facts.get(head, "") for head in heads]
 
 
 def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int = 10) -> Table:
-    """The best `rows` trials with their parameters, objective, test metrics and seconds."""
+    """The best `rows` trials with their parameters, objective, test metrics and seconds; or the front."""
     table = Table(box=None, pad_edge=False)
-    best = Ranking(objective, entries)[:rows]
+    best = _leaders(Ranking(objective, entries), rows)
     heads, params = columns(best, objective), _params(best)
     many = len(params) > (_COLUMNS_REPEATED if "seeds" in heads else _COLUMNS)
     # Beside single columns for the parameters there is no room for the weights.
     hidden = params if many else ["weights"]
+    if objective.cost is not None:
+        many, hidden = True, [*params, "best_epoch"]
     shown_heads = [head for head in heads if head not in hidden]
     for head in shown_heads:  # in words, so that a narrow table can break them
         table.add_column(head.rpartition(".")[2].replace("_", " "), justify="right")
     if many:  # then they share one, the last
-        table.add_column("parameters")
+        table.add_column("parameters", min_width=None if objective.cost is None else _WIDTH)
     for each in best:
         cells = dict(zip(heads, row(each, heads, objective), strict=True))
         together = " ".join(
@@ -94,10 +100,16 @@ def leaderboard(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int 
     return table
 
 
+def _leaders(ranking: Ranking, rows: int) -> Sequence[Configuration]:
+    """The best `rows`; of a study with a cost all of the front, cheapest first."""
+    return ranking.front or ranking[:rows]
+
+
 def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
     """All complete trials, the best configuration first, with all digits of what was measured.
 
     Where the seed varies, `mean`, `spread` and `seeds` are of the configuration, all else of the trial.
+    `front`: of a study with a cost, whether its configuration is a member.
     """
     ranking = Ranking(objective, entries)
     trials = [(each, entry) for each in ranking for entry in each.trials]
@@ -105,13 +117,14 @@ def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
     repeats = ["mean", "spread", "seeds"] if SEED in params else []
     costs = list(dict.fromkeys(n for _, e in trials for n in (e.result.costs if e.result else ())))
     heads = ["trial", *params, objective.metric, *repeats, "test_accuracy", "best_epoch", "seconds"]
-    heads += ["parameters", *costs]
+    heads += ["parameters", *costs, *([] if objective.cost is None else ["front"])]
     text = io.StringIO()
     writer = csv.DictWriter(text, heads, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for each, entry in trials:
         cells: dict[str, object] = {"trial": entry.number, **entry.params}
         cells |= {"mean": each.value, "seeds": each.seeds}
+        cells["front"] = "yes" if each in ranking.front else "no"
         cells["spread"] = "" if each.spread is None else each.spread
         if entry.result is not None:
             cells[objective.metric] = entry.result.value
@@ -124,12 +137,16 @@ def as_csv(entries: Sequence[Entry], objective: ObjectiveConfig) -> str:
 
 
 def as_markdown(entries: Sequence[Entry], objective: ObjectiveConfig, rows: int = 20) -> str:
-    """The best `rows` trials as a Markdown table."""
-    best = Ranking(objective, entries)[:rows]
+    """The best `rows` trials, or the front, as a Markdown table."""
+    table = markdown_of(_leaders(Ranking(objective, entries), rows), objective)
+    return f"{len(entries)} trials: {counts(entries)}\n\n{table}\n"
+
+
+def markdown_of(best: Sequence[Configuration], objective: ObjectiveConfig) -> str:
+    """`best` as the rows of a Markdown table."""
     heads = columns(best, objective)
     lines = [heads, ["---:"] * len(heads), *(row(each, heads, objective) for each in best)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{len(entries)} trials: {counts(entries)}\n\n{table}\n"
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def finalists_of(table: TrialTable) -> "Finalists | None":
@@ -144,8 +161,16 @@ def finalists_of(table: TrialTable) -> "Finalists | None":
     return Finalists.recorded(Facts.of(table.about(), table.entries()), table)
 
 
-def doubt(finalists: "Finalists | None") -> str | None:
-    """Why a study's answer may be none, or no longer; what dispels it is `comparison_of` the study."""
+def doubt(finalists: "Finalists | None", front: bool = False) -> str | None:
+    """Why a study's answer may be none, or no longer; what dispels it is `comparison_of` the study.
+
+    `front`: whether it has a front in place of a best one.
+    """
+    if finalists is None and front:
+        return (
+            "Each is one run: whether the best of them can be told apart is not known before they are "
+            "compared over fresh seeds"
+        )
     if finalists is None:
         return (
             "Whether it is better than the others is not known before its finalists are compared over "
@@ -194,23 +219,47 @@ def summary(
             parts.append(Text(f"  trial {entry.number} failed: {cause(entry)}", style="red"))
     if ranking:
         parts += [Text(), leaderboard(entries, objective), Text()]
-        parts += _answer(ranking[0], finalists)
-        if (why := doubt(finalists)) is not None:
+        parts += _front(ranking, objective, study) if ranking.front else []
+        parts += _answer(ranking, finalists)
+        if (why := doubt(finalists, bool(ranking.front))) is not None:
             parts += [Text(f"\n{why}:"), _pasted(comparison_of(study))]
     return Group(*parts)
 
 
-def _answer(best: Configuration, finalists: "Finalists | None") -> list[Text]:
-    """The verdict with the parameters of its answer; where there is none, the best of the trials."""
+def _front(ranking: Ranking, objective: ObjectiveConfig, study: str) -> list[Text]:
+    """What the table of a front shows, and how one of its members is taken."""
+    these = f"these {len(ranking.front)}" if len(ranking.front) > 1 else "this one"
+    members = f"of {len(ranking)} none beats {these} in both"
+    about = f"The front of {objective.metric} and {objective.cost}, cheapest first: {members}."
+    return [Text(about), Text("One of them as files:"), *map(_pasted, of_front(study))]
+
+
+def of_front(study: str) -> list[str]:
+    """The commands that export a member of a study's front."""
+    return [
+        f"python -m search.export study.name={study} export.prefer=smallest export.within=0.002",
+        f"python -m search.export study.name={study} trial=NUMBER",
+    ]
+
+
+def _answer(ranking: Ranking, finalists: "Finalists | None") -> list[Text]:
+    """The verdict with the parameters of its answer; where there is none, the best of the trials.
+
+    Of a front none is the best.
+    """
     said: list[Text] = []
     verdict = None if finalists is None else finalists.verdict
     if finalists is not None and verdict is not None:
         from search.analysis.wording import words  # scipy: it is loaded by now, and only by now
 
-        said += [Text("The verdict:"), *map(Text, words(verdict)), Text()]
+        said += [Text("\nThe verdict:" if ranking.front else "The verdict:")]
+        said += [*map(Text, words(verdict)), Text()]
         if verdict.answer is not None:
             params = finalists.all[verdict.answer].params
             return [*said, Text(f"Its parameters ({verdict.answer}):"), _pasted(pasted(params))]
+    if ranking.front:
+        return said
+    best = ranking[0]
     return [*said, _line(f"Best parameters ({best}):"), _pasted(pasted(best.params))]
 
 

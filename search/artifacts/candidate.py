@@ -106,7 +106,7 @@ def _smallest(
             trial = finalists.all[each.name].entry
             if trial is not None and each.mean is not None:
                 found[trial.number] = each.mean.value
-    found = found or {each.entry.number: each.value for each in ranking}
+    found = found or {each.entry.number: each.value for each in ranking.leaders}
     best = (max if about.objective.maximizes else min)(found.values())
     near = [entries[number] for number, value in found.items() if abs(value - best) <= within]
 

@@ -210,16 +210,16 @@ class Coordinator:
         if event.state is not None:
             self._weights.save_state(entry.number, event.state)
         pruned = result.stop == "pruned"
-        if not pruned and self._is_among_the_best(entry, result.value):
+        if not pruned and self._is_among_the_best(entry, result):
             self._weights.save(entry.number, event.weights)
         self._complete(entry, result)
 
     def _complete(self, entry: Entry, result: RunResult) -> None:
-        entry = replace(entry, history=result.history)
+        entry = replace(entry, history=result.history, result=result)
         told = (
             Told(entry.number, "pruned", None, entry.curve)
             if result.stop == "pruned"
-            else Told(entry.number, "complete", result.value, entry.curve)
+            else Told(entry.number, "complete", result.value, entry.curve, entry.cost)
         )
         notes = self._engine.tell(told)
         self._ended(self._table.complete(entry, result, notes))
@@ -241,8 +241,8 @@ class Coordinator:
         self._prefixes.add(entry)
         self._watcher.ended(entry)
 
-    def _is_among_the_best(self, entry: Entry, value: float) -> bool:
-        ended = replace(entry, state="complete", value=value)
+    def _is_among_the_best(self, entry: Entry, result: RunResult) -> bool:
+        ended = replace(entry, state="complete", value=result.value, result=result)
         return self._ranking.place(ended) < self._keep
 
     def _retain(self) -> None:

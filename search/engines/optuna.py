@@ -2,19 +2,20 @@
 
 import copy
 import json
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optuna
 
+from pipeline.run.config import Direction
 from search.engines.memory import Memory
 from search.engines.sampler import GridSampler, MakeSampler, NewSampler, mixed
 from search.study.space import Space
 from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
-from search.trial_table.terms import TO_OPTUNA, distributions
+from search.trial_table.terms import TO_OPTUNA, distributions, values
 
-__all__ = ["GridSampler", "OptunaAlgorithm"]
+__all__ = ["GridSampler", "OptunaAlgorithm", "takes_two"]
 
 
 class OptunaAlgorithm:
@@ -24,7 +25,7 @@ class OptunaAlgorithm:
 
     def __init__(
         self,
-        direction: Literal["maximize", "minimize"],
+        directions: Sequence[Direction],
         space: Space,
         runs: Runs,
         make_sampler: MakeSampler,
@@ -43,7 +44,7 @@ class OptunaAlgorithm:
         self._study = optuna.create_study(
             study_name=name,
             storage=self._storage,
-            direction=direction,
+            directions=directions,
             sampler=self._sampler,
             pruner=pruner,
         )
@@ -106,10 +107,21 @@ class OptunaAlgorithm:
     def tell(self, told: Told) -> None:
         trial = self._storage.get_trial(self._trial_id(told.number))
         self._storage.write_anew(self._trial_id(told.number), trial.system_attrs, told.curve)
-        self._study.tell(told.number, told.value, state=TO_OPTUNA[told.state])
+        state = TO_OPTUNA[told.state]
+        self._study.tell(told.number, values(told.value, told.cost), state=state)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def takes_two(make_sampler: MakeSampler, directions: Sequence[Direction]) -> bool:
+    """Whether a sampler suggests by two objectives: one that can't, says so as soon as it is asked."""
+    try:
+        study = optuna.create_study(sampler=make_sampler(seed=0), directions=directions)
+        study.ask().relative_params  # noqa: B018  # the sampler is asked here, and not before
+    except ValueError:
+        return False
+    return True
 
 
 def _as_json(notes: Mapping[str, Any]) -> dict[str, Any]:

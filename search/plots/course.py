@@ -3,6 +3,7 @@
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 
+from pipeline.run.config import Cost
 from search.analysis.facts import Facts, in_words
 from search.analysis.leaderboard import counts
 from search.plots.marks import Dash, Dots, Line, Mark, Panel, Plot, Side
@@ -17,10 +18,17 @@ from search.plots.style import (
     tip,
     trials,
 )
+from search.study.front import Corner, corner, hypervolume
 from search.study.ranking import Ranking
+from search.study.shown import in_units
 from search.study.vocabulary import Entry
 
 _DASHES: dict[str, Dash] = {"failed": "--"}
+
+_HYPERVOLUME = (
+    "The hypervolume is the area that the front leaves behind it, up to the worst value and the highest cost "
+    "of all trials; 1 would be the best value at the lowest cost"
+)
 
 BEST = 10
 """How many trials stand out over all others among the learning curves."""
@@ -36,8 +44,32 @@ def best_so_far(facts: Facts) -> list[tuple[int, float]]:
     return steps
 
 
+def front_so_far(facts: Facts, cost: Cost, reference: Corner) -> list[tuple[int, float]]:
+    """(trial number, hypervolume of the front up to it) for every complete trial, by number."""
+    ranking = Ranking(facts.objective)
+    steps: list[tuple[int, float]] = []
+    for entry in facts.state("complete"):
+        ranking.add(entry)
+        steps.append((entry.number, hypervolume(ranking.front, cost, reference)))
+    return steps
+
+
+def _progress(facts: Facts, cost: Cost, across: Side) -> tuple[str, Panel]:
+    """The hypervolume of the front after each trial, as a share of all that there is; and its reference."""
+    reference = corner(facts.ranking, cost, facts.objective)
+    best, least = facts.ranking[0].value, facts.ranking.front[0].cost(cost)
+    whole = abs(best - reference.value) * (reference.cost - least)
+    steps = [(at, area / (whole or 1.0)) for at, area in front_so_far(facts, cost, reference)]
+    line = Line([*steps, (max(facts.by_number), steps[-1][1])], INK, 1.6, stepped=True)
+    point = f"{facts.objective.metric} {reference.value:.4f}, {in_units(cost, reference.cost)}"
+    return f"Hypervolume from {point}", Panel(across, Side("hypervolume of the front"), [line])
+
+
 def history(facts: Facts) -> Plot:
-    """The history shows every trial's value in the order of the trials, and the best so far."""
+    """The history shows every trial's value in the order of the trials, and the best so far.
+
+    Of a study with a cost it shows the progress of its front, too.
+    """
     title = "How the search went"
     entries = [*facts.valued, *facts.state("failed")]
     if not entries:
@@ -53,11 +85,20 @@ def history(facts: Facts) -> Plot:
         best = facts.ranked[0]
         marks.append(star(facts, (best.number, scale.clip(best)), "best"))
     about = f"{len(facts.entries)} trials: {counts(facts.entries)}"
+    across = number_side("trial", 0, last, whole=True)
+    panels, cost, progress = [Panel(across, scale.side(facts), marks)], facts.objective.cost, ""
+    hint = "Hover over a trial to see what it tried."
+    if cost is not None and facts.ranking:
+        progress, panel = _progress(facts, cost, across)
+        panels.append(panel)
+        hint = f"{_HYPERVOLUME}. {hint}"
     return Plot(
         title,
-        sentences(about, scale.remark),
-        [Panel(number_side("trial", 0, last, whole=True), scale.side(facts), marks)],
-        hint="Hover over a trial to see what it tried.",
+        sentences(about, progress, scale.remark),
+        panels,
+        height=5.2 * len(panels),
+        columns=1,
+        hint=hint,
     )
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from pipeline.run.config import Cost
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
-from search.analysis.front import Cost, front, priced
+from search.analysis.front import front, priced
 from search.plots.marks import Line, Mark, Panel, Plot, Side, Words
 from search.plots.style import (
     GREEN,
@@ -26,7 +27,8 @@ def against_time(facts: Facts, finalists: Finalists | None = None) -> Plot:
     seconds = {e.number: facts.train_seconds(e) for e in facts.valued if e.result is not None}
     unit, length = time_unit(max(seconds.values(), default=0.0))
     across = [(e, seconds[e.number] / length) for e in facts.valued if e.number in seconds]
-    return _against(facts, finalists, "train_seconds", title, f"training time in {unit}", across)
+    label = f"training time in {unit}"
+    return _against(facts, finalists, "train_seconds", title, label, across, length)
 
 
 def against_parameters(facts: Facts, finalists: Finalists | None = None) -> Plot:
@@ -36,6 +38,15 @@ def against_parameters(facts: Facts, finalists: Finalists | None = None) -> Plot
     return _against(facts, finalists, "parameters", title, "weights and biases", across)
 
 
+def against_multiply_adds(facts: Facts, finalists: Finalists | None = None) -> Plot:
+    """The figure shows value against the work of a prediction, and the trials that none beats in both."""
+    title = f"{facts.metric.capitalize()} against the work of a prediction"
+    known = {e.number: e.result.costs for e in facts.valued if e.result is not None}
+    works = {number: costs["multiply_adds"] for number, costs in known.items() if costs}
+    across = [(e, float(works[e.number])) for e in facts.valued if e.number in works]
+    return _against(facts, finalists, "multiply_adds", title, "multiply-adds", across)
+
+
 def _against(
     facts: Facts,
     finalists: Finalists | None,
@@ -43,6 +54,7 @@ def _against(
     title: str,
     label: str,
     across: Sequence[tuple[Entry, float]],
+    unit: float = 1.0,
 ) -> Plot:
     about = "The line joins the trials that no other beats in both"
     if not across:
@@ -56,7 +68,7 @@ def _against(
     marks: list[Mark] = []
     unbeaten = [e for e in front(facts, configurations, kind) if e.entry.number in places]
     if unbeaten:
-        points = [(places[each.entry.number], scale.within(each.value)) for each in unbeaten]
+        points = [(each.cost(kind) / unit, scale.within(each.value)) for each in unbeaten]
         marks.append(Line(points, GREEN, 1.6, "unbeaten", stepped=True))
         names = [str(each.entry.number) for each in unbeaten]
         marks.append(Words(points[-6:], names[-6:], "above", MUTED))

@@ -6,12 +6,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
+from pipeline.run.config import Cost
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.plots import png, trial
 from search.plots.chart import chart, parameter
 from search.plots.course import history, learning_curves
-from search.plots.front import against_parameters, against_time
+from search.plots.front import against_multiply_adds, against_parameters, against_time
 from search.plots.marks import Plot
 from search.plots.parameters import contour, importance, parallel, slices
 from search.plots.timeline import timeline
@@ -23,6 +24,13 @@ _COSTS = {
     "accuracy_against_parameters": against_parameters,
 }
 """Those that have intervals where a verdict does."""
+
+FRONTS: dict[Cost, str] = {
+    "train_seconds": "accuracy_against_time",
+    "parameters": "accuracy_against_parameters",
+    "multiply_adds": "accuracy_against_multiply_adds",
+}
+"""What comes first in a study that searched this front."""
 
 FIGURES: dict[str, Callable[[Facts], Plot]] = {
     "chart": chart,
@@ -55,6 +63,9 @@ def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot
         for name, plot in FIGURES.items()
         if name not in left_out
     }
+    if (cost := facts.objective.cost) is not None:
+        plot = _COSTS.get(FRONTS[cost], against_multiply_adds)
+        figures = {FRONTS[cost]: plot(facts, finalists), **figures}
     if finalists is None or finalists.verdict is None:
         return figures
     return {VERDICT: verdict(finalists), **figures}

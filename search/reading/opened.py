@@ -1,7 +1,7 @@
 """A study in Python, to be read: `from search import open_study`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -85,6 +85,11 @@ class OpenStudy:
         It is the best of single runs, unless the seed varies; see `verdict`. None: no trial is complete.
         """
         return self.facts.ranking[0] if self.facts.ranking else None
+
+    @property
+    def front(self) -> Sequence[Configuration]:
+        """Those that none beats in value and cost, cheapest first; none where the study has no cost."""
+        return self.facts.ranking.front
 
     @property
     def verdict(self) -> "Verdict | None":

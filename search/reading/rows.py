@@ -69,6 +69,7 @@ def _parts(entry: Entry, varied: Sequence[str], run_id: str | None) -> Sequence[
         {"trial": entry.number, "state": entry.state},
         params,
         {} if result is None else result.final_metrics(),
+        {} if entry.cost is None else {"cost": entry.cost},
         {
             "epochs": len(entry.history),
             "stop": None if result is None else result.stop,

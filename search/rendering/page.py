@@ -15,14 +15,15 @@ from pipeline.run.config import run_config
 from search.analysis.confidence import sentences as said
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
-from search.analysis.leaderboard import cause, columns, counts, doubt, row
+from search.analysis.front import front, priced
+from search.analysis.leaderboard import cause, columns, counts, doubt, of_front, row
 from search.plots import interactive
-from search.plots.gallery import VERDICT, of_study
+from search.plots.gallery import FRONTS, VERDICT, of_study
 from search.plots.marks import Plot
 from search.plots.style import sentences
 from search.rendering.elements import command, listed, parameters, picture, section, table, tiles
 from search.rendering.verdict import of_verdict
-from search.study.shown import comparison_of, pasted
+from search.study.shown import comparison_of, in_units, pasted
 from search.study.space import fixed
 from search.study.vocabulary import Entry
 from search.trial_table.lineage import whole_run
@@ -40,6 +41,8 @@ def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> st
     figures = of_study(facts, finalists)
     drawn = any(figure.panels for figure in figures.values())
     verdict = _verdict(finalists, figures.pop(VERDICT, None))
+    cost = facts.objective.cost
+    of_the_front = "" if cost is None else _drawn(FRONTS[cost], figures.pop(FRONTS[cost]))
     script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
     title = escape(facts.about.question or facts.about.name)
     body = "\n".join(
@@ -47,6 +50,7 @@ def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> st
             f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{title}</h1>",
             f"<p>{_when(facts)}</p></header>",
             verdict,
+            _front(facts, finalists, of_the_front),
             "" if finalists is not None and finalists.answered else _single(facts, finalists),
             _doubted(facts),
             _asked(facts),
@@ -74,7 +78,7 @@ def command_for(entry: Entry) -> str:
     differing = [
         f"{path}={public.parameter(path, text)}"
         for path, text in settings
-        if usual.get(path) != text
+        if usual.get(path) != text and path != "objective.cost"  # it is a study's
     ]
     return shlex.join(["python", "-m", "pipeline.train", *differing])
 
@@ -86,6 +90,33 @@ def _verdict(finalists: Finalists | None, figure: Plot | None) -> str:
     answer = finalists.answer
     again = "" if answer is None else command_for(answer.entry)
     return of_verdict(finalists, finalists.verdict, _drawn(VERDICT, figure), again)
+
+
+def _front(facts: Facts, finalists: Finalists | None, figure: str) -> str:
+    """The front of a study that searched one, cheapest first, and how one of its members is taken."""
+    cost, objective = facts.objective.cost, facts.objective
+    if cost is None or not facts.ranking:
+        return ""
+    members = front(facts, priced(facts, finalists), cost)
+    best = [each.configuration for each in members]
+    heads = columns(best, objective)
+    rows = [row(each, heads, objective) for each in best]
+    for cells, each in zip(rows, members, strict=True):
+        if each.low is not None and each.high is not None:
+            cells[heads.index(objective.metric)] = (
+                f"{each.value:.4f} ({each.low:.4f} to {each.high:.4f})"
+            )
+    names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
+    numbers = [
+        (str(len(members)), "configurations that none beats in both"),
+        (f"{members[0].value:.4f}", f"{facts.metric}, {in_units(cost, members[0].cost(cost))}"),
+        (f"{members[-1].value:.4f}", f"{facts.metric}, {in_units(cost, members[-1].cost(cost))}"),
+    ]
+    return section(
+        "The front",
+        f"{tiles(numbers)}{figure}{table(names, [[*map(escape, cells)] for cells in rows], kind='numbers')}"
+        f"<p>One of them as files:</p>{''.join(map(command, of_front(facts.about.name)))}",
+    )
 
 
 def _single(facts: Facts, finalists: Finalists | None) -> str:
@@ -101,12 +132,13 @@ def _single(facts: Facts, finalists: Finalists | None) -> str:
         numbers.append((f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
         numbers.append((f"{facts.train_seconds(best):.1f} s", "of training"))
     numbers.append((str(len(facts.state("complete"))), "complete trials"))
-    why = doubt(finalists)
+    why = doubt(finalists, facts.objective.cost is not None)
     unsure = (
         "" if why is None else f"<p>{escape(why)}:</p>{command(comparison_of(facts.about.name))}"
     )
+    title = "The answer" if facts.objective.cost is None else "The best of the front"
     return section(
-        "The answer",
+        title,
         f"{tiles(numbers)}<p>The best of what was tried: {parameters(pasted(leader.params))}</p>"
         f"{unsure}<p>To train this network again:</p>{command(command_for(best))}",
     ) + section("How sure is it?", listed(map(escape, said(facts))))
@@ -123,10 +155,12 @@ def _asked(facts: Facts) -> str:
     held = " ".join(f"<code>{escape(path)}={escape(text)}</code>" for path, text in same.items())
     ended = [entry for entry in facts.entries if entry.state != "running"]
     goal = "highest" if facts.objective.maximizes else "lowest"
+    cost = facts.objective.cost
+    beside = "" if cost is None else f" for a given cost in {cost.replace('_', ' ')}"
     how = ", ".join(f"{escape(kind)} {escape(name)}" for kind, name in about.search.items())
     return section(
         "What was asked",
-        f"<p>Which values give the {goal} {escape(facts.metric)}? "
+        f"<p>Which values give the {goal} {escape(facts.metric)}{beside}? "
         f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. "
         f"{'There are no others to try. ' if facts.used_up else ''}({how})</p>"
         f"{table(['varied', 'over'], space)}"

@@ -244,7 +244,8 @@ def _what_is_to_come(
     study, done = setup.study, len(_ended(table))
     there = f"{done} of {study.trials} trials done, {workers} workers."
     lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
-    words = (setup.words_on_engine(), setup.words_on_order(table.entries(), wanted))
+    order = setup.words_on_order(table.entries(), wanted)
+    words = (setup.words_on_engine(), order, setup.words_on_cost())
     return "\n".join([*lines, *filter(None, words)])
 
 

@@ -16,18 +16,19 @@ from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.record import DatasetInfo
 from search.engines.optuna import OptunaAlgorithm
 from search.engines.order import Algorithm, OrderedEngine, drawn_seed, workers_of
+from search.setup.front import NO_PRUNER, refuse_without_front
 from search.study.parse import parse
 from search.study.space import Space
 from search.study.untried import Runs
 from search.study.vocabulary import Engine, Entry, Record, StudyConfig, record
 from search.trial_table.storage import StorageConfig
+from search.trial_table.terms import directions
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 
 _GRID = "search.engines.optuna.GridSampler"
 _PARTS = {"optuna": ("sampler", "pruner"), "keras_tuner": ("oracle",)}
 """What each engine suggests and prunes by."""
 
-_NO_PRUNER = "optuna.pruners.NopPruner"
 _DEFAULT_SAMPLER = "optuna.samplers.TPESampler"
 _DEFAULT_ORACLE = "search.engines.oracles.random.RandomOracle"
 
@@ -99,6 +100,16 @@ class Setup:
             "suggests (oracle=NAME chooses another)."
         )
 
+    def words_on_cost(self) -> str | None:
+        """What a launch must say where the seed gives another study each time, in whatever order."""
+        if self.run.objective.cost != "train_seconds" or self.study.order == "free":
+            return None
+        return (
+            "objective.cost=train_seconds: seconds are others each time, and a sampler that learns suggests "
+            "by them: the seed does not give this study again (search.replay suggestions=true does, from the "
+            "seconds on record)."
+        )
+
     def words_on_order(self, entries: Sequence[Entry], workers: int) -> str | None:
         """What a launch with `workers` must say of the study's order; None where there is nothing."""
         if self.study.order == "free" or not entries:
@@ -115,7 +126,7 @@ class Setup:
     @property
     def prunes(self) -> bool:
         """Whether a trial may be ended before its last epoch."""
-        return self.engine.name == "optuna" and self.values["pruner"].get("_target_") != _NO_PRUNER
+        return self.engine.name == "optuna" and self.values["pruner"].get("_target_") != NO_PRUNER
 
     @property
     def suggests(self) -> dict[str, Any]:
@@ -142,6 +153,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
     space = parse(study.space, run)
     engine = validated(EngineConfig, values["engine"], "engine")
     _refuse_what_is_anothers(engine.name, getattr(values, "typed", ()))
+    refuse_without_front(values, run, space)
     if engine.name == "keras_tuner":  # sampler and pruner of a study's file have no say
         seed = _seed(values["oracle"], "oracle", 0)  # the grid takes none
         algorithm = _keras_tuner(values["oracle"], run, space)
@@ -216,7 +228,7 @@ def _optuna(
 
     def make(seed: int, rows: int | None) -> Algorithm:
         return OptunaAlgorithm(
-            run.objective.direction,
+            directions(run.objective),
             space,
             Runs(run, space, rows),
             make_sampler,

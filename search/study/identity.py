@@ -18,6 +18,7 @@ _SINCE = {
     "train.schedule": "none",
     "train.warmup_epochs": "0",
     "train.schedule_epochs": "null",
+    "objective.cost": "null",
 }
 """Settings that older studies don't name, and the value that each of them had then."""
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import overload
 
-from pipeline.run.config import ObjectiveConfig
+from pipeline.run.config import Cost, ObjectiveConfig
+from search.study.front import unbeaten
 from search.study.space import Stored
 from search.study.vocabulary import Entry
 
@@ -61,6 +62,11 @@ class Configuration:
         """Whether the seed varies, so that a mean is told of and a spread asked for."""
         return SEED in self.entry.params
 
+    def cost(self, name: Cost) -> float:
+        """What its network costs: the mean over its trials, where that differs."""
+        results = [entry.result for entry in self.trials]
+        return statistics.fmean(result.cost(name) for result in results if result is not None)
+
     @property
     def tests(self) -> dict[str, float]:
         """The means of the test metrics over its trials."""
@@ -79,15 +85,18 @@ class Configuration:
 
 
 class Ranking(Sequence[Configuration]):
-    """The complete trials of a study by configuration, best first, of equals the earlier one.
+    """The complete trials of a study by configuration, best first, of equals the cheaper or earlier one.
 
-    It grows by one trial at a time without being sorted anew.
+    It grows by one trial at a time without being sorted anew. `front`: of a study with a cost, the
+    configurations that none beats in value and cost, cheapest first; the last one is the best.
     """
 
     def __init__(self, objective: ObjectiveConfig, entries: Iterable[Entry] = ()) -> None:
+        self._objective = objective
         self._sign = -1 if objective.maximizes else 1
         self._found: dict[Hashable, Configuration] = {}
         self._order: list[Configuration] = []
+        self.front: list[Configuration] = []
         for entry in entries:
             self.add(entry)
 
@@ -100,6 +109,16 @@ class Ranking(Sequence[Configuration]):
             del self._order[self._index(before)]
         insort(self._order, now, key=self._place)
         self._found[key_of(entry)] = now
+        if self._objective.cost is not None:
+            # With one of the front whose mean has changed, others may come back.
+            rest = self._order if before in self.front else [*self.front, now]
+            rest = sorted(rest, key=self._place)
+            self.front = unbeaten(rest, self._objective.cost, self._objective)
+
+    @property
+    def leaders(self) -> Sequence[Configuration]:
+        """Those that may be a study's answer, best first: the front, where it asks for one, else all."""
+        return self.front[::-1] if self._objective.cost is not None else self
 
     def place(self, entry: Entry) -> int:
         """Where the configuration of `entry` would stand with it, counted from 0."""
@@ -123,8 +142,10 @@ class Ranking(Sequence[Configuration]):
         trials = [each for each in others if each.number != entry.number]
         return before, Configuration(tuple(sorted([*trials, entry], key=lambda e: e.number)))
 
-    def _place(self, configuration: Configuration) -> tuple[float, int]:
-        return self._sign * configuration.value, configuration.trials[0].number
+    def _place(self, configuration: Configuration) -> tuple[float, float, int]:
+        cost = self._objective.cost
+        dear = 0.0 if cost is None else configuration.cost(cost)
+        return self._sign * configuration.value, dear, configuration.trials[0].number
 
     def _index(self, configuration: Configuration) -> int:
         return bisect_left(self._order, self._place(configuration), key=self._place)

@@ -4,12 +4,19 @@ import json
 from collections.abc import Mapping, Sequence
 
 from pipeline.command.section import as_override
+from pipeline.run.config import Cost
 from search.study.space import LAYER
 
 
 def shown(value: object) -> str:
     """A value short enough for a table: four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else as_override(_decoded(value))
+
+
+def in_units(cost: Cost | None, value: float) -> str:
+    """What a network costs, with what it is measured in: `26,506 parameters`, `1.2 train seconds`."""
+    number = f"{value:.1f}" if cost == "train_seconds" else f"{value:,.0f}"
+    return f"{number} {(cost or '').replace('_', ' ')}"
 
 
 def pasted(params: Mapping[str, object]) -> str:

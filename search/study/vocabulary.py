@@ -204,6 +204,12 @@ class Entry:
         return sum(epoch.seconds for epoch in self.history)
 
     @property
+    def cost(self) -> float | None:
+        """What its study makes small beside the objective; None where that is nothing, or not known yet."""
+        name = None if self.run is None else self.run.objective.cost
+        return None if name is None or self.result is None else self.result.cost(name)
+
+    @property
     def curve(self) -> dict[int, float]:
         """The objective's metric by epoch, in its last attempt."""
         return {} if self.run is None else curve(self.history, self.run.objective.metric)
@@ -214,13 +220,15 @@ class Told:
     """How a trial ended, and all that an engine may know of that: it holds no test metric.
 
     `value`: the objective of a complete trial, else None. `curve`: the objective's metric by epoch
-    (from 1), in the attempt that ended.
+    (from 1), in the attempt that ended. `cost`: the second objective of a complete trial, where the study
+    has one.
     """
 
     number: int
     state: Literal["complete", "pruned", "failed"]
     value: float | None
     curve: Curve
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -236,8 +244,9 @@ def record(entry: Entry, metric: str) -> Record:
     suggestion = Suggestion(entry.params, entry.epochs, entry.continues, entry.notes)
     if entry.state == "running":
         return Record(suggestion, None)
-    value = entry.value if entry.state == "complete" else None
-    return Record(suggestion, Told(entry.number, entry.state, value, curve(entry.history, metric)))
+    value, cost = (entry.value, entry.cost) if entry.state == "complete" else (None, None)
+    curve_of = curve(entry.history, metric)
+    return Record(suggestion, Told(entry.number, entry.state, value, curve_of, cost))
 
 
 def curve(history: Iterable[EpochMetrics], metric: str) -> dict[int, float]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from pipeline.run.config import ObjectiveConfig
 from search.study.durations import Durations
 from search.study.ranking import Ranking
-from search.study.shown import shown
+from search.study.shown import in_units, shown
 from search.study.vocabulary import Entry
 
 
@@ -81,6 +81,8 @@ class Progress:
     def _line(self, entry: Entry) -> Text:
         params = " ".join(f"{path}={shown(value)}" for path, value in entry.params.items())
         outcome = f"{self._objective.metric} {entry.value:.4f}" if entry.value is not None else ""
+        if entry.cost is not None:
+            outcome += f" {in_units(self._objective.cost, entry.cost)}"
         reason = (entry.reason or "").splitlines()[:1]
         parts = [
             f"{self._noun} {entry.number}: {entry.state}",
@@ -110,7 +112,8 @@ class Progress:
         what = (
             f"mean of {best.seeds} seeds" if best.seeds > 1 else f"{self._noun} {best.entry.number}"
         )
-        return f"best {best.value:.4f} ({what})"
+        front = f"front of {len(self._ranking.front)}, " if self._ranking.front else ""
+        return f"{front}best {best.value:.4f} ({what})"
 
     def seconds_left(self) -> float | None:
         """How long the rest takes if trials go on as they did; None before the first one ended."""

@@ -18,8 +18,9 @@ from pipeline.tracking.record import (
     outcome_tags,
     provenance_tags,
 )
+from search.analysis.leaderboard import markdown_of, of_front
 from search.study.endings import Ending
-from search.study.ranking import Configuration, Ranking
+from search.study.ranking import Ranking
 from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import About, Entry, TrialState
 
@@ -50,6 +51,8 @@ class Records:
         if entry.result is not None and entry.ended_at is not None:
             points += final_points(entry.result, entry.ended_at)
             texts = final_texts(entry.result)
+            if entry.cost is not None:
+                points += (Point("cost", entry.cost, 0, entry.ended_at),)
         tags = {
             **self.about.search,
             "data.digest": self.about.dataset.digest,
@@ -115,16 +118,17 @@ class Records:
                 ranking.add(entry)
             if ranking:
                 points.append(Point(f"best_{objective.metric}", ranking[0].value, index, at))
-        best = ranking[0] if ranking else None
         tags = {
             **self.about.versions,
             **self.about.search,
             "study.trials": str(self.about.trials),
             "study.ending": "Running" if ending is None else public.error(ending.words),
-            "mlflow.note.content": self._note(ended, best, ending),
+            "mlflow.note.content": self._note(ended, ranking, ending),
         }
-        if best is not None:
-            tags["study.best_trial"] = str(best.entry.number)
+        if ranking:
+            tags["study.best_trial"] = str(ranking[0].entry.number)
+        if ranking.front:
+            tags["study.front"] = " ".join(str(each.entry.number) for each in ranking.front)
         started = min((entry.started_at for entry in entries), default=None)
         return RunRecord(
             uid=self.uid,
@@ -145,16 +149,18 @@ class Records:
         ends = [(entry.ended_at or 0.0, entry) for entry in ended]
         return sorted([*ends, *((at, None) for at in self.retried)], key=lambda end: end[0])
 
-    def _note(
-        self, ended: Sequence[Entry], best: Configuration | None, ending: Ending | None
-    ) -> str:
+    def _note(self, ended: Sequence[Entry], ranking: Ranking, ending: Ending | None) -> str:
         about = self.about
         states = [entry.state for entry in ended]
         counts = ", ".join(f"{states.count(s)} {s}" for s in _STATUS if s in states) or "none"
         # MLflow shows three lines, and the rest on a click.
         lines = [f"**{about.question or about.name}**"]
-        if best is not None and (test := best.tests.get("test_accuracy")) is not None:
-            metric = about.objective.metric
+        best, metric = ranking[0] if ranking else None, about.objective.metric
+        if ranking.front:
+            lines += ["", f"The front of {metric} and {about.objective.cost}, cheapest first:", ""]
+            lines += [markdown_of(ranking.front, about.objective), ""]
+            lines += ["One of them as files:", "", "```", *of_front(about.name), "```", ""]
+        elif best is not None and (test := best.tests.get("test_accuracy")) is not None:
             lines += ["", f"Best: {metric} {best.value:.4f} ({best}), with", ""]
             lines += ["```", pasted(best.params), "```", ""]
             lines += [f"Its accuracy on the test set, which steered nothing: {test:.4f}.", ""]

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.command import public
 from pipeline.run.config import ObjectiveConfig
 from search.study.endings import Ending
-from search.study.ranking import Ranking
+from search.study.ranking import Configuration, Ranking
 from search.study.vocabulary import Entry
 
 _HOOK_SECONDS = 60
@@ -34,7 +34,7 @@ class SummaryFile:
 
         `seconds_left`: estimate until the target, None if unknown.
         """
-        best = Ranking(self._objective, entries)[:1]
+        ranking, cost = Ranking(self._objective, entries), self._objective.cost
         states = [entry.state for entry in entries]
         summary: dict[str, Any] = {
             "study": self._name,
@@ -43,16 +43,10 @@ class SummaryFile:
             "target": self._target,
             "trials": {name: states.count(name) for name in ("complete", "pruned", "failed")},
             "metric": self._objective.metric,
-            "best": [
-                {
-                    "trial": each.entry.number,
-                    "value": each.value,
-                    "params": dict(each.params),
-                    "test": each.tests,
-                    "seeds": each.seeds,
-                    "spread": each.spread,  # null: one run, it was not measured
-                }
-                for each in best
+            "best": [_configuration(each) for each in ranking[:1]],
+            "cost": cost,  # null: there is no front
+            "front": [
+                {**_configuration(each), "cost": each.cost(cost)} for each in ranking.front if cost
             ],
             "seconds_left": seconds_left,
             "written_at": time.time(),
@@ -78,3 +72,14 @@ class SummaryFile:
         else:
             if done.returncode:
                 note(f"study.on_end: exit code {done.returncode}")
+
+
+def _configuration(each: Configuration) -> dict[str, Any]:
+    return {
+        "trial": each.entry.number,
+        "value": each.value,
+        "params": dict(each.params),
+        "test": each.tests,
+        "seeds": each.seeds,
+        "spread": each.spread,  # null: one run, it was not measured
+    }

@@ -11,6 +11,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from pipeline.run.config import Direction, ObjectiveConfig
 from search.study.dimension import Dimension, Range, Stored, as_float, at_step, encode
 from search.study.space import Space, kinds_of
 from search.study.vocabulary import TrialState
@@ -22,6 +23,17 @@ TO_OPTUNA: dict[TrialState, OptunaState] = {
     "failed": OptunaState.FAIL,
 }
 FROM_OPTUNA = {optunas: ours for ours, optunas in TO_OPTUNA.items()}
+
+
+def directions(objective: ObjectiveConfig) -> list[Direction]:
+    """Which way each objective of a study goes: its cost, where it has one, is the second."""
+    cost: list[Direction] = [] if objective.cost is None else ["minimize"]
+    return [objective.direction, *cost]
+
+
+def values(value: float | None, cost: float | None) -> list[float] | None:
+    """The objectives of a trial, as `directions` has them; None where it has no value."""
+    return None if value is None else [value, *([] if cost is None else [cost])]
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

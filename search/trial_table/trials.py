@@ -31,7 +31,7 @@ from search.trial_table.storage import (
     reopen,
     studies_in,
 )
-from search.trial_table.terms import TO_OPTUNA, distribution
+from search.trial_table.terms import TO_OPTUNA, directions, distribution, values
 
 _FOREIGN = "study.name: {!r} in this storage was not made by Plumbline (take another study.name)"
 
@@ -73,9 +73,9 @@ class TrialTable:
         objective, data or fixed parameters: its trials could not be compared with new ones.
         """
         storage = open_storage(where) if isinstance(where, str) else where
-        name, direction = study.config.name, study.base.objective.direction
+        name, ways = study.config.name, directions(study.base.objective)
         found = optuna.create_study(
-            study_name=name, storage=storage, direction=direction, load_if_exists=True
+            study_name=name, storage=storage, directions=ways, load_if_exists=True
         )
         if "identity" not in found.user_attrs:
             if found.get_trials(deepcopy=False):
@@ -276,8 +276,8 @@ class TrialTable:
         # The facts before the state: a trial that shows as finished is recorded whole.
         self._storage.set_trial_user_attr(trial_id, END, end_of(entry))
         self._storage.set_curve(trial_id, entry.curve)
-        values = None if entry.value is None else [entry.value]
-        self._storage.set_trial_state_values(trial_id, TO_OPTUNA[entry.state], values)
+        found = values(entry.value, entry.cost)
+        self._storage.set_trial_state_values(trial_id, TO_OPTUNA[entry.state], found)
         self._entries[entry.number] = entry
         return entry
 

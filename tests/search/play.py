@@ -87,7 +87,8 @@ class Play:
         if goal < 0.1 and len(curve) == 2:
             self._end(Told(number, "failed", None, curve))
         elif epoch == (suggestion.epochs or self._setup.run.train.epochs):
-            self._end(Told(number, "complete", curve[epoch], curve))
+            cost = self._setup.run.objective.cost and height({"cost of": goal})
+            self._end(Told(number, "complete", curve[epoch], curve, cost))
         elif self.engine.report(number, dict(curve)):
             self._end(Told(number, "pruned", None, curve))
 

@@ -54,7 +54,7 @@ class Launch:
             sampler, pruner = optuna.samplers.RandomSampler, optuna.pruners.NopPruner()
             runs = Runs(self.setup.run, study.space)
             engine = OrderedEngine(
-                OptunaAlgorithm("maximize", study.space, runs, sampler, 0, pruner), (), None
+                OptunaAlgorithm(["maximize"], study.space, runs, sampler, 0, pruner), (), None
             )
         self.table = TrialTable.open(url, study)
         self.engine = engine or engine_of(self.setup, self.table.entries())

@@ -19,16 +19,16 @@ from search.study.vocabulary import (
     Exhausted,
     Suggestion,
     Suggestions,
-    Told,
     TrialState,
     Wait,
     curve,
+    record,
 )
 from search.trial_table.storage import open_storage
 from search.trial_table.trials import TrialTable
 from tests.search.conftest import Copies, setup_of, study_of
 from tests.search.fakes import epoch_metrics, run_result
-from tests.search.play import Play
+from tests.search.play import Play, height
 
 SPACE: Mapping[str, Any] = {
     "model": {
@@ -134,23 +134,26 @@ class Session:
         metric = self.setup.run.objective.metric
         history: list[EpochMetrics] = []
         for epoch in range(first, last + 1):
-            history.append(epoch_metrics(epoch, value * (1 - 0.5**epoch)))
+            seconds = height(trial.params)
+            reached = epoch_metrics(epoch, value * (1 - 0.5**epoch))
+            history.append(dataclasses.replace(reached, seconds=seconds))
             if epoch == last and state != "pruned":
                 break
             if self.engine.report(trial.number, curve(history, metric)) and state == "complete":
                 state = "pruned"
                 break
         assert state != "running"
-        told = Told(
-            trial.number, state, value if state == "complete" else None, curve(history, metric)
-        )
+        stop = "pruned" if state == "pruned" else "completed"
+        result = run_result([value], stop, history=tuple(history), value=value)
+        met = dataclasses.replace(trial, state=state, history=tuple(history), value=value)
+        met = met if state == "failed" else dataclasses.replace(met, result=result)
+        told = record(met, metric).told
+        assert told is not None
         notes = self.engine.tell(told)
         if state == "failed":
             met = dataclasses.replace(trial, history=tuple(history))
             entry = self.table.fail(met, "loss is nan", notes)
         else:
-            stop = "pruned" if state == "pruned" else "completed"
-            result = run_result([value], stop, history=tuple(history), value=value)
             entry = self.table.complete(trial, result, notes)
         assert entry.state == state
 
@@ -177,6 +180,8 @@ class EngineContract:
     trials = 6  # enough for every engine to suggest by what it has seen
     exhaustive = False  # whether every study visits the same points
     ordered = 24  # the same, with several workers in order
+    prunes: tuple[str, ...] = PRUNES
+    ends: Sequence[TrialState] = ENDS
     uncountable: Mapping[str, Any] | None = None  # of one run, for engines that need a finite one
     promotes = False  # whether a trial may go on from another, with its parameters
 
@@ -229,7 +234,7 @@ class EngineContract:
         seed = self.seeded("0")
         whole = self.begin(url, *seed)
         storage = open_storage(url)
-        for state in ENDS:
+        for state in self.ends:
             stored = TrialTable(storage, whole.table.name).entries()
             assert stored == whole.table.entries()
             suggestion = whole.suggestion()
@@ -239,7 +244,7 @@ class EngineContract:
             trial = whole.start(whole.table.create(suggestion, whole.setup.space))
             if state != "running":
                 whole.end(trial, state)
-        assert {entry.state for entry in whole.table.entries()} == set(ENDS)
+        assert {entry.state for entry in whole.table.entries()} == set(self.ends)
 
     def test_studies_of_two_seeds_have_no_trial_in_common(self, copies: Copies) -> None:
         """Not of the greatest seed either: it is not cut down to another."""
@@ -276,7 +281,7 @@ class EngineContract:
 
     def test_what_is_the_same_run_is_not_suggested_twice(self) -> None:
         """Every run of a space is, and then it is used up; trials that go on from others come on top."""
-        setup = setup_of(*self.overrides, *PRUNES, space=ALIKE)
+        setup = setup_of(*self.overrides, *self.prunes, space=ALIKE)
         trials = Play(setup, workers=2).run(100)
         new = [suggestion for suggestion, _ in trials if suggestion.continues is None]
         runs = {fingerprint(setup.space.apply(setup.run, each.params)) for each in new}
@@ -291,14 +296,14 @@ class EngineContract:
     @pytest.mark.parametrize("workers", [1, 3])
     def test_in_fixed_order_timing_has_no_say(self, workers: int) -> None:
         """Nor have workers that die, nor coordinators; with one worker it is the study in free order."""
-        setup = setup_of(*self.overrides, *PRUNES, "study.order=fixed", space=self.space)
+        setup = setup_of(*self.overrides, *self.prunes, "study.order=fixed", space=self.space)
         quiet = Play(setup, workers).run(self.ordered)
         assert len(quiet) == self.ordered
         for chance in (1, 2):
             play = Play(setup, workers, chance, deaths=0.03, restarts=0.03)
             assert play.run(self.ordered) == quiet
         if workers == 1:
-            free = setup_of(*self.overrides, *PRUNES, "study.order=free", space=self.space)
+            free = setup_of(*self.overrides, *self.prunes, "study.order=free", space=self.space)
             assert Play(free, chance=3, deaths=0.1, restarts=0.1).run(self.ordered) == quiet
 
     def test_a_seed_that_was_not_given_is_drawn_once(self) -> None:

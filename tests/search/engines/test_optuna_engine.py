@@ -76,6 +76,11 @@ class TestCmaes(OptunaContract):
     overrides = ("sampler=cmaes", "sampler.popsize=4")
 
 
+@pytest.mark.slow
+class TestNsga2(OptunaContract):
+    overrides = ("sampler=nsga2", "sampler.population_size=2")
+
+
 class TestGrid(OptunaContract):
     overrides = ("sampler=grid",)
     exhaustive = True
@@ -292,6 +297,10 @@ OTHERS: dict[str, Any] = {
     "use_separable_cma": True,
     "with_margin": True,
     "lr_adapt": True,
+    "population_size": 5,
+    "mutation_prob": 0.5,
+    "crossover_prob": 0.5,
+    "swapping_prob": 0.25,
     "qmc_type": "halton",
     "scramble": False,
     "warn_asynchronous_seeding": True,
@@ -362,9 +371,9 @@ def test_other_values_are_other_values() -> None:
         ),
         (["pruner=asha", "pruner.reduction_factor=1"], "pruner: .*SuccessiveHalvingPruner: .*"),
         (["sampler._target_=optuna.samplers.Nope"], "sampler: optuna.samplers.Nope"),
-        (["sampler.seed=abc"], "sampler: optuna.samplers.TPESampler: "),
+        (["sampler.seed=abc"], "sampler.seed: expected a whole number, or null, got abc"),
         (["sampler.seed=-1"], "sampler: optuna.samplers.TPESampler: Seed must be between 0"),
-        (["sampler.seed=1.5"], "sampler: optuna.samplers.TPESampler: "),
+        (["sampler.seed=1.5"], "sampler.seed: expected a whole number, or null, got 1.5"),
         (["pruner.n_startup_trials=many"], "pruner"),
     ],
 )

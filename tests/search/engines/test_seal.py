@@ -63,9 +63,10 @@ def test_the_way_would_be_found_where_there_is_one() -> None:
     assert {Entry, RunResult, EpochMetrics} <= reachable(Watcher)
 
 
-def test_what_an_engine_is_told_of_a_trial_is_four_things() -> None:
+def test_what_an_engine_is_told_of_a_trial_is_five_things() -> None:
+    """The cost is that of `objective.cost`: of a study without one it is told none."""
     fields = get_type_hints(Told)
-    assert list(fields) == ["number", "state", "value", "curve"]
+    assert list(fields) == ["number", "state", "value", "curve", "cost"]
     leaves = [leaf for hint in fields.values() for leaf in (get_args(hint) or (hint,))]
     plain = {int, float, type(None), "complete", "pruned", "failed"}
     assert set(leaves) <= plain

@@ -10,7 +10,8 @@ BY_ORACLE = (
     "it suggests by oracle=bayesian, grid, hyperband, random (leave it out, or set engine=optuna)"
 )
 BY_SAMPLER = (
-    "it suggests by sampler=cmaes, grid, qmc, random, tpe (leave it out, or set engine=keras_tuner)"
+    "it suggests by sampler=cmaes, grid, nsga2, qmc, random, tpe (leave it out, or set "
+    "engine=keras_tuner)"
 )
 
 

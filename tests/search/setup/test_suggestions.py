@@ -1,6 +1,7 @@
 """search.replay suggestions=true: the engine of a study suggests and prunes the same trials again."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from tests.search.engines.test_order import HYPERBAND, OPTUNA, SPACE, study
 
 STEPS = {"model": {"dropout": {"low": 0.0, "high": 0.6, "step": 0.1}, "l2": [0.0, 0.1, 0.2, 0.3]}}
 PRUNED = OPTUNA[2:]
+FRONT = ("pruner=none", "objective.cost=train_seconds")
 ENGINES: dict[str, tuple[str, ...]] = {
     "tpe, median": OPTUNA,
     "tpe, drawn seed": (*OPTUNA, "sampler.seed=null"),
@@ -27,11 +29,15 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "qmc, percentile": ("sampler=qmc", "pruner=percentile", "pruner.n_startup_trials=2"),
     "cmaes": ("sampler=cmaes", *PRUNED),
     "grid": ("sampler=grid", *PRUNED),
+    "nsga2, two objectives": ("sampler=nsga2", "sampler.population_size=4", *FRONT),
+    "tpe, two objectives": ("sampler=tpe", "sampler.n_startup_trials=4", *FRONT),
     "random oracle": ("engine=keras_tuner", "oracle=random"),
     "bayesian oracle": ("engine=keras_tuner", "oracle=bayesian", "oracle.num_initial_points=3"),
     "hyperband oracle": HYPERBAND,
     "grid oracle": ("engine=keras_tuner", "oracle=grid"),
 }
+
+SLOW = re.compile("bayesian|two objectives")
 
 Replay = Callable[..., tuple[int, str, str]]
 
@@ -74,7 +80,7 @@ def file_of(url: str) -> Path:
 
 @pytest.mark.parametrize(
     "engine",
-    [pytest.param(e, marks=[pytest.mark.slow] if "bayesian" in e else []) for e in ENGINES],
+    [pytest.param(e, marks=[pytest.mark.slow] if SLOW.search(e) else []) for e in ENGINES],
 )
 def test_every_engine_suggests_and_prunes_the_same_trials_again(
     engine: str, url: str, run: Replay
@@ -85,7 +91,7 @@ def test_every_engine_suggests_and_prunes_the_same_trials_again(
     code, out, err = run()
     assert (code, err) == (0, ""), out
     pruned = states.count("pruned")
-    assert ("oracle" in engine) == (pruned == 0)
+    assert ("oracle" in engine or "two" in engine) == (pruned == 0)
     said = f"identical (24 of 24 trials suggested again; {pruned} of {pruned} prunings)"
     assert f"test, its suggestions: {said}" in out
     assert certificate()["uid"] == table.uid

@@ -33,7 +33,7 @@ def base(run_config: Callable[..., RunConfig]) -> RunConfig:
 def suggestions(tree: dict[str, Any], base: RunConfig, count: int) -> list[dict[str, Any]]:
     space = parse(tree, base)
     algorithm = OptunaAlgorithm(
-        "maximize",
+        ["maximize"],
         space,
         Runs(base, space),
         lambda seed: optuna.samplers.RandomSampler(seed=seed),

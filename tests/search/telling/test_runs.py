@@ -167,6 +167,7 @@ def test_the_study_is_the_parent_that_carries_question_space_and_configuration()
         "objective.metric": "val_accuracy",
         "objective.direction": "maximize",
         "objective.select": "best",
+        "objective.cost": "null",
     }
     assert record.texts == {"config.yaml": "a: 1\n"}
     note = record.tags["mlflow.note.content"]

@@ -235,6 +235,13 @@ def test_only_plumblines_own_studies_are_named(url: str) -> None:
             id="objective",
         ),
         pytest.param(
+            ["objective.cost=train_seconds", "pruner=none"],
+            DROPOUT,
+            "digest of the data",
+            "objective.cost: null in the study, train_seconds now",
+            id="a second objective",
+        ),
+        pytest.param(
             ["train.epochs=5"],
             DROPOUT,
             "digest of the data",
