@@ -20,6 +20,7 @@ from search.analysis.configurations import (
 from search.analysis.facts import Facts
 from search.analysis.plan import Asked, Contender, FinalistsConfig, Part, Run
 from search.analysis.verdict import Verdict, judge, needed, unsealed
+from search.study.address import of_finalists
 from search.study.ranking import SEED, Configuration
 from search.study.shown import shown
 from search.study.space import Range, Space, Stored, replaced
@@ -103,7 +104,7 @@ class Finalists:
     @property
     def table_name(self) -> str:
         """The study that keeps their rows: they count for no target, engine or ranking of another."""
-        return f"finalists.{self.uid}"
+        return of_finalists(self.uid)
 
     @cached_property
     def space(self) -> Space:

@@ -18,12 +18,14 @@ from pipeline.command.section import as_override
 from pipeline.tracking import experiments
 from pipeline.tracking.config import TrackingConfig
 from search.analysis.facts import MADE_OF
+from search.study.address import of_finalists
 from search.telling.runs import Records
 from search.trial_table.lock import HALF, LockedError, study_lock
 from search.trial_table.postgres import Storage
 from search.trial_table.storage import (
     StorageConfig,
     attribute,
+    chosen_in,
     damage_named,
     errors_named,
     rename_study,
@@ -31,8 +33,6 @@ from search.trial_table.storage import (
 )
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
-
-_FINALISTS = "finalists.{}"  # the study that keeps the runs of its finalists, by its uid
 
 
 @contextmanager
@@ -62,10 +62,9 @@ def delete(
         runs = experiments.delete(tracking, name, uids) if with_runs else 0
         kept = [WeightStore.of(config.weights, name, uid).remove() for uid in uids]
         _forget(summary, name)
-        beside = _FINALISTS.format(uids[0])
-        if beside in studies_in(storage):
-            storage.delete_study(storage.get_study_id_from_name(beside))
-        storage.delete_study(storage.get_study_id_from_name(name))
+        for each in (of_finalists(uids[0]), name):
+            if each in studies_in(storage):
+                storage.delete_study(storage.get_study_id_from_name(each))
     weights = ", and the weights of its best" if any(kept) else ""
     trash = "its runs are in MLflow's trash, where `mlflow gc` removes them for good"
     said = [f"{name}: its trials are deleted{weights}."]
@@ -89,7 +88,7 @@ def rename(
                 f"studies.to: MLflow has an experiment or a registered model {after!r} already, in its trash "
                 "perhaps (choose another name)"
             )
-        TrialTable(storage, before)  # it can be read, or nothing is begun
+        TrialTable(storage, chosen_in(storage, before))  # it is there, whole, or nothing is begun
         command = shlex.join(["python", "-m", "search.studies", "rename", before, after])
         _note(storage, before, {"do": "rename", "to": after, "command": command})
         uids = _uids(storage, before)
@@ -132,12 +131,13 @@ def _forget(summary: Path, name: str) -> None:
 def _uids(storage: Storage, name: str) -> Sequence[str]:
     """What the uids of its runs begin with: its own, and that of the study of its finalists."""
     uid = str(attribute(storage, name, "uid"))
-    beside = attribute(storage, _FINALISTS.format(uid), "uid")
+    beside = attribute(storage, of_finalists(uid), "uid")
     return [uid] if beside is None else [uid, str(beside)]
 
 
 def _note(storage: Storage, name: str, half: dict[str, Any]) -> None:
-    storage.set_study_user_attr(storage.get_study_id_from_name(name), HALF, half)
+    study = chosen_in(storage, name)  # nobody deleted it before it was held
+    storage.set_study_user_attr(storage.get_study_id_from_name(study), HALF, half)
 
 
 def _rename_in_table(storage: Storage, before: str, after: str) -> None:

@@ -16,3 +16,8 @@ def named(values: Mapping[str, Any]) -> str | None:
     named_so = values["study"] if given is not None else {**values["study"], "name": "any"}
     checked = validated(StudyConfig, named_so, "study")
     return None if given is None else checked.name
+
+
+def of_finalists(uid: str) -> str:
+    """The study that keeps the runs of the finalists of the study with that uid."""
+    return f"finalists.{uid}"

@@ -62,7 +62,7 @@ def _refuse_what_is_half(storage: Storage, name: str, completes: str | None) -> 
         return
     raise ConfigError(
         f"study.name: a command to {half['do']} {name!r} was cut short; it is neither there nor gone until "
-        f"the same one has completed it: {half['command']}"
+        f"the same one, with its settings, has completed it: {half['command']}"
     )
 
 

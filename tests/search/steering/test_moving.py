@@ -353,3 +353,11 @@ def test_without_being_asked_to_it_leaves_mlflow_alone(
     place.delete(mlflow)
     assert_deleted(place)
     assert in_mlflow(mlflow) == before
+
+
+def test_what_somebody_else_has_deleted_meanwhile_is_not_there(place: Place) -> None:
+    place.delete()
+    with pytest.raises(ConfigError, match="there is no study 'a'"):
+        place.delete()
+    with pytest.raises(ConfigError, match="there is no study 'a'"):
+        place.rename()

@@ -9,8 +9,10 @@ import pytest
 
 from pipeline.command.errors import StoppedError
 from pipeline.command.signals import SIGNALS, stopping_at_once
-from search.workers import stopping
+from search.workers import pool, stopping
+from search.workers.pool import Pool
 from search.workers.stopping import Stopper, Wish
+from tests.search.fakes import FakeLauncher, trains
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +174,14 @@ def test_looking_costs_a_launch_next_to_nothing() -> None:
         stopper.look()
     assert len(looks) == 1
     assert stopper._look_at - looks[0] >= 50 * 0.01
+
+
+def test_a_wish_is_heard_within_a_second_by_a_pool_in_which_nothing_happens() -> None:
+    assert stopping._LOOK_SECONDS + pool._POLL_SECONDS < 1
+
+
+@pytest.mark.parametrize("wish", ["finish", "now"])
+def test_a_pool_hears_what_is_asked_from_elsewhere(wish: Wish) -> None:
+    stopper = Stopper(0, lambda _: None, asked=lambda: wish)
+    given = Pool(FakeLauncher(trains), 1, stopper).run(lambda: pytest.fail("a trial began"))
+    assert list(given) == []
