@@ -14,6 +14,9 @@ def main(values: dict[str, Any]) -> int:
     """Bring the comparison to its verdict; 0, or 75: it was stopped, and the same command goes on."""
     # Only here: --help and a typo answer at once, and the worker processes, which import this module
     # again, stay light.
+    from search.machine.template import begin_early
+
+    begin_early(values)
     from search.setup.finalists import compare
 
     return compare(values, shlex.join(["python", "-m", "search.finalists", *sys.argv[1:]]))

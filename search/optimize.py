@@ -16,6 +16,9 @@ def main(values: dict[str, Any]) -> int:
     """
     # Only here: --help and a typo answer at once, and the worker processes, which import this module
     # again, stay light.
+    from search.machine.template import begin_early
+
+    begin_early(values)
     from search.setup.finalists import compare
     from search.setup.launch import launch
 

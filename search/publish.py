@@ -131,7 +131,7 @@ def _publish_report(source: "Source", table: "TrialTable", finalists: "Finalists
             return
         from search.rendering.report import render_and_publish  # it takes seconds to import
 
-        problem = render_and_publish(source, last=True)
+        problem = render_and_publish(source)
     except (TrackingError, OSError) as error:
         raise UnavailableError(
             f"{source.name}: its runs are published, its report can't be to {source.tracking.uri} now: "

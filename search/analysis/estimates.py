@@ -1,11 +1,13 @@
-"""Means over seeds with their intervals; tests of paired differences, and of networks on the same rows."""
+"""Means over seeds with their intervals; tests of paired differences, and of networks on the same rows.
+
+SciPy is imported where it is used: that takes half a second, and most reports have no verdict.
+"""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from pipeline.command.section import Section
 
@@ -61,6 +63,8 @@ def estimates(rows_KxN: Rows, confidence: float | Rows) -> list[Estimate]:  # no
         return [Estimate(value=float(mean), seeds=seeds) for mean in means]
     known = np.ptp(rows_KxN, axis=1) > 0
     errors = np.where(known, rows_KxN.std(axis=1, ddof=1) / math.sqrt(seeds), 1.0)
+    from scipy import stats
+
     bounds = zip(*stats.t.interval(confidence, seeds - 1, means, errors), strict=True)
     return [
         Estimate(value=float(mean), low=float(low), high=float(high), seeds=seeds)
@@ -82,6 +86,8 @@ def chances(differences_KxN: Rows, margin: float) -> list[float | None]:  # noqa
     seen in the same data. Where a row has no spread there is no t, and the sign test takes its place.
     None with one pair.
     """
+    from scipy import stats
+
     count, seeds = differences_KxN.shape
     if seeds < 2:
         return [None] * count
@@ -102,5 +108,7 @@ def mcnemar(one_alone: int, other_alone: int) -> float:
 
     Exact and two-sided, were both as often right (McNemar, Psychometrika 12, 1947).
     """
+    from scipy import stats
+
     rows = one_alone + other_alone
     return float(stats.binomtest(one_alone, rows).pvalue) if rows else 1.0

@@ -5,17 +5,14 @@ import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pipeline.run.config import Cost
 from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists
 from search.study.front import unbeaten
 from search.study.ranking import Configuration
 from search.study.space import Stored
 from search.study.vocabulary import Entry
-
-if TYPE_CHECKING:  # it brings scipy
-    from search.analysis.finalists import Finalists
 
 COSTS: tuple[Cost, ...] = ("parameters", "train_seconds")
 """By which every study has a front."""
@@ -50,7 +47,7 @@ class Priced:
         return self.seconds if name == "train_seconds" else self.configuration.cost(name)
 
 
-def priced(facts: Facts, finalists: "Finalists | None" = None) -> list[Priced]:
+def priced(facts: Facts, finalists: Finalists | None = None) -> list[Priced]:
     """The configurations of a study that ended with a value, best first."""
     verdict = None if finalists is None else finalists.verdict
     measured = {}
@@ -84,7 +81,7 @@ def costs_of(facts: Facts) -> tuple[Cost, ...]:
     return COSTS if asked is None else tuple(dict.fromkeys((asked, *COSTS)))
 
 
-def as_csv(facts: Facts, finalists: "Finalists | None" = None) -> str:
+def as_csv(facts: Facts, finalists: Finalists | None = None) -> str:
     """The fronts of a study, cheapest first, with all digits; `front` names the cost that each row is for."""
     configurations, metric = priced(facts, finalists), facts.objective.metric
     params = list(dict.fromkeys(path for each in configurations for path in each.params))

@@ -8,7 +8,6 @@ import hashlib
 import io
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,13 +15,12 @@ from rich.text import Text
 
 from pipeline.run.config import ObjectiveConfig
 from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists
+from search.analysis.wording import words
 from search.study.ranking import SEED, Configuration, Ranking
 from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import Entry
 from search.trial_table.trials import TrialTable
-
-if TYPE_CHECKING:  # it brings scipy
-    from search.analysis.finalists import Finalists
 
 _COLUMNS = 4  # parameters beside each other in 80 columns
 _WIDTH = 28  # of a front's parameters, which share a column: at least
@@ -149,19 +147,17 @@ def markdown_of(best: Sequence[Configuration], objective: ObjectiveConfig) -> st
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def finalists_of(table: TrialTable) -> "Finalists | None":
+def finalists_of(table: TrialTable) -> Finalists | None:
     """What is on record of the comparison of a study's finalists; None where nobody asked for one.
 
     Raises StorageError where it is damaged.
     """
     if table.finalists is None:
         return None
-    from search.analysis.finalists import Finalists  # only here: it brings scipy
-
     return Finalists.recorded(Facts.of(table.about(), table.entries()), table)
 
 
-def doubt(finalists: "Finalists | None", front: bool = False) -> str | None:
+def doubt(finalists: Finalists | None, front: bool = False) -> str | None:
     """Why a study's answer may be none, or no longer; what dispels it is `comparison_of` the study.
 
     `front`: whether it has a front in place of a best one.
@@ -191,7 +187,7 @@ def doubt(finalists: "Finalists | None", front: bool = False) -> str | None:
     return None
 
 
-def made_of(entries: Sequence[Entry], finalists: "Finalists | None") -> str:
+def made_of(entries: Sequence[Entry], finalists: Finalists | None) -> str:
     """What a report is made of, in one line: another one where it would say something else."""
     found = counts(entries)
     if finalists is None:
@@ -206,7 +202,7 @@ def summary(
     entries: Sequence[Entry],
     objective: ObjectiveConfig,
     study: str,
-    finalists: "Finalists | None" = None,
+    finalists: Finalists | None = None,
 ) -> RenderableType:
     """The leaderboard, how the trials ended, and the study's answer with parameters to paste back.
 
@@ -242,7 +238,7 @@ def of_front(study: str) -> list[str]:
     ]
 
 
-def _answer(ranking: Ranking, finalists: "Finalists | None") -> list[Text]:
+def _answer(ranking: Ranking, finalists: Finalists | None) -> list[Text]:
     """The verdict with the parameters of its answer; where there is none, the best of the trials.
 
     Of a front none is the best.
@@ -250,8 +246,6 @@ def _answer(ranking: Ranking, finalists: "Finalists | None") -> list[Text]:
     said: list[Text] = []
     verdict = None if finalists is None else finalists.verdict
     if finalists is not None and verdict is not None:
-        from search.analysis.wording import words  # scipy: it is loaded by now, and only by now
-
         said += [Text("\nThe verdict:" if ranking.front else "The verdict:")]
         said += [*map(Text, words(verdict)), Text()]
         if verdict.answer is not None:

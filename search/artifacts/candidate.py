@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.artifact.manifest import Manifest, Standing, called
 from pipeline.command.errors import ConfigError
 from pipeline.run.comparable import apart, measure
 from pipeline.run.config import RunConfig
+from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import doubt
 from search.study.ranking import Configuration, Ranking
 from search.study.shown import comparison_of
 from search.study.vocabulary import About, Entry
-
-if TYPE_CHECKING:  # it brings scipy
-    from search.analysis.finalists import Finalists
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def standing_of(about: About, configuration: Configuration) -> Standing:
 def candidate(
     about: About,
     entries: Sequence[Entry],
-    finalists: "Finalists | None",
+    finalists: Finalists | None,
     number: int | None = None,
     within: float | None = None,
 ) -> Candidate:
@@ -92,7 +90,7 @@ def candidate(
 
 
 def _smallest(
-    about: About, entries: Sequence[Entry], finalists: "Finalists | None", within: float
+    about: About, entries: Sequence[Entry], finalists: Finalists | None, within: float
 ) -> int:
     """The trial with the fewest weights, of equals the quickest, no further than `within` from the best.
 
@@ -116,7 +114,7 @@ def _smallest(
     return min(near, key=cost).number
 
 
-def _answer(about: About, finalists: "Finalists") -> Candidate:
+def _answer(about: About, finalists: Finalists) -> Candidate:
     verdict, answer = finalists.verdict, finalists.answer
     assert verdict is not None
     assert verdict.answer is not None
@@ -163,7 +161,7 @@ def _trial(about: About, entries: Sequence[Entry], number: int) -> Entry:
     return entries[number]
 
 
-def introduced(about: About, chosen: Candidate, finalists: "Finalists | None") -> list[str]:
+def introduced(about: About, chosen: Candidate, finalists: Finalists | None) -> list[str]:
     """What is exported, why, and how sure that is."""
     metric, standing = about.objective.metric, chosen.standing
     value = f"{metric} {chosen.entry.value:.4f}"

@@ -34,8 +34,8 @@ _SAME_FAILURES = 5  # in a row: a bug, not a bad trial
 class Watcher(Protocol):
     """Who follows a study."""
 
-    def running(self, trials: Mapping[int, Entry]) -> None:
-        """What runs now; called at each step, and at least every half second."""
+    def running(self, trials: Mapping[int, Entry], last: bool) -> None:
+        """What runs now; called at each step, and at least every half second. `last`: none come after."""
 
     def ended(self, entry: Entry) -> None:
         """A trial that ended, as the table has it."""
@@ -101,7 +101,7 @@ class Coordinator:
                     self._handle(event)
                 if self._bug is not None:
                     raise self._bug
-                self._watcher.running(self._running)
+                self._watcher.running(self._running, last=self._is_met(target) or self.used_up)
                 self._table.keep()
                 self._allow()
         if not self._running:

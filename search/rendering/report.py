@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,13 @@ from pydantic import Field
 
 from pipeline.command.errors import PlumblineError
 from pipeline.command.section import Section
-from pipeline.data import Dataset, load
+from pipeline.data import load
 from search.analysis.facts import MADE_OF, REPORT, Facts, Source
 from search.analysis.finalists import Finalists
 from search.analysis.front import as_csv as front_as_csv
 from search.analysis.leaderboard import as_csv, as_markdown, made_of
 from search.plots.gallery import save_study, save_trial
 from search.rendering.page import page
-from search.study.vocabulary import Entry
 from search.trial_table.trials import TrialTable
 
 
@@ -44,24 +43,21 @@ class Rendered:
 def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     """Make the report of a study in `folder`, its own files in `folder/study`.
 
-    `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too.
+    `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too; those that
+    are in `folder` from the last time are not drawn again.
     """
-    table = TrialTable.load(source.url, source.name)
-    about, entries = table.about(), table.entries()
-    used_up = len(entries) < about.trials and table.is_finished(about.trials)
-    facts = Facts.of(about, entries, used_up)
+    table, facts = _looked_up(source)
     finalists = Finalists.recorded(facts, table)
     of_study = folder / "study"
+    shutil.rmtree(of_study, ignore_errors=True)
     of_study.mkdir()
-    folders = {table.uid: of_study}
-    problem = ""
+    folders, problem = {table.uid: of_study}, ""
     if pictures_of_trials:
-        chosen = _pictured(facts, source.tracking.keep_models)
-        data = facts.data.at(source.data)
-        try:
-            folders |= _trials(facts, folder, chosen, load(data)) if chosen else {}
-        except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
-            problem = f"no validation images: {error}"
+        of_trials, problem = _trials(facts, source, folder)
+        folders |= of_trials
+        for best in list(of_trials.values())[:1]:
+            for picture in best.glob("*.png"):
+                shutil.copy(picture, of_study / f"best_{picture.name}")
     save_study(facts, of_study, finalists)
     for name, text in {
         "leaderboard.csv": as_csv(facts.entries, facts.objective),
@@ -73,25 +69,34 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     return Rendered(problem, folders, table.uid, made_of(facts.entries, finalists))
 
 
-def _pictured(facts: Facts, best: int) -> list[Entry]:
-    """The best trials of which there are pictures."""
-    return [e for e in facts.ranked[:best] if e.result is not None and e.result.hardest]
+def _looked_up(source: Source) -> tuple[TrialTable, Facts]:
+    table = TrialTable.load(source.url, source.name)
+    about, entries = table.about(), table.entries()
+    used_up = len(entries) < about.trials and table.is_finished(about.trials)
+    return table, Facts.of(about, entries, used_up)
 
 
-def _trials(
-    facts: Facts, folder: Path, chosen: Sequence[Entry], dataset: Dataset
-) -> dict[str, Path]:
-    """The pictures of trials, those of the first one for the study's page too."""
-    if dataset.digest != facts.about.dataset.digest:
-        raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
-    folders = {}
-    for entry in chosen:
-        folders[entry.uid] = folder / str(entry.number)
-        folders[entry.uid].mkdir()
-        save_trial(entry, dataset, folders[entry.uid])
-    for picture in folders[chosen[0].uid].glob("*.png"):
-        shutil.copy(picture, folder / "study" / f"best_{picture.name}")
-    return folders
+def _trials(facts: Facts, source: Source, folder: Path) -> tuple[dict[str, Path], str]:
+    """The pictures of the best trials, by uid from the best on, and what is missing of them."""
+    best = facts.ranked[: source.tracking.keep_models]
+    chosen = [entry for entry in best if entry.result is not None and entry.result.hardest]
+    folders = {entry.uid: folder / entry.uid for entry in chosen}
+    new = [entry for entry in chosen if not folders[entry.uid].exists()]
+    if not new:
+        return folders, ""
+    try:
+        dataset = load(facts.data.at(source.data))
+        if dataset.digest != facts.about.dataset.digest:
+            raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
+        for entry in new:
+            half = folder / "half"  # of one that was killed, too
+            shutil.rmtree(half, ignore_errors=True)
+            half.mkdir()
+            save_trial(entry, dataset, half)
+            half.rename(folders[entry.uid])
+    except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
+        return {}, f"no validation images: {error}"
+    return folders, ""
 
 
 def publish(source: Source, rendered: Rendered) -> bool:
@@ -109,10 +114,42 @@ def publish(source: Source, rendered: Rendered) -> bool:
     return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.made_of})
 
 
-def render_and_publish(source: Source, last: bool) -> str:
-    """The report, made anew and published; what is missing of it, or nothing."""
+def render_and_publish(source: Source) -> str:
+    """The last report, made and published; what is missing of it, or nothing."""
     with tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
-        rendered = render(source, Path(name), pictures_of_trials=last)
-        if not publish(source, rendered) and last:
+        return Maker(source, Path(name)).publish()
+
+
+class Maker:
+    """Makes a study's report in `folder` step by step; each step says what is missing of it, or nothing."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+        self._drawn: Rendered | None = None
+
+    def report(self) -> str:
+        """One while the study runs: without pictures of trials, and nobody waits for its runs."""
+        publish(self._source, render(self._source, self._folder, pictures_of_trials=False))
+        return ""
+
+    def prepare(self) -> str:
+        """Do what can be done ahead: draw the trials that are best by now, and open the tracker."""
+        from pipeline.tracking.mlflow import MlflowTracker
+
+        _trials(_looked_up(self._source)[1], self._source, self._folder)
+        MlflowTracker(str(self._source.tracking.uri))  # the next one is made at once
+        return ""
+
+    def draw(self) -> str:
+        """Draw the last report."""
+        self._drawn = render(self._source, self._folder, pictures_of_trials=True)
+        return self._drawn.problem
+
+    def publish(self) -> str:
+        """Publish what was drawn, drawn now if it was not."""
+        problem = "" if self._drawn is not None else self.draw()
+        assert self._drawn is not None
+        if not publish(self._source, self._drawn):
             return "its runs are not published yet"
-    return rendered.problem
+        return problem

@@ -25,8 +25,8 @@ from search.replication.records import EXPERIMENT, of_forest, of_run, of_table
 from search.replication.training import Replication, environment
 from search.study.vocabulary import Entry
 from search.trial_table.lock import LockedError, study_lock
-from search.trial_table.postgres import Storage
 from search.trial_table.storage import StorageConfig, errors_named
+from search.trial_table.writing import Storage
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import LocalConfig
 from search.workers.pool import Pool

@@ -14,8 +14,8 @@ from search.replication.networks import Network
 from search.study.dimension import Choices
 from search.study.space import Space
 from search.study.vocabulary import Entry, Study, StudyConfig
-from search.trial_table.postgres import Storage
 from search.trial_table.trials import TrialTable
+from search.trial_table.writing import Storage
 from search.workers.pool import Pool
 
 _SEED = "train.seed"

@@ -26,10 +26,10 @@ from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
 from search.telling.progress import Progress
 from search.telling.verdict import VerdictRecords, as_table
-from search.trial_table.postgres import Storage
 from search.trial_table.storage import StorageConfig, check_writable, errors_named
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
+from search.trial_table.writing import Storage
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
@@ -215,7 +215,7 @@ def _report(source: Source, screen: Console) -> None:
     from search.rendering.report import render_and_publish  # it takes a second to import
 
     try:
-        problem = render_and_publish(source, last=True)
+        problem = render_and_publish(source)
     except (TrackingError, OSError) as error:
         problem = (str(error).splitlines() or [type(error).__name__])[0]
     if problem:

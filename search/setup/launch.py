@@ -39,10 +39,11 @@ from search.telling.reporter import Reporter
 from search.telling.runs import Records
 from search.telling.summary import SummaryFile
 from search.telling.watcher import StudyWatcher
-from search.trial_table.postgres import LostError, Storage
+from search.trial_table.postgres import LostError
 from search.trial_table.storage import check_writable, errors_named
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
+from search.trial_table.writing import Storage
 from search.workers.messages import Launcher, RayConfig
 from search.workers.ray import check
 from search.workers.stopping import Stopper, Wish
@@ -95,7 +96,7 @@ def launch(values: dict[str, Any], command: str) -> int:
                     )
                     coordinator.run(setup.study.trials)
                     progress.note(coordinator.usage())
-                    watcher.ending = _ending(setup, table, coordinator, stopper)
+                    watcher.over(_ending(setup, table, coordinator, stopper))
         return _farewell(setup, table, watcher, screen, command)
 
 

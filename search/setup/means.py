@@ -10,7 +10,7 @@ from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu
 from search.study.vocabulary import About, Lock
 from search.trial_table.lock import LockedError, study_lock
-from search.trial_table.postgres import Storage
+from search.trial_table.writing import Storage
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import Launcher, LocalConfig, RayConfig
 from search.workers.ray import RayLauncher

@@ -28,8 +28,8 @@ from search.setup.means import data_of, launcher_for, number_of_workers
 from search.setup.suggestions import engine_on_record, suggestions_again
 from search.study.address import named
 from search.study.vocabulary import Entry
-from search.trial_table.certificates import certify
 from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.rows import certify
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.trials import TrialTable
 from search.workers.messages import LocalConfig, RayConfig, launcher_config

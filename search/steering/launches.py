@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pipeline.command.section import Section
-from search.trial_table.postgres import LostError, Storage
+from search.trial_table.postgres import LostError
 from search.trial_table.storage import attribute, damage_named
+from search.trial_table.writing import Storage
 from search.workers.stopping import Wish
 
 

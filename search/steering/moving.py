@@ -21,7 +21,6 @@ from search.analysis.facts import MADE_OF
 from search.study.address import of_finalists
 from search.telling.runs import Records
 from search.trial_table.lock import HALF, LockedError, study_lock
-from search.trial_table.postgres import Storage
 from search.trial_table.storage import (
     StorageConfig,
     attribute,
@@ -33,6 +32,7 @@ from search.trial_table.storage import (
 )
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
+from search.trial_table.writing import Storage
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from search.study.endings import Ending
 from search.study.ranking import Ranking
 from search.study.vocabulary import About, Entry
 from search.trial_table.lock import HALF, is_held
-from search.trial_table.postgres import Storage
 from search.trial_table.storage import attribute
 from search.trial_table.trials import TrialTable
+from search.trial_table.writing import Storage
 
 if TYPE_CHECKING:
     from search.analysis.finalists import Finalists

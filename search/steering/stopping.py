@@ -5,8 +5,8 @@ import time
 from pipeline.command.errors import UnavailableError
 from search.steering.launches import ask, latest
 from search.trial_table.lock import is_held
-from search.trial_table.postgres import Storage
 from search.trial_table.storage import open_storage, reading
+from search.trial_table.writing import Storage
 from search.workers.stopping import Wish
 
 _ANSWER_SECONDS = 20.0

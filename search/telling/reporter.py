@@ -5,21 +5,23 @@ import importlib
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from pipeline.command.collector import imports_only
 from pipeline.command.redact import redact
+from pipeline.command.signals import signals_held
 from search.analysis.facts import Source
-from search.workers.stopping import signals_held
 
 _NICENESS = 19
 _IDLE_SECONDS = 15.0  # what the last report may take of idle time before it gets its share
 _MAKER = "search.rendering.report"
-"""The module whose `render_and_publish` makes a report: named, as it takes seconds to import."""
+"""The module whose `Maker` makes a report: named, as it takes seconds to import."""
 
 
 class Reporter:
@@ -33,55 +35,74 @@ class Reporter:
         self._source = source
         self._every = every
         self._note = note
+        self._folder = tempfile.TemporaryDirectory(prefix="plumbline-report-")
         self._process: BaseProcess | None = None
         self._pipe: connection.Connection[Any, Any] | None = None
         self._owed = False  # a last report, once a trial ended
         self._stale = False  # whether trials ended since a report was asked for
-        self._asked = False  # whether an answer is still to come
+        self._prepared = False  # as far as the last report can be, before the last trials end
+        self._drawing = False  # whether the last report is
+        self._asked = 0  # how many answers are still to come
         self._problem = ""
         self._last = time.monotonic()
 
     def trial_ended(self) -> None:
         """The report is out of date. The first time its process starts, to be ready when it is asked."""
         self._owed = self._stale = True
+        self._prepared = False
         if self._process is None:
             self._start()
 
-    def tick(self) -> None:
-        """Ask for a report when it is time; returns at once."""
+    def tick(self, spare: bool = False) -> None:
+        """Ask for a report when it is time; returns at once.
+
+        `spare`: whether a CPU has nothing to do until the study ends. Then it is drawn as far as it can be.
+        """
         if self._asked:
             self._hear(0)
+        if self._asked:
+            return
         due = self._every is not None and time.monotonic() - self._last >= self._every
-        if due and self._stale and not self._asked:
-            self._ask(last=False)
+        if due and self._stale:
+            self._last = time.monotonic()
+            self._stale = False
+            self._ask("report")
+        elif spare and self._owed and not self._prepared:
+            self._prepared = True
+            self._ask("prepare")
+
+    def draw(self) -> None:
+        """Have the last report drawn, while its runs are still being published; returns at once."""
+        if self._owed and not self._drawing:
+            self._drawing = True
+            self._ask("draw")
 
     def close(self, patience: float) -> None:
-        """Have the last report made, waiting at most `patience` seconds for it."""
+        """Have the last report published, waiting at most `patience` seconds for it."""
         until = time.monotonic() + patience
         self._problem = ""  # from here on it is worth saying again
         try:
-            if self._owed and self._asked:
+            if self._owed and patience > 0:
+                self._ask("publish")
                 self._hear(min(patience, _IDLE_SECONDS))
-            if self._owed and not self._asked and patience > 0:
-                self._ask(last=True)
-                self._hear(min(until - time.monotonic(), _IDLE_SECONDS))
-            if self._asked and time.monotonic() + 1 < until:
-                # Others keep this machine busy, and the study no longer does.
-                self._stop()
-                self._start(niceness=0)
-                self._ask(last=True)
-                self._hear(until - time.monotonic())
-            if self._asked or (self._owed and patience <= 0):
+                if self._asked and time.monotonic() + 1 < until:
+                    # Others keep this machine busy, and the study no longer does.
+                    self._stop()
+                    self._start(niceness=0)
+                    self._ask("publish")
+                    self._hear(until - time.monotonic())
+            if self._owed and (self._asked or patience <= 0):
                 self._say(f"not ready within {patience:g} s" if patience else "not published")
         finally:
             self._stop()
+            self._folder.cleanup()
 
     def _stop(self) -> None:
         if self._process is not None and self._pipe is not None:
             self._process.kill()
             self._process.join()
             self._pipe.close()
-        self._asked = False
+        self._asked = 0
 
     def _start(self, niceness: int = _NICENESS) -> None:
         try:
@@ -89,7 +110,7 @@ class Reporter:
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(
                 target=_main,
-                args=(theirs, self._source, niceness),
+                args=(theirs, self._source, Path(self._folder.name), niceness),
                 name="plumbline-report",
                 daemon=True,
             )
@@ -100,29 +121,34 @@ class Reporter:
             self._process = None
             self._say(f"{type(error).__name__}: {error}")
 
-    def _ask(self, last: bool) -> None:
-        self._last = time.monotonic()
+    def _ask(self, step: str) -> None:
         if self._process is None or not self._process.is_alive():
+            self._hear(0)  # that it died, if it owed an answer
+            self._stop()
             self._start()
         if self._process is None or self._pipe is None:
             return
         try:
-            self._pipe.send(last)
+            self._pipe.send(step)
         except OSError as error:
             self._say(f"{type(error).__name__}: {error}")
         else:
-            self._asked, self._stale = True, False
+            self._asked += 1
 
     def _hear(self, patience: float) -> None:
-        if self._pipe is None or not self._pipe.poll(max(patience, 0)):
-            return
-        self._asked = False
-        try:
-            problem = self._pipe.recv()
-        except (EOFError, OSError):
-            problem = "the process that makes it died"
-        if problem:
-            self._say(problem)
+        """Hear the answers that are still to come, for at most `patience` seconds."""
+        until = time.monotonic() + patience
+        while self._asked and self._pipe is not None:
+            if not self._pipe.poll(max(until - time.monotonic(), 0)):
+                return
+            self._asked -= 1
+            try:
+                problem = self._pipe.recv()
+            except (EOFError, OSError):
+                self._asked = 0
+                problem = "the process that makes it died"
+            if problem:
+                self._say(problem)
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:  # once, not every minute
@@ -133,8 +159,13 @@ class Reporter:
             )
 
 
-def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int) -> None:
-    """Answer every request with what went wrong, or an empty text, until the study's process ends."""
+def _main(
+    pipe: "connection.Connection[Any, Any]", source: Source, folder: Path, niceness: int
+) -> None:
+    """Take the steps of the report that are asked for, until the study's process ends.
+
+    Each is answered with what went wrong, or an empty text.
+    """
     os.nice(niceness)
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
         signal.signal(number, signal.SIG_IGN)
@@ -143,15 +174,18 @@ def _main(pipe: "connection.Connection[Any, Any]", source: Source, niceness: int
     os.dup2(nowhere, 2)
     # Takes seconds; what fails here is told of below.
     with imports_only(), contextlib.suppress(Exception):
-        for name in (_MAKER, "pipeline.tracking.mlflow"):
-            importlib.import_module(name)
+        importlib.import_module(_MAKER)
+        if not pipe.poll():  # else what is asked for comes first
+            importlib.import_module("pipeline.tracking.mlflow")
+    maker = None
     while True:
         try:
-            last = pipe.recv()
+            step = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            problem = importlib.import_module(_MAKER).render_and_publish(source, last)
+            maker = maker or importlib.import_module(_MAKER).Maker(source, folder)
+            problem = getattr(maker, step)()
         except Exception as error:  # noqa: BLE001  # whatever it is, the study goes on
             problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         pipe.send(problem)

@@ -81,15 +81,18 @@ class StudyWatcher:
         self._stale = False
         self._told_at = time.monotonic()
 
-    def running(self, trials: Mapping[int, Entry]) -> None:
-        """Show and publish what is new of the running trials. Raises what `ended` could not show."""
+    def running(self, trials: Mapping[int, Entry], last: bool) -> None:
+        """Show and publish what is new of the running trials. Raises what `ended` could not show.
+
+        `last`: none will come after them.
+        """
         if self._unshown is not None:
             raise self._unshown
         self._progress.update(trials)
         if self._stale and time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._tell_of_the_study()
         if self._reporter is not None:
-            self._reporter.tick()
+            self._reporter.tick(spare=last)
         for number, trial in trials.items():
             if trial.worker and self._is_news(self._running.get(number), trial):
                 self._running[number] = trial
@@ -108,6 +111,12 @@ class StudyWatcher:
             self._unshown = error
         if self._reporter is not None:
             self._reporter.trial_ended()
+
+    def over(self, ending: Ending) -> None:
+        """The study has ended, and its workers end now: its last report can be drawn meanwhile."""
+        self.ending = ending
+        if self._reporter is not None:
+            self._reporter.draw()
 
     def _end(self) -> None:
         """Take the steps below from the last to the first, each whatever becomes of those before it."""

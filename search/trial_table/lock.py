@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy
 
 from pipeline.command.errors import ConfigError, StoppedError
-from search.trial_table.postgres import LOCKED_SECONDS, LostError, ServerStorage, Storage
+from search.trial_table.postgres import LOCKED_SECONDS, LostError, ServerStorage
 from search.trial_table.sqlite import is_held as is_held_in
 from search.trial_table.storage import attribute, errors_named, open_file, sqlite_file
+from search.trial_table.writing import Storage
 
 HALF = "half"
 """Attribute of a study that is being renamed or deleted: what `do` is, and the `command` for it."""

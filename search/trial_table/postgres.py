@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import optuna
 import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
 from pipeline.command.errors import ConfigError, StorageError, UnavailableError
 from pipeline.command.redact import redact
 from search.trial_table.connection import connector
+from search.trial_table.writing import Storage
 
 LOCKED_SECONDS = 30.0
 """How long a writer waits for a reader that locks the database, or for a server to come back."""
@@ -19,30 +20,6 @@ LOCKED_SECONDS = 30.0
 _AGAIN_SECONDS = 0.2  # between two tries of a write
 _KEEP_SECONDS = 5.0  # how soon it is noticed that the connection is lost
 _TABLES_KEY = 7_586_270_195  # advisory lock: whoever creates tables in this database
-
-
-class Storage(optuna.storages.RDBStorage):
-    """Optuna's storage in an SQL database that holds trial tables."""
-
-    def keep(self) -> None:
-        """Look after the table; called now and then while a study runs. Raises where it is lost."""
-
-    def set_curve(self, trial_id: int, curve: Mapping[int, float]) -> None:
-        """Write all intermediate values of a trial, by step, where Optuna has them.
-
-        In one transaction: Optuna's own way takes one for each of them.
-        """
-        model = optuna.storages._rdb.models.TrialIntermediateValueModel
-        rows = []
-        for step, value in curve.items():
-            stored, kind = model.intermediate_value_to_stored_repr(value)
-            row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-            rows.append({"trial_id": trial_id, **row})
-        values = model.__table__
-        with self.engine.begin() as connection:
-            connection.execute(values.delete().where(values.c.trial_id == trial_id))
-            if rows:
-                connection.execute(values.insert(), rows)
 
 
 OPTUNA_TABLES = frozenset({"studies", "trials", "version_info"})
@@ -99,19 +76,19 @@ class ServerStorage(Storage):
                 connection.execute(sqlalchemy.text("SELECT 1"))
                 return
 
-    def create_new_trial(
-        self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None
-    ) -> int:
-        """Its number is the next one, since there is one writer: so it is found again."""
-        number = self._patiently(lambda: self._count(study_id))
+    def create(self, study_id: int, number: int, frozen: FrozenTrial) -> int:
+        """A trial of its number is the one that was not answered for: there is one writer."""
+        ask = sqlalchemy.text(
+            "SELECT trial_id FROM trials WHERE study_id = :study AND number = :number"
+        )
 
         def arrived() -> int | None:
-            if self._count(study_id) == number:
-                return None
-            return self.get_trial_id_from_study_id_trial_number(study_id, number)
+            with self.engine.connect() as connection:
+                found = connection.execute(ask, {"study": study_id, "number": number}).scalar()
+            return None if found is None else int(found)
 
-        create = super().create_new_trial
-        return self._patiently(lambda: create(study_id, template_trial), arrived)
+        create = super().create
+        return self._patiently(lambda: create(study_id, number, frozen), arrived)
 
     def delete_study(self, study_id: int) -> None:
         """Also out of the list of who held it last."""
@@ -120,45 +97,31 @@ class ServerStorage(Storage):
         with self.engine.begin() as connection:
             connection.execute(_LAUNCHES.delete().where(_LAUNCHES.c.study == name))
 
-    def get_trial_number_from_id(self, trial_id: int) -> int:
-        """Asked again where the server did not answer."""
-        ask = super().get_trial_number_from_id
-        return self._patiently(lambda: ask(trial_id))
-
-    def set_trial_state_values(
+    def end(
         self,
         trial_id: int,
-        state: optuna.trial.TrialState,
-        values: Sequence[float] | None = None,
-    ) -> bool:
+        state: TrialState,
+        values: Sequence[float] | None,
+        attributes: Mapping[str, Any],
+        curve: Mapping[int, float],
+    ) -> None:
         """A trial that is in this state already was brought there by the write that was not answered."""
 
         def arrived() -> bool | None:
             return True if self.get_trial(trial_id).state == state else None
 
-        end = super().set_trial_state_values
-        return self._patiently(lambda: end(trial_id, state, values), arrived)
+        end = super().end
+        self._patiently(lambda: end(trial_id, state, values, attributes, curve), arrived)
 
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+    def annotate(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Twice is as good as once."""
-        write = super().set_trial_user_attr
-        self._patiently(lambda: write(trial_id, key, value))
-
-    def set_curve(self, trial_id: int, curve: Mapping[int, float]) -> None:
-        """Twice is as good as once."""
-        write = super().set_curve
-        self._patiently(lambda: write(trial_id, curve))
+        write = super().annotate
+        self._patiently(lambda: write(trial_id, attributes))
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Twice is as good as once."""
         write = super().set_study_user_attr
         self._patiently(lambda: write(study_id, key, value))
-
-    def _count(self, study_id: int) -> int:
-        # Optuna would read all the trials to count them.
-        ask = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
-        with self.engine.connect() as connection:
-            return int(connection.execute(ask, {"study": study_id}).scalar_one())
 
     def _patiently(self, ask: Callable[[], T], arrived: Callable[[], T | None] | None = None) -> T:
         deadline = 0.0

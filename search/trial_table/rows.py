@@ -12,7 +12,9 @@ from pipeline.run.comparison import Certificate
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult
 from search.study.vocabulary import Attempts, Entry, Suggestion
+from search.trial_table.storage import damage_named
 from search.trial_table.terms import FROM_OPTUNA, canonical
+from search.trial_table.writing import Storage
 
 START = "start"
 END = "end"
@@ -137,3 +139,20 @@ def _ended(end: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
     history: Sequence[EpochMetrics] = _HISTORY.validate_python(end["history"])
     diverged = bool(end.get("diverged", False))  # the version before did not say
     return {**facts, "reason": end["reason"], "diverged": diverged, "history": history}
+
+
+def certify(storage: Storage, study: str, certificates: Sequence[Certificate]) -> None:
+    """Have the rows of `study` keep these, in place of older ones. Its lock must be held.
+
+    A row that is another run's by now, as the study was made anew meanwhile, keeps what it has.
+    """
+    with damage_named(storage.url, f"the study {study!r}"):
+        study_id = storage.get_study_id_from_name(study)
+        uid = storage.get_study_user_attrs(study_id)["uid"]
+        trials = {
+            f"{uid}-{trial.number}": trial._trial_id
+            for trial in storage.get_all_trials(study_id, deepcopy=False)
+            if trial.state.is_finished()
+        }
+    known = [each for each in certificates if each.uid in trials]
+    storage.attach(REPLAY, {trials[each.uid]: each.model_dump(mode="json") for each in known})

@@ -17,7 +17,8 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 
 from pipeline.command.errors import StorageError
-from search.trial_table.postgres import LOCKED_SECONDS, OPTUNA_TABLES, Storage, schema_errors_named
+from search.trial_table.postgres import LOCKED_SECONDS, OPTUNA_TABLES, schema_errors_named
+from search.trial_table.writing import Storage
 
 if sys.platform == "linux":
     import fcntl

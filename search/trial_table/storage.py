@@ -5,7 +5,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +22,11 @@ from pipeline.tracking.database import file_fault
 from search.trial_table.postgres import (
     LOCKED_SECONDS,
     ServerStorage,
-    Storage,
     schema_errors_named,
     was_launched_in,
 )
 from search.trial_table.sqlite import FileStorage, check, create, logged_as, reader, writer
+from search.trial_table.writing import Storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -202,30 +202,6 @@ def place(url: str) -> str:
     return f"storage.url: {redact(url)}" if file is None else f"study database {file.absolute()}"
 
 
-def reopen(storage: Storage, trials: Sequence[int], attribute: str) -> None:
-    """Bring trials that failed back to running, with no trace of their end, in one transaction.
-
-    Optuna has no way back from an end. `trials`: their ids; `attribute`: what was recorded at their end.
-    """
-    with storage.engine.begin() as connection:
-        for trial in trials:
-            for statement in _REOPEN:
-                given = {"trial": trial, "attribute": attribute}
-                connection.execute(sqlalchemy.text(statement), given)
-
-
-def attach(storage: Storage, attribute: str, texts: Mapping[int, str]) -> None:
-    """Have trials that ended keep an attribute, as JSON, in one transaction. `texts`: by their ids.
-
-    Optuna lets nothing be added to an end.
-    """
-    with storage.engine.begin() as connection:
-        for trial, text in texts.items():
-            for statement in _ATTACH:
-                given = {"trial": trial, "attribute": attribute, "text": text}
-                connection.execute(sqlalchemy.text(statement), given)
-
-
 def rename_study(storage: Storage, study: int, name: str, about: Mapping[str, Any]) -> None:
     """Give the study of that id another name, and what people read of it, in one transaction.
 
@@ -245,19 +221,6 @@ _RENAME = (
 _ATTRIBUTE = (
     "SELECT value_json FROM study_user_attributes JOIN studies USING (study_id) "
     "WHERE study_name = :study AND key = :name"
-)
-_ATTACH = (
-    "DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :attribute",
-    "INSERT INTO trial_user_attributes (trial_id, key, value_json) "
-    "VALUES (:trial, :attribute, :text)",
-)
-
-_REOPEN = (
-    "DELETE FROM trial_values WHERE trial_id = :trial",
-    "DELETE FROM trial_intermediate_values WHERE trial_id = :trial",
-    "DELETE FROM trial_user_attributes WHERE trial_id = :trial AND key = :attribute",
-    "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL "
-    "WHERE trial_id = :trial AND state = 'FAIL'",
 )
 
 

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,6 @@ from search.study.identity import difference, identity, words_of_space
 from search.study.space import Space
 from search.study.vocabulary import About, Attempts, Entry, Study, Suggestion, TrialState
 from search.trial_table.attributes import Attributes, tracker_of
-from search.trial_table.postgres import Storage
 from search.trial_table.rows import END, START, end_of, plan_of, row_of, start_of
 from search.trial_table.storage import (
     chosen_in,
@@ -28,10 +28,10 @@ from search.trial_table.storage import (
     find_storage,
     open_storage,
     place,
-    reopen,
     studies_in,
 )
 from search.trial_table.terms import TO_OPTUNA, directions, distribution, values
+from search.trial_table.writing import Storage
 
 _FOREIGN = "study.name: {!r} in this storage was not made by Plumbline (take another study.name)"
 
@@ -205,13 +205,13 @@ class TrialTable:
         failed = [entry for entry in self._entries.values() if entry.state == "failed"]
         ends = [entry.ended_at for entry in failed if entry.ended_at is not None]
         self._set(retried=(*self.retried, *ends), published=None)
-        reopen(self._storage, [self._ids[entry.number] for entry in failed], END)
+        self._storage.reopen([self._ids[entry.number] for entry in failed], END)
         for entry in failed:
             trial_id = self._ids[entry.number]
             if entry.run is not None:
                 excused = Attempts(entry.attempts.made, excused=entry.attempts.made)
-                start = start_of(excused, entry.started_at, entry.run)
-                self._storage.set_trial_user_attr(trial_id, START, start)
+                begun = start_of(excused, entry.started_at, entry.run)
+                self._storage.annotate(trial_id, {START: begun})
             self._entries[entry.number] = self._read(self._storage.get_trial(trial_id))
         return [entry.number for entry in failed]
 
@@ -231,15 +231,11 @@ class TrialTable:
             },
             user_attrs=plan_of(suggestion),
         )
-        trial_id = self._ids[number] = self._storage.create_new_trial(self._study_id, frozen)
-        if (there := self._storage.get_trial_number_from_id(trial_id)) != number:
-            raise StorageError(
-                f"{place(self._storage.url)}: trial {number} of {self.name!r} became trial {there}: another "
-                "program writes into this study (end it; the same command says what it left)"
-            )
+        with self._one_writer():
+            self._ids[number] = self._storage.create(self._study_id, number, frozen)
         frozen.number = number
-        entry = self._entries[number] = self._read(frozen)
-        return entry
+        self._entries[number] = self._read(frozen)
+        return self._entries[number]
 
     def start(self, number: int, run: RunConfig, attempts: Attempts) -> Entry:
         """Record that an attempt at a trial begins now, with this `run`."""
@@ -252,9 +248,8 @@ class TrialTable:
             self._write_start(number, entry.started_at, entry.run, attempts)
 
     def _write_start(self, number: int, at: float, run: RunConfig, attempts: Attempts) -> Entry:
-        self._storage.set_trial_user_attr(self._ids[number], START, start_of(attempts, at, run))
-        before = self._entries[number]
-        entry = replace(before, started_at=at, run=run, attempts=attempts)
+        self._storage.annotate(self._ids[number], {START: start_of(attempts, at, run)})
+        entry = replace(self._entries[number], started_at=at, run=run, attempts=attempts)
         self._entries[number] = entry
         return entry
 
@@ -272,14 +267,18 @@ class TrialTable:
 
     def _end(self, entry: Entry, notes: Mapping[str, Any] | None) -> Entry:
         entry = replace(entry, ended_at=time.time(), notes={**entry.notes, **(notes or {})})
-        trial_id = self._ids[entry.number]
-        # The facts before the state: a trial that shows as finished is recorded whole.
-        self._storage.set_trial_user_attr(trial_id, END, end_of(entry))
-        self._storage.set_curve(trial_id, entry.curve)
-        found = values(entry.value, entry.cost)
-        self._storage.set_trial_state_values(trial_id, TO_OPTUNA[entry.state], found)
+        state = TO_OPTUNA[entry.state], values(entry.value, entry.cost)
+        with self._one_writer():
+            self._storage.end(self._ids[entry.number], *state, {END: end_of(entry)}, entry.curve)
         self._entries[entry.number] = entry
         return entry
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError as error:
+            raise StorageError(f"{place(self._storage.url)}: {self.name}: {error}") from None
 
     def _set(self, **changes: Any) -> None:
         self._attrs = self._attrs.model_copy(update=changes)

@@ -1,7 +1,6 @@
 """A worker process of this machine, as the launcher that started it sees it."""
 
 import contextlib
-import multiprocessing
 import shutil
 import signal
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.run.config import DataConfig
+from search.machine.template import KERAS, can_fork, starting
 from search.workers import worker
 from search.workers.channel import Channel
 from search.workers.messages import LocalConfig, Task
-from search.workers.stopping import signals_held
 
-_SPAWN = multiprocessing.get_context("spawn")
 _LOG_TAIL = 2000  # bytes of a dead worker's output that go into the reason
 _END_SECONDS = 5.0  # for a process that closed its line to end by itself, and so have an exit code
 _KILL_SECONDS = 10.0  # for a killed process to be gone
@@ -57,22 +55,23 @@ class WorkerProcess:
         """The `number`th worker of a launch, in a `folder` of its own. `gpu`: the only one it sees."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a cleaner may have been here
         ours, theirs = Channel.pair()
-        process = _SPAWN.Process(
-            target=worker.main,
-            args=(
-                theirs,
-                config.trainer,
-                worker.Data(data),
-                config.threads_per_worker,
-                folder,
-                gpu,
-                config.require_gpu,
-            ),
-            name=f"plumbline-worker-{number}",
-            daemon=True,
-        )
         log = (folder / worker.LOG).open("w+b")
-        with signals_held():
+        known = gpu is None and config.trainer == KERAS
+        with starting(known and can_fork(config.threads_per_worker)) as context:
+            process = context.Process(
+                target=worker.main,
+                args=(
+                    theirs,
+                    config.trainer,
+                    worker.Data(data),
+                    config.threads_per_worker,
+                    folder,
+                    gpu,
+                    config.require_gpu,
+                ),
+                name=f"plumbline-worker-{number}",
+                daemon=True,
+            )
             process.start()
         theirs.close()  # so that the line ends when the worker does
         return cls(slot, process, ours, folder, log)

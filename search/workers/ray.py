@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.command.errors import ConfigError, UnavailableError
+from pipeline.command.signals import signals_held
 from pipeline.run.config import DataConfig
 from search.workers.awake import AwakeClock
 from search.workers.channel import Channel, wait
@@ -28,7 +29,6 @@ from search.workers.messages import (
     Started,
     Task,
 )
-from search.workers.stopping import signals_held
 
 _REACH_SECONDS = 10.0  # for a node to answer at all
 _CLOSE_SECONDS = 30.0  # for the driver to take its workers and its own cluster down

@@ -4,12 +4,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Literal
 
 from pipeline.command.errors import PlumblineError
-from pipeline.command.signals import SIGNALS, heard, ignore_signals
+from pipeline.command.signals import heard, ignore_signals
 
 Wish = Literal["finish", "now"]
 """What somebody elsewhere asks of a launch: to finish what runs, or to stop at once."""
@@ -127,21 +126,3 @@ class Stopper:
         # The signal came in the middle of a write to the same stream, or nobody reads it any more.
         with suppress(RuntimeError, PlumblineError):
             self._note(text)
-
-
-@contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM from this process, and for good from those that it starts here.
-
-    A terminal and most schedulers send them to all processes at once. They are the coordinator's to
-    handle: its workers, which may still be starting, have trials to finish.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it lets them through again while it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,9 +1,7 @@
 """What runs inside a worker process: trials, one after the other, until it is told to leave."""
 
-import ctypes
 import os
 import signal
-import sys
 import tempfile
 import threading
 import traceback
@@ -15,12 +13,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from pipeline.command.collector import imports_only
 from pipeline.command.streams import replace_what_cannot_be_encoded
 from pipeline.data import Dataset, load
 from pipeline.network.backend import is_out_of_memory
 from pipeline.run.config import DataConfig, RunConfig
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
+from search.machine.template import end_with_parent
 from search.workers.channel import Channel
 from search.workers.messages import (
     Broken,
@@ -32,8 +30,6 @@ from search.workers.messages import (
     Started,
     Task,
 )
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Train = Callable[[RunConfig, OnEpoch, State | None, Collection[int]], Outcome]
 """Trains a run, maybe from a state on; the last argument is `Task.milestones`."""
@@ -81,11 +77,11 @@ MakeTrainer = Callable[[Data, int], Trainer]
 
 def keras_trainer(data: Data, threads: int) -> Trainer:
     """Make the trainer of real runs: it imports Keras, and loads the data once for all trials of a worker."""
-    from pipeline.network.backend import limit_threads
+    from pipeline.network.backend import lean_imports, limit_threads
     from pipeline.network.environment import environment
 
     limit_threads(threads)
-    with imports_only():
+    with lean_imports():
         from pipeline.training.execute import execute
 
     def train(
@@ -207,8 +203,7 @@ def leave_with_the_coordinator() -> None:
     parent = parent_process()
     if parent is None:
         raise RuntimeError("a worker runs in a process of its own")
-    if sys.platform == "linux":  # even while C code keeps the lock that the thread below needs
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
 
     def watch() -> None:
         connection.wait([parent.sentinel])

@@ -22,22 +22,24 @@ pytestmark = pytest.mark.faults
 
 KILLED = -signal.SIGKILL
 
-STORAGE = "optuna.storages:RDBStorage"
+STORAGE = "search.trial_table.writing:Storage"
 CLIENT = "mlflow.tracking:MlflowClient"
 TABLE_POINTS = [
     # (method, moment, call): what is done and what is not yet
     # The study is there, not what it is about.
     ("search.trial_table.trials:TrialTable.describe", "before", 1),
-    (f"{STORAGE}.create_new_trial", "before", 1),  # a trial was asked for
-    (f"{STORAGE}.create_new_trial", "after", 1),  # and is in the table
+    (f"{STORAGE}.create", "before", 1),  # a trial was asked for
+    (f"{STORAGE}.create", "after", 1),  # and is in the table
     ("search.trial_table.trials:TrialTable.start", "after", 1),  # and started
     ("search.workers.local:LocalLauncher.submit", "before", 2),
     ("search.workers.local:LocalLauncher.submit", "after", 1),
     ("search.workers.local:LocalLauncher._spawn", "after", 1),
-    (f"{STORAGE}.set_trial_user_attr", "before", 4),  # the facts of an ended trial
-    (f"{STORAGE}.set_trial_state_values", "before", 1),  # its facts are there, its state is not
-    (f"{STORAGE}.set_trial_state_values", "before", 3),
-    (f"{STORAGE}.set_trial_state_values", "after", 1),  # it has ended, nobody was told
+    (f"{STORAGE}.annotate", "before", 2),  # a trial that a worker has taken up
+    (f"{STORAGE}.end", "before", 1),  # it has ended, which is not on record
+    ("search.trial_table.writing:_write_attributes", "before", 4),  # in the middle of a transaction
+    ("search.trial_table.writing:_write_attributes", "after", 5),
+    (f"{STORAGE}.end", "before", 3),
+    (f"{STORAGE}.end", "after", 1),  # it has ended, nobody was told
     ("search.engines.order:OrderedEngine.tell", "after", 2),
     ("search.engines.order:OrderedEngine.ask", "after", 2),
     ("search.workers.local:LocalLauncher.reply", "before", 2),  # in the middle of a trial

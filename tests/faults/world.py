@@ -132,12 +132,18 @@ class World:
 
     def workers(self) -> list[int]:
         """The worker processes of this study that live, whoever started them."""
+        return [pid for pid in self._processes(b"spawn_main", b"forkserver") if not _template(pid)]
+
+    def templates(self) -> list[int]:
+        """The processes that live of those that workers are forked from."""
+        return [pid for pid in self._processes(b"forkserver") if _template(pid)]
+
+    def _processes(self, *commands: bytes) -> list[int]:
         found = []
         for process in Path("/proc").iterdir():
             if process.name.isdigit():
                 with contextlib.suppress(OSError):
-                    command = (process / "cmdline").read_bytes()
-                    if b"spawn_main" in command:
+                    if any(command in (process / "cmdline").read_bytes() for command in commands):
                         environment = (process / "environ").read_bytes().split(b"\0")
                         alive = b") Z " not in (process / "stat").read_bytes()
                         if self._environment in environment and alive:
@@ -172,6 +178,16 @@ class World:
                 assert arrays.files
                 if self.fake:  # its weights are full of its value
                     assert (arrays["arr_0"] == entries[number].value).all()
+
+
+def _template(pid: int) -> bool:
+    """Whether a process is the first one of a fork server: what it forks has the same command."""
+    with contextlib.suppress(OSError):
+        process = Path(f"/proc/{pid}")
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        above = Path(f"/proc/{parent}/cmdline").read_bytes()
+        return b"forkserver" in (process / "cmdline").read_bytes() and b"forkserver" not in above
+    return False
 
 
 class ServerWorld(World):

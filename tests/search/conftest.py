@@ -102,7 +102,7 @@ class RecordingWatcher:
     entries: list[Entry] = field(default_factory=list)
     running_entries: list[Entry] = field(default_factory=list)
 
-    def running(self, trials: Mapping[int, Entry]) -> None:
+    def running(self, trials: Mapping[int, Entry], last: bool) -> None:
         self.running_entries += trials.values()
 
     def ended(self, entry: Entry) -> None:

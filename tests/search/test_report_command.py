@@ -13,7 +13,7 @@ import search.publish
 import search.report
 import search.telling.reporter
 from pipeline.command.compose import compose
-from pipeline.command.errors import ConfigError, UnavailableError
+from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.mlflow import MlflowTracker
 from search.analysis.facts import Source
@@ -241,3 +241,50 @@ def test_without_a_trial_that_ended_no_report_is_made(url: str) -> None:
     reporter.tick()
     assert closed(reporter, 60) < 1
     assert notes == []
+
+
+def test_a_report_is_drawn_ahead_and_its_pictures_of_trials_once(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Any
+) -> None:
+    monkeypatch.setattr(made, "DATA", dataclasses.replace(made.DATA, digest=digits.digest))
+    table = recorded(url, "mine")
+    drawn: list[int] = []
+    monkeypatch.setattr(rendering, "save_trial", lambda entry, *_: drawn.append(entry.number))
+    maker = rendering.Maker(Source(url, "mine", tracking(keep_models=2)), tmp_path / "made")
+    (tmp_path / "made").mkdir()
+    assert maker.prepare() == ""
+    assert maker.draw() == ""
+    assert sorted(drawn) == [1, 2]
+    assert maker.publish() == "its runs are not published yet"
+    assert sorted(drawn) == [1, 2]
+    folders = {path.name for path in (tmp_path / "made").iterdir()}
+    assert folders == {"study", f"{table.uid}-1", f"{table.uid}-2"}
+
+
+def test_a_report_whose_drawing_failed_is_drawn_where_it_is_published(
+    url: str, tmp_path: Path
+) -> None:
+    """By a process that takes the place of one that died, too."""
+    maker = rendering.Maker(Source(url, "mine", tracking()), tmp_path)
+    with pytest.raises(PlumblineError, match="no study database"):
+        maker.draw()
+    recorded(url, "mine")
+    assert maker.publish() == "its runs are not published yet"
+    assert (tmp_path / "study" / "report.html").exists()
+
+
+def test_a_reporter_asks_for_what_can_be_drawn_ahead_once_for_each_trial(url: str) -> None:
+    asked: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), None, asked.append)
+    reporter._start = list  # type: ignore[method-assign,assignment]
+    reporter._ask = asked.append  # type: ignore[method-assign]
+    reporter.tick(spare=True)
+    assert asked == []  # no trial has ended
+    for _ in range(2):
+        reporter.trial_ended()
+        reporter.tick(spare=False)
+        reporter.tick(spare=True)
+        reporter.tick(spare=True)
+    reporter.draw()
+    reporter.draw()
+    assert asked == ["prepare", "prepare", "draw"]

@@ -1,6 +1,7 @@
 """What a run computes on, and what of its noise is seen."""
 
 import os
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from pipeline.network.backend import (
     device_name,
     forget_peak_memory,
     is_out_of_memory,
+    lean_imports,
     limit_threads,
     peak_memory,
     tensorflow_on_the_cpu,
@@ -122,3 +124,48 @@ def test_tensorflow_on_the_cpu_leaves_the_environment_as_it_was(
         assert os.environ["KERAS_BACKEND"] == "tensorflow"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     assert os.environ == before
+
+
+LEAN = """
+import sys
+from pipeline.network.backend import lean_imports, limit_threads
+limit_threads(1)
+with lean_imports():
+    import keras
+print(sorted({"jax", "matplotlib", "pandas", "scipy", "sklearn"} & sys.modules.keys()))
+import pandas, scipy
+print(keras.backend.backend())
+"""
+
+
+@pytest.mark.slow
+def test_keras_is_imported_without_what_a_run_needs_none_of_and_that_can_be_had_later(
+    run_python: RunPython,
+) -> None:
+    done = run_python("-c", LEAN)
+    assert done.stdout.splitlines() == ["[]", "tensorflow"], done.stderr
+
+
+def test_what_is_there_already_stays_there_and_an_error_puts_all_back() -> None:
+    import pandas  # noqa: F401
+
+    def block() -> None:
+        with lean_imports():
+            assert sys.modules["pandas"] is not None
+            raise ValueError("broken")
+
+    before = set(sys.modules)
+    with pytest.raises(ValueError, match="broken"):
+        block()
+    assert {name for name, module in sys.modules.items() if module is None} <= before
+
+
+def test_the_backend_is_tensorflow_unless_the_environment_says_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a file in the home folder says: a run's numbers must not hang on it."""
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.delenv("KERAS_BACKEND")
+    limit_threads(1)
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"

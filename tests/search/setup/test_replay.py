@@ -21,8 +21,8 @@ from search.publish import main as publish_main
 from search.replay import main, spelled_out
 from search.study.vocabulary import Entry
 from search.telling.runs import Records
-from search.trial_table.certificates import certify
 from search.trial_table.lock import study_lock
+from search.trial_table.rows import certify
 from search.trial_table.storage import open_storage
 from search.trial_table.trials import TrialTable
 from search.workers.stopping import Stopper

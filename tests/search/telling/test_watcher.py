@@ -93,12 +93,12 @@ def test_a_trial_is_told_of_at_once_and_its_study_within_a_second(
     assert len(kept.of("s1")) == 1  # it runs
     for number in range(30):
         watching.ended(made.trial(number))
-        watching.running({})
+        watching.running({}, last=False)
     assert len(kept.records) == 1 + 30
     assert summary()["trials"]["complete"] == 0
     clock.now = 1.0
-    watching.running({})
-    watching.running({})
+    watching.running({}, last=False)
+    watching.running({}, last=False)
     assert summary()["trials"]["complete"] == 30
     assert len(kept.of("s1")) == 2
     assert len(kept.of("s1")[-1].points) == 30
@@ -124,7 +124,7 @@ def test_a_running_trial_is_told_of_where_an_attempt_or_an_epoch_began(
         begun(2.0, epochs=1),  # its worker died
         begun(2.0, epochs=1),
     ):
-        watching.running(trials)
+        watching.running(trials, last=False)
         told.append(len(kept.of("s1-0")))
     assert told == [0, 1, 1, 2, 2, 3, 3]
 
@@ -133,7 +133,7 @@ def test_a_study_in_which_nothing_ended_is_not_told_of_again(
     clock: Clock, watching: StudyWatcher, kept: Kept
 ) -> None:
     for clock.now in (10.0, 20.0, 30.0):
-        watching.running({})
+        watching.running({}, last=False)
     assert len(kept.records) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_launch_with_nothing_to_do_publishes_what_an_earlier_one_could_not(
 def test_an_exception_ends_a_study_as_failed_and_its_trials_as_interrupted(
     watching: StudyWatcher, kept: Kept, summary: Callable[[], dict[str, Any]]
 ) -> None:
-    watching.running(begun(1.0, epochs=1))
+    watching.running(begun(1.0, epochs=1), last=False)
     with pytest.raises(OSError, match="no space"), watching:
         raise OSError("no space left")
     assert (summary()["state"], summary()["message"]) == ("failed", "Failed: no space left")
@@ -189,7 +189,7 @@ def test_output_that_is_lost_ends_a_study_when_all_that_happened_is_taken_in(
     watching.ended(made.trial(1))
     assert {record.uid for record in kept.records} == {"s1", "s1-0", "s1-1"}
     with pytest.raises(OutputClosedError):
-        watching.running({})
+        watching.running({}, last=False)
 
 
 def test_the_end_is_told_at_once(

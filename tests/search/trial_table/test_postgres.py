@@ -20,9 +20,9 @@ from pipeline.command.errors import (
 )
 from pipeline.run.comparison import Training, compare
 from search.study.vocabulary import Attempts, Study
-from search.trial_table.certificates import certify
 from search.trial_table.lock import AdvisoryLock, LockedError, TakenError, study_lock
 from search.trial_table.postgres import LostError, ServerStorage
+from search.trial_table.rows import certify
 from search.trial_table.storage import existing_storage, open_storage
 from search.trial_table.trials import TrialTable
 from tests.postgres import Postgres

@@ -72,7 +72,7 @@ class Silent:
         self._store = store
         self.kept: list[set[int]] = []
 
-    def running(self, trials: object) -> None:
+    def running(self, trials: object, last: bool) -> None:
         self.kept.append(self._store.kept())
 
     def ended(self, entry: Entry) -> None: ...
