@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from pipeline.command.errors import PlumblineError
 from pipeline.run.config import Cost
 from pipeline.run.hits import Hits
 
@@ -80,10 +81,20 @@ class RunResult:
     shorter: "Mapping[int, RunResult]" = field(default_factory=dict)
 
     def cost(self, name: Cost) -> float:
-        """One of its costs; the seconds are those of its epochs, whichever run they were trained in."""
+        """One of its costs; the seconds are those of its epochs, whichever run they were trained in.
+
+        Raises PlumblineError where it was not counted.
+        """
         if name == "train_seconds":
             return sum(epoch.seconds for epoch in self.history)
-        return self.parameters if name == "parameters" else self.costs[name]
+        if name == "parameters":
+            return self.parameters
+        if name not in self.costs:
+            raise PlumblineError(
+                f"objective.cost: {name} of this network were not counted (start another study, with "
+                "objective.cost=parameters)"
+            )
+        return self.costs[name]
 
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""

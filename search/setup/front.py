@@ -13,8 +13,8 @@ from search.trial_table.terms import directions
 
 NO_PRUNER = "optuna.pruners.NopPruner"
 
-_SIZES = {"model.hidden_units", "model.depth"}
-"""The settings that decide how large a network is."""
+_SIZELESS = {"model.dropout", "model.activation", "model.l1", "model.l2"}
+"""The settings of a network that change nothing of its size."""
 
 
 def refuse_without_front(values: Mapping[str, Any], run: RunConfig, space: Space) -> None:
@@ -33,10 +33,10 @@ def refuse_without_front(values: Mapping[str, Any], run: RunConfig, space: Space
             f"pruner: {_name(values['pruner'])} stops what falls behind in {run.objective.metric}, and "
             f"{asked}, of which a cheap network may be a part that falls behind (add pruner=none)"
         )
-    if cost != "train_seconds" and not space.fields() & _SIZES:
+    if cost != "train_seconds" and not any(map(_sizes, space.fields())):
         raise ConfigError(
-            f"objective.cost: {cost} are the same in every trial, as neither {' nor '.join(sorted(_SIZES))} "
-            "varies in study.space (let one vary, or set objective.cost=null)"
+            f"objective.cost: {cost} are the same in every trial, as nothing in study.space changes how "
+            "large a network is (let model.hidden_units or model.depth vary, or set objective.cost=null)"
         )
     make_sampler = partial(build, values["sampler"], "sampler")
     if not takes_two(make_sampler, directions(run.objective)):
@@ -44,6 +44,11 @@ def refuse_without_front(values: Mapping[str, Any], run: RunConfig, space: Space
             f"sampler: {_name(values['sampler'])} suggests by one objective, and {asked} (add sampler=nsga2 "
             "or sampler=tpe, or set objective.cost=null)"
         )
+
+
+def _sizes(path: str) -> bool:
+    """Whether the setting at `path` may decide how large a network is."""
+    return path.startswith("model.") and path not in _SIZELESS
 
 
 def _name(spec: Mapping[str, Any]) -> str:

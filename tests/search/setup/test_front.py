@@ -50,8 +50,8 @@ def front(cost: object = "parameters", space: Any = SIZES, **options: str) -> Se
         ),
         (
             {"space": DROPOUT},
-            "objective.cost: parameters are the same in every trial, as neither model.depth nor "
-            "model.hidden_units varies in study.space (let one vary, or set objective.cost=null)",
+            "objective.cost: parameters are the same in every trial, as nothing in study.space changes how "
+            "large a network is (let model.hidden_units or model.depth vary, or set objective.cost=null)",
         ),
         ({"cost": "multiply_adds", "space": DROPOUT}, "multiply_adds are the same in every trial"),
         ({"cost": "seconds"}, "expected 'parameters', 'train_seconds' or 'multiply_adds', got"),

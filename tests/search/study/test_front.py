@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.command.errors import PlumblineError
 from pipeline.run.config import Cost, ObjectiveConfig
 from search.study.front import Corner, corner, hypervolume
 from search.study.ranking import SEED, Configuration, Ranking
@@ -114,6 +115,12 @@ def test_a_trial_knows_its_cost_by_the_objective_of_its_study(cost: Cost, value:
     assert entry.cost == pytest.approx(value)
     assert replace(entry, result=None).cost is None, "it runs, or has failed"
     assert replace(entry, run=made.BASE).cost is None, "nobody asked"
+
+
+def test_a_cost_that_was_not_counted_ends_the_study_with_the_remedy() -> None:
+    """As of a network of layers that nobody can count."""
+    with pytest.raises(PlumblineError, match=r"multiply_adds of this network .*cost=parameters"):
+        made.result([0.5]).cost("multiply_adds")
 
 
 @pytest.mark.parametrize("objective", [ACCURACY, LOSS], ids=["maximize", "minimize"])
