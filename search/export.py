@@ -61,8 +61,8 @@ class ExportConfig(Section):
     def _one_choice(self) -> "ExportConfig":
         if self.within is not None and self.prefer != "smallest":
             raise ValueError(
-                f"export.within: says how near the smallest must be to the best, got {self.within} without "
-                "export.prefer=smallest (add it)"
+                f"export.within: says how near the smallest must be to the best, got {self.within} (add "
+                "export.prefer=smallest)"
             )
         if self.prefer == "smallest" and self.trial is not None:
             raise ValueError(

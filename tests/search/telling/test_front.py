@@ -163,7 +163,7 @@ def test_of_networks_of_one_size_the_one_on_the_front_is_exported() -> None:
 def test_within_needs_the_smallest() -> None:
     given = {"trial": None, "within": 0.1, "formats": ["keras"], "path": None, "force": False}
     for prefer in ("best", None):
-        with pytest.raises(ValueError, match=r"without export\.prefer=smallest"):
+        with pytest.raises(ValueError, match=r"add export\.prefer=smallest"):
             ExportConfig.model_validate({**given, "prefer": prefer, "register": True})
     with pytest.raises(ConfigError):
         candidate(made.about(SPACE, objective=OBJECTIVE), [], None, within=0.1)
