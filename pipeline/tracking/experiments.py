@@ -165,4 +165,6 @@ def _ask(tracking: TrackingConfig, what: "Callable[[MlflowTracker], T]") -> T:
         return bounded(_SECONDS)(lambda: what(MlflowTracker(uri)))()
     except (TrackingError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnavailableError(f"tracking.uri: {redact(uri)}: {redact(first)}") from error
+        raise UnavailableError(
+            f"tracking.uri: {redact(uri)}: {redact(first)} (when it is back, the same command goes on)"
+        ) from error

@@ -114,8 +114,8 @@ def test_killed_at_any_statement_the_same_command_completes_it(world: World, doe
     assert running[0].wait() == 0
     nth, kills = 1, 0
     while (launch := steer(world, *words, faults=[killing(nth)])).status == KILLED:
-        nth, kills = nth + 7, kills + 1
-    assert kills > 2
+        nth, kills = nth + 9, kills + 1
+    assert kills > 1
     assert launch.status in (0, 2), launch.output
     if launch.status == 2:  # it was killed when all was done
         assert "there is no study" in launch.stderr
