@@ -13,9 +13,11 @@ DATA   ?=
 ARGS   ?=
 BIN    := .venv/bin
 comma  := ,
+chosen  = data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
+	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true);
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study export serve replicate ui test test-faults test-slow chaos pictures lint types bench check clean lock
+.PHONY: help setup study forecast export serve replicate ui test test-faults test-slow chaos pictures lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +33,12 @@ $(READY): pyproject.toml requirements.lock
 	@touch $@
 
 study: $(READY) ## run a study: STUDY=dropout DATA=mnist (without DATA: mnist if it can be had, else digits)
-	@data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
-	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true); \
+	@$(chosen) \
 	echo "search.optimize +study=$(STUDY) data=$$data $$name $(and $(ARGS),ARGS)"; \
 	$(BIN)/python -m search.optimize +study=$(STUDY) data=$$data $$name $(ARGS)
+
+forecast: $(READY) ## say what STUDY=full will take before it starts: time, memory, disk, launches
+	@$(chosen) $(BIN)/python -m search.forecast +study=$(STUDY) data=$$data $$name $(ARGS)
 
 export: $(READY) ## write the best model of STUDY=dropout to exports/, checked and registered in MLflow
 	@$(BIN)/python -m search.export study.name=$(STUDY) $(ARGS)

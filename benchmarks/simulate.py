@@ -31,6 +31,7 @@ from pipeline.run.result import EpochMetrics, Outcome, RunResult, State
 from pipeline.tracking.config import open_publisher
 from pipeline.tracking.record import dataset_info
 from search.coordination.coordinator import Coordinator
+from search.forecasting.estimator import Estimator
 from search.setup.read import read
 from search.study.vocabulary import Study
 from search.telling.progress import Progress
@@ -157,7 +158,10 @@ def simulate(
     table.describe(study.about("", "python -m benchmarks.simulate"))
     objective = setup.run.objective
     with (folder / "screen.txt").open("w") as screen:
-        progress = Progress(Console(file=screen), "simulated", trials, workers, objective, [])
+        estimator = Estimator.of(study.base, study.space, study.dataset, [])
+        progress = Progress(
+            Console(file=screen), "simulated", trials, workers, objective, [], estimator=estimator
+        )
         publisher = open_publisher(setup.tracking, print)
         glance = SummaryFile(folder / "summary.json", "simulated", trials, objective)
         records = Records(table.about(), table.uid)
@@ -171,6 +175,7 @@ def simulate(
             attempts=3,
             watcher=StudyWatcher(progress, records, publisher, None, glance, []),
             stopper=Stopper(0, print),
+            estimator=estimator,
         )
         cpu = time.process_time()
         coordinator.run(trials)

@@ -22,6 +22,7 @@ from search.scheduling.targets import TEMPLATES, render
 
 def main(values: dict[str, Any]) -> int:
     """Check study and schedule, and print the text."""
+    from search.setup.forecast import told_to_schedule
     from search.setup.read import read
 
     setup = read(values, lambda: listing(conf_folder(), "study"))
@@ -45,6 +46,9 @@ def main(values: dict[str, Any]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8")  # as all targets read it, whatever the terminal
     print(text, end="")
+    seconds = setup.study.max_seconds or config.study_seconds
+    if not config.gpus and (told := told_to_schedule(setup, seconds)):
+        print(told, file=sys.stderr)
     if private := [key(word) for word in overrides if public.is_private(word)]:
         variable = re.sub(r"\W", "_", private[0]).upper()
         print(

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 SECRET = "apple"
 
 
-@pytest.mark.parametrize("target", ["study", "export", "serve", "replicate", "bench"])
+@pytest.mark.parametrize("target", ["study", "forecast", "export", "serve", "replicate", "bench"])
 def test_make_runs_the_command_with_args_and_shows_none_of_them(
     tmp_path: Path, target: str
 ) -> None:

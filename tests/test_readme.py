@@ -114,6 +114,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "pipeline.train": a_run,
     "pipeline.replay": a_tracked_run,
     "search.optimize": a_study,
+    "search.forecast": a_study,
     "search.replicate": the_networks,
     "search.schedule": a_schedule,
     "search.finalists": finalists,

@@ -40,7 +40,7 @@ def environment(threads: int) -> dict[str, str]:
         "device": device,
         "threads": str(threads),
         **_libraries(),
-        **_cpu(),
+        **cpu(),
         **({} if device == "cpu" else _gpu()),
         **_settings(os.environ),
         **code_of(),
@@ -60,7 +60,7 @@ def _libraries() -> dict[str, str]:
     return {"backend": backend, **versions, "version.python": platform.python_version()}
 
 
-def _cpu() -> dict[str, str]:
+def cpu() -> dict[str, str]:
     """The model of the CPU, and what of its instruction sets decides how numbers are added."""
     try:
         text = _CPU.read_text(encoding="utf-8", errors="replace")

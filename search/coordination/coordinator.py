@@ -1,5 +1,6 @@
 """The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import RunResult, State
 from search.coordination.prefixes import Prefixes
-from search.study.durations import Durations
+from search.forecasting.estimator import Estimator
 from search.study.ranking import Ranking
 from search.study.vocabulary import (
     Engine,
@@ -59,6 +60,7 @@ class Coordinator:
         stopper: Stopper,
         keep: int = 3,
         prefixes: Prefixes | None = None,
+        estimator: Estimator | None = None,
     ) -> None:
         self._study = study
         self._table = table
@@ -67,11 +69,14 @@ class Coordinator:
         self._weights = weights
         self._watcher = watcher
         self._stopper = stopper
-        self._durations = Durations(table.entries())
+        self._estimator = estimator or Estimator.of(
+            study.base, study.space, study.dataset, table.entries()
+        )
         self._keep = keep
         self._prefixes = prefixes or Prefixes(None)
         self._running: dict[int, Entry] = {}
         self._waiting: deque[Entry] = deque()
+        self._aside: list[Entry] = []  # too long for any launch of this length
         self._ranking = Ranking(study.base.objective, table.entries())
         self._failures: deque[str] = deque(maxlen=_SAME_FAILURES)
         self._bug: PlumblineError | None = None  # to be raised when all that happened is on record
@@ -107,7 +112,8 @@ class Coordinator:
         if not self._running:
             if self._engine_waits and not self._stopper.draining:
                 raise PlumblineError("the engine waits for trials to end, but none is running")
-            self.met = not self._stopper.draining or self._is_met(target)
+            over = self._stopper.draining or self._aside
+            self.met = not over or self._is_met(target)
             if self.met:
                 self._weights.remove_states()
 
@@ -116,10 +122,11 @@ class Coordinator:
         return str(self._pool.usage)
 
     def _is_met(self, target: int) -> bool:
-        return not self._waiting and self._asked >= target
+        return not self._waiting and not self._aside and self._asked >= target
 
     def _allow(self) -> None:
-        self._stopper.allow(self._durations.usual or 0.0)
+        if self._stopper.budget < math.inf:
+            self._stopper.allow(self._estimator.usual or 0.0)
 
     def _count(self, task: Task) -> None:
         self._table.count(task.number, task.attempts)
@@ -133,13 +140,33 @@ class Coordinator:
                 notes = self._engine.tell(Told(entry.number, "failed", None, {}))
                 self._watcher.ended(self._table.fail(entry, f"refused: {error}", notes))
                 continue
+            known = self._prefixes.known(run)
+            if known is None and not self._may_begin(entry, run):
+                continue
             self._running[entry.number] = replace(
                 entry, run=run, started_at=time.time(), history=()
             )
-            if (known := self._prefixes.known(run)) is None:
+            if known is None:
                 return self._task(entry, run)
             self._complete(known.begun(self._table, entry, run), known.result)
         return None
+
+    def _may_begin(self, entry: Entry, run: RunConfig) -> bool:
+        """Whether a trial can end in the time that is left; else the next launch has it, under its number."""
+        if self._stopper.budget == math.inf:
+            return True
+        seconds = self._estimator.seconds(run) or 0.0
+        if seconds >= self._stopper.budget:  # no launch of this length has the time
+            self._aside.append(entry)
+            self._stopper.note(
+                f"study.max_seconds: trial {entry.number} takes {seconds:.0f} s, which no such launch has: "
+                "it is left out."
+            )
+            return False
+        if not self._stopper.allow(seconds):
+            self._waiting.appendleft(entry)
+            return False
+        return True
 
     def _task(self, entry: Entry, run: RunConfig) -> Task:
         start = None if entry.continues is None else self._end_of(entry.continues)
@@ -151,6 +178,8 @@ class Coordinator:
         return Task(entry.number, run, start, keep_state, milestones, attempts=entry.attempts)
 
     def _ask(self) -> Entry | None:
+        if self._stopper.draining:
+            return None
         if self._waiting:
             return self._waiting.popleft()
         if self._asked >= self._target:
@@ -236,7 +265,7 @@ class Coordinator:
 
     def _ended(self, entry: Entry) -> None:
         del self._running[entry.number]
-        self._durations.add(entry)
+        self._estimator.add(entry)
         self._ranking.add(entry)
         self._prefixes.add(entry)
         self._watcher.ended(entry)

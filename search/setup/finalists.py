@@ -18,11 +18,13 @@ from search.analysis.finalists import Finalists, asked_of
 from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.repeats import Repeats, Wanted
+from search.forecasting.cost import Size
+from search.forecasting.estimator import Estimator
+from search.forecasting.samples import samples
 from search.machine.gpus import visible_gpus
 from search.setup.means import data_of, launcher_for, number_of_workers, our_turn
 from search.steering.launches import announce
 from search.study.address import named
-from search.study.durations import Durations
 from search.study.vocabulary import Lock, Study, StudyConfig
 from search.telling.progress import Progress
 from search.telling.verdict import VerdictRecords, as_table
@@ -118,7 +120,8 @@ def _train(
     workers = number_of_workers(config, gpus)
     check_writable(Path(settings.storage.weights))
     weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)
-    for line in _what_is_to_come(finalists, workers):
+    estimator = _estimator(finalists, rows)
+    for line in _what_is_to_come(finalists, workers, estimator):
         screen.print(line)
     asked = announce(storage, facts.about.name, workers)
     stopper = Stopper(config.grace_seconds, screen.print, asked=asked)
@@ -127,9 +130,8 @@ def _train(
         while wanted := _wanted(finalists, rows, weights):
             ended = [row for row in rows.entries() if row.state != "running"]
             target = len(ended) + len(wanted)
-            progress = Progress(
-                screen, facts.about.name, target, workers, facts.objective, ended, noun="run"
-            )
+            name, objective = facts.about.name, facts.objective
+            progress = Progress(screen, name, target, workers, objective, ended, "run", estimator)
             repeats = Repeats(wanted)
             with progress:
                 repeats.train(pool, progress.ended, progress.update)
@@ -141,6 +143,13 @@ def _train(
         answer = finalists.answer
         weights.keep_only(() if answer is None else (answer.entry.number,))
     return finalists
+
+
+def _estimator(finalists: Finalists, rows: TrialTable) -> Estimator:
+    """That of runs which are trained to their end, by the study's trials and those on record."""
+    size, runs = Size.of(finalists.facts.about.dataset), [x.run for x in finalists.all.values()]
+    known = samples(finalists.facts.entries, size)
+    return Estimator(size, lambda _: runs, rows.entries(), known)
 
 
 def _wanted(finalists: Finalists, rows: TrialTable, weights: WeightStore) -> list[Wanted]:
@@ -156,15 +165,14 @@ def _wanted(finalists: Finalists, rows: TrialTable, weights: WeightStore) -> lis
     ]
 
 
-def _what_is_to_come(finalists: Finalists, workers: int) -> list[str]:
+def _what_is_to_come(finalists: Finalists, workers: int, estimator: Estimator) -> list[str]:
     """Who is compared, and what that costs."""
     plan, about = finalists.asked.plan, finalists.facts.about
     fewest, most = plan.runs(len(finalists.all))
     said = [f"{about.name}: {len(finalists.all)} configurations over fresh seeds."]
     if finalists.asked.left_out is not None:
         said.append(f"The study's starting point is left out: {finalists.asked.left_out}.")
-    known = [each.entry for each in finalists.all.values() if each.entry is not None]
-    usual = Durations(known).usual
+    usual = estimator.usual
     cost = f"{fewest} to {most} runs, of which {len(finalists.rows)} are on record"
     if usual is not None:
         low, high = ((count - len(finalists.rows)) * usual / workers for count in (fewest, most))

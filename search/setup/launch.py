@@ -24,9 +24,10 @@ from search.analysis.facts import Source
 from search.analysis.leaderboard import counts, finalists_of, summary
 from search.coordination.coordinator import Coordinator
 from search.coordination.prefixes import Prefixes, epochs_in
+from search.forecasting.estimator import Estimator
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
-from search.setup.means import launcher_for, number_of_workers, our_turn
+from search.setup.means import estimator_of, launcher_for, number_of_workers, our_turn
 from search.setup.read import Setup, read
 from search.steering.launches import announce
 from search.steering.retrying import reopened
@@ -43,10 +44,9 @@ from search.trial_table.postgres import LostError
 from search.trial_table.storage import check_writable, errors_named
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
-from search.trial_table.writing import Storage
 from search.workers.messages import Launcher, RayConfig
 from search.workers.ray import check
-from search.workers.stopping import Stopper, Wish
+from search.workers.stopping import Stopper
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,14 @@ def launch(values: dict[str, Any], command: str) -> int:
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     with errors_named(setup.storage.url), ExitStack() as stack:
-        if (storage := _our_turn(setup, stack)) is None:
+        if (
+            storage := our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
+        ) is None:
             return 0
+        if setup.study.forecast:
+            from search.setup.forecast import foretold  # only here: few ask for it
+
+            print(*foretold(setup, values), sep="\n", flush=True)
         table = TrialTable.open(storage, study)
         table.describe(_about(study, values, command))
         if setup.study.retry is not None:
@@ -75,9 +81,11 @@ def launch(values: dict[str, Any], command: str) -> int:
         wanted = number_of_workers(setup.launcher, ground.gpus)
         workers = min(wanted, max(setup.study.trials - len(_ended(table)), 1))
         screen = Console(highlight=False, markup=False)
-        progress = _progress(setup, table, workers, screen)
+        estimator = estimator_of(setup, study, table, wanted, ground.gpus)
+        progress = _progress(setup, table, workers, screen, estimator)
+        deadline = began + (setup.study.max_seconds or float("inf"))
         asked = announce(storage, table.name, workers)
-        stopper = _stopper(setup, progress, began, asked)
+        stopper = Stopper(setup.launcher.grace_seconds, progress.note, deadline, asked)
         with _watcher(setup, table, progress, stopper) as watcher, _kept_on_record(setup, table):
             if _is_finished(setup, table):
                 weights.remove_states()
@@ -92,7 +100,7 @@ def launch(values: dict[str, Any], command: str) -> int:
                     closing(_launcher(setup, ground, workers, progress.note)) as launcher,
                 ):
                     coordinator = _coordinator(
-                        setup, study, table, wanted, launcher, weights, watcher, stopper
+                        setup, study, table, wanted, launcher, weights, watcher, stopper, estimator
                     )
                     coordinator.run(setup.study.trials)
                     progress.note(coordinator.usage())
@@ -104,10 +112,6 @@ def _about(study: Study, values: Mapping[str, Any], command: str) -> About:
     """What people may read of the study: nothing of it is secret."""
     config = public.config(to_yaml(values))
     return study.about(config, public.command(command), environment_tags())
-
-
-def _our_turn(setup: Setup, stack: ExitStack) -> Storage | None:
-    return our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
 
 
 def _look_at_the_ground(setup: Setup) -> _Ground:
@@ -144,6 +148,7 @@ def _coordinator(
     weights: WeightStore,
     watcher: StudyWatcher,
     stopper: Stopper,
+    estimator: Estimator,
 ) -> Coordinator:
     engine = setup.make_engine(table.entries(), workers, setup.training_rows(study.dataset))
     # Where a trial may end before its own last epoch, nothing is taken from another run.
@@ -151,7 +156,8 @@ def _coordinator(
     prefixes = Prefixes(epochs_in(setup.space) if whole else None, table.entries())
     attempts, keep = setup.launcher.attempts, setup.tracking.keep_models
     return Coordinator(
-        study, table, engine, launcher, weights, attempts, watcher, stopper, keep, prefixes
+        *(study, table, engine, launcher, weights, attempts, watcher, stopper, keep, prefixes),
+        estimator,
     )
 
 
@@ -172,17 +178,11 @@ def _ended(table: TrialTable) -> list[Entry]:
     return [entry for entry in table.entries() if entry.state != "running"]
 
 
-def _progress(setup: Setup, table: TrialTable, workers: int, screen: Console) -> Progress:
-    objective = setup.run.objective
-    ended = _ended(table)
-    return Progress(screen, setup.study.name, setup.study.trials, workers, objective, ended)
-
-
-def _stopper(
-    setup: Setup, progress: Progress, began: float, asked: Callable[[], Wish | None]
-) -> Stopper:
-    deadline = began + (setup.study.max_seconds or float("inf"))
-    return Stopper(setup.launcher.grace_seconds, progress.note, deadline, asked)
+def _progress(
+    setup: Setup, table: TrialTable, workers: int, screen: Console, estimator: Estimator
+) -> Progress:
+    name, target, objective = setup.study.name, setup.study.trials, setup.run.objective
+    return Progress(screen, name, target, workers, objective, _ended(table), estimator=estimator)
 
 
 def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopper) -> StudyWatcher:

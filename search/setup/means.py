@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from pipeline.command.errors import StoppedError
 from pipeline.data import load, locate
 from pipeline.run.config import DataConfig
+from search.forecasting.estimator import Estimator
+from search.forecasting.kept import Kept, key_of_machine
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu
-from search.study.vocabulary import About, Lock
+from search.setup.read import ForecastConfig, Setup
+from search.study.vocabulary import About, Lock, Study
 from search.trial_table.lock import LockedError, study_lock
+from search.trial_table.trials import TrialTable
 from search.trial_table.writing import Storage
+from search.workers.driver import cluster_address
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import Launcher, LocalConfig, RayConfig
 from search.workers.ray import RayLauncher
@@ -50,6 +56,29 @@ def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> i
     """How many workers were asked for, or the machine has room for."""
     per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
     return config.workers or default_workers(gpus, per_gpu)
+
+
+def kept(config: ForecastConfig) -> Kept:
+    """What was measured on machines for forecasts."""
+    return Kept(Path(config.measured))
+
+
+def machine(config: LocalConfig | RayConfig, workers: int, gpus: Sequence[Gpu]) -> str:
+    """Text that is equal where the same machine trains with as many workers, and so as fast."""
+    place = [config.name, config.trainer, *(gpu.name for gpu in gpus)]
+    if isinstance(config, RayConfig):
+        place += [str(cluster_address(config)), f"{config.num_cpus} {config.num_gpus}"]
+    return key_of_machine(" ".join(place), workers, config.threads_per_worker)
+
+
+def estimator_of(
+    setup: Setup, study: Study, table: TrialTable, workers: int, gpus: Sequence[Gpu]
+) -> Estimator:
+    """Of the times of a study, by what was measured on this machine and its trials that ended."""
+    measured = kept(setup.forecast).of(machine(setup.launcher, workers, gpus))
+    return Estimator.of(
+        study.base, study.space, study.dataset, table.entries(), measured.samples, setup.prunes
+    )
 
 
 def launcher_for(

@@ -1,9 +1,11 @@
 """From a composed configuration to frozen objects, once, at the door."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from pipeline.command import public
 from pipeline.command.compose import build, conf_folder
@@ -31,6 +33,14 @@ _PARTS = {"optuna": ("sampler", "pruner"), "keras_tuner": ("oracle",)}
 
 _DEFAULT_SAMPLER = "optuna.samplers.TPESampler"
 _DEFAULT_ORACLE = "search.engines.oracles.random.RandomOracle"
+_GAUSSIAN = "search.engines.oracles.bayesian.BayesianOracle"
+
+
+class ForecastConfig(Section):
+    """`measured`: file that keeps what was measured on machines. `fresh`: whether that is done again."""
+
+    measured: Annotated[str, Field(min_length=1)]
+    fresh: bool = False
 
 
 class EngineConfig(Section):
@@ -56,6 +66,7 @@ class Setup:
     launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
+    forecast: ForecastConfig
     values: Mapping[str, Any]
 
     def check_oracle(self) -> None:
@@ -65,7 +76,11 @@ class Setup:
 
     def training_rows(self, dataset: DatasetInfo) -> int:
         """How many rows of `dataset` are trained on."""
-        return validation_start(dataset.train_shape[0], self.run.train.validation_split)
+        return self.training_rows_of(dataset.train_shape[0])
+
+    def training_rows_of(self, rows: int) -> int:
+        """How many of `rows` are trained on."""
+        return validation_start(rows, self.run.train.validation_split)
 
     def make_engine(
         self, entries: Sequence[Entry], workers: int, rows: int | None = None
@@ -88,6 +103,14 @@ class Setup:
             workers if self.study.order == "fixed" else None,
             remember={"seed": seed} if self.seed is None else {},
         )
+
+    def quick_to_ask(self) -> "Setup":
+        """The same, but where a Gaussian process would take its time its points are drawn at random."""
+        spec = self.values["oracle"]
+        if self.engine.name != "keras_tuner" or spec.get("_target_") != _GAUSSIAN:
+            return self
+        drawn = {"_target_": _DEFAULT_ORACLE, "seed": spec.get("seed")}
+        return replace(self, algorithm=_keras_tuner(drawn, self.run, self.space))
 
     def words_on_engine(self) -> str | None:
         """What a launch must say of a sampler in the study's file that has no say; None: of none."""
@@ -173,6 +196,7 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
+        forecast=validated(ForecastConfig, values["forecast"], "forecast"),
         values=values,
     )
 

@@ -8,9 +8,13 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from pipeline.command.errors import StorageError
+from pipeline.run.config import run_config
+from search.analysis.facts import Facts
 from search.analysis.leaderboard import counts, summary
+from search.forecasting.estimator import Estimator
 from search.steering.standing import Standing, standing
 from search.study.shown import shown
+from search.study.vocabulary import About
 from search.telling.progress import Progress
 from search.trial_table.storage import described_in, reading
 
@@ -113,8 +117,17 @@ def seconds_left(study: Standing) -> float | None:
 def progress_of(study: Standing, console: Console) -> Progress:
     """What shows how `study` goes on from here."""
     workers = 1 if study.launch is None else study.launch.workers
-    about = study.about
-    return Progress(console, about.name, about.trials, workers, about.objective, study.ended)
+    about, ended = study.about, study.ended
+    facts = Facts.of(about, study.entries)
+    base = run_config(facts.config)
+    estimator = Estimator.of(base, facts.space, about.dataset, ended, prunes=_prunes(about))
+    return Progress(
+        console, about.name, about.trials, workers, about.objective, ended, estimator=estimator
+    )
+
+
+def _prunes(about: About) -> bool:
+    return about.search.get("pruner", "NopPruner") != "NopPruner"
 
 
 def in_full(study: Standing) -> RenderableType:

@@ -57,10 +57,17 @@ class Runs:
         """
         rng = np.random.default_rng(seed)
         for _ in range(DRAWS if self._listed is None else _FEW_DRAWS):
-            if self.is_new(point := self._draw(rng)):
+            if self.is_new(point := self.draw(rng)):
                 return point
         left = [key for key in self._listed or () if key not in self._keys]
         return None if not left else dict((self._listed or {})[left[rng.integers(len(left))]])
+
+    def left(self, most: int) -> list[Point] | None:
+        """A point for each run that is not on record; None in a space of more than `most` points."""
+        size = self._space.size()
+        if size is None or size > most:
+            return None
+        return [point for key, point in (self._listed or {}).items() if key not in self._keys]
 
     def count(self) -> int | None:
         """How many runs the space has in all; None where its points are too many to be listed."""
@@ -95,7 +102,8 @@ class Runs:
         except ConfigError:  # its trial will fail with the reason
             return json.dumps(point, sort_keys=True)
 
-    def _draw(self, rng: np.random.Generator) -> Point:
+    def draw(self, rng: np.random.Generator) -> Point:
+        """A point drawn at random."""
         point: Point = {}
         for path, dimension in self._space.dimensions.items():
             if self._space.is_active(path, point):

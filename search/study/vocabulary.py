@@ -35,8 +35,8 @@ class StudyConfig(Section):
     `lock`: what a second launch does while one is running: fail, wait for its turn, or skip itself.
     `order`: whether results count in the order of the trials' numbers, so that the same seed and number
     of workers give the same study, or as they come. `max_seconds`: budget of one launch. `retry`: what of
-    it is tried again. `finalists`: whether its best configurations are compared once it is met.
-    `summary`: JSON file. `on_end`: command that gets its path.
+    it is tried again. `finalists`: whether its best configurations are compared once it is met. `forecast`:
+    whether a launch says first what it will take. `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -47,6 +47,7 @@ class StudyConfig(Section):
     order: Literal["fixed", "free"] = "free"
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     finalists: bool = False
+    forecast: bool = False
     retry: Literal["failed"] | None = None
     summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
     on_end: Annotated[str, Field(min_length=1)] | None = None

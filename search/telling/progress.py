@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.run.config import ObjectiveConfig
-from search.study.durations import Durations
+from search.forecasting.estimator import Estimator
 from search.study.ranking import Ranking
 from search.study.shown import in_units, shown
 from search.study.vocabulary import Entry
@@ -29,6 +29,7 @@ class Progress:
         objective: ObjectiveConfig,
         ended: list[Entry],
         noun: str = "trial",
+        estimator: Estimator | None = None,
     ) -> None:
         self._console = console
         self._name = name
@@ -37,7 +38,7 @@ class Progress:
         self._objective = objective
         self._noun = noun
         self._ended = len(ended)
-        self._durations = Durations(ended)
+        self._estimator = estimator
         self._ranking = Ranking(objective, ended)
         self._running: list[Entry] = []
         self._live = (
@@ -70,7 +71,8 @@ class Progress:
         """Show a trial that ended: on a terminal only failures stay on the screen."""
         self._ended += 1
         self._ranking.add(entry)
-        self._durations.add(entry)
+        if self._estimator is not None:
+            self._estimator.add(entry)
         if self._live is None or entry.state == "failed":
             self._console.print(self._line(entry), highlight=False, soft_wrap=True)
 
@@ -116,13 +118,11 @@ class Progress:
         return f"{front}best {best.value:.4f} ({what})"
 
     def seconds_left(self) -> float | None:
-        """How long the rest takes if trials go on as they did; None before the first one ended."""
-        if (usual := self._durations.usual) is None:
+        """How long the rest takes; None where that can't be told yet."""
+        if self._estimator is None:
             return None
-        now = time.time()
-        begun = sum(min(now - trial.started_at, usual) for trial in self._running)
-        left = max(0, self._target - self._ended) * usual - begun
-        return max(0.0, left / self._workers)
+        left = max(0, self._target - self._ended)
+        return self._estimator.left(left, self._running, self._workers)
 
     def _left(self) -> str:
         left = self.seconds_left()

@@ -58,6 +58,11 @@ class LocalLauncher:
             self.close()
             raise
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers, those that have started."""
+        return [each.process.pid for each in self._workers if each.process.pid is not None]
+
     def free(self) -> int:
         return len(self._free_slots())
 

@@ -21,7 +21,7 @@ class Stopper:
     """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
 
     `told`: a signal asked for it, or somebody elsewhere, whose wish `asked` tells. `deadline`: when the time
-    of the launch is up, by `time.monotonic`.
+    of the launch is up, by `time.monotonic`; `budget`: the seconds that there were until then.
     """
 
     def __init__(
@@ -32,10 +32,11 @@ class Stopper:
         asked: Callable[[], Wish | None] = lambda: None,
     ) -> None:
         self._grace_seconds = grace_seconds
-        self._note = note
+        self.note = note
         self._deadline = deadline
         self._asked = asked
         self._look_at = 0.0
+        self.budget = self.seconds_left
         self.draining = False
         self.told = False
 
@@ -44,15 +45,16 @@ class Stopper:
         """Until running trials are given up; infinite while nothing says so, never negative."""
         return max(0.0, self._deadline - time.monotonic())
 
-    def allow(self, usual_seconds: float) -> None:
-        """Start no more trials where the time that is left is less than a trial usually takes."""
+    def allow(self, seconds: float) -> bool:
+        """Whether a trial that takes so long may still begin; if not, none begins any more."""
         left = self.seconds_left
-        if not self.draining and usual_seconds >= left:
-            self._note(
-                f"study.max_seconds: {left:.0f} s are left, a trial takes {usual_seconds:.0f} s: "
+        if not self.draining and seconds >= left:
+            self.note(
+                f"study.max_seconds: {left:.0f} s are left, a trial takes {seconds:.0f} s: "
                 "no more trials."
             )
             self.drain(float("inf"))
+        return not self.draining
 
     @property
     def expired(self) -> bool:
@@ -125,4 +127,4 @@ class Stopper:
     def _say(self, text: str) -> None:
         # The signal came in the middle of a write to the same stream, or nobody reads it any more.
         with suppress(RuntimeError, PlumblineError):
-            self._note(text)
+            self.note(text)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.network.choice import compiled_with
+from pipeline.network.shapes import compiled_with
 from pipeline.run.config import ModelConfig, RunConfig, TrainConfig
 from pipeline.run.fingerprint import fingerprint
 from tests.conftest import MakeRunConfig

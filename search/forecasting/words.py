@@ -1,0 +1,119 @@
+"""A forecast for people to read."""
+
+import textwrap
+from collections.abc import Iterable
+
+from pipeline.run.config import RunConfig
+from search.forecasting.forecast import Forecast, Span, TrialForecast
+
+_COLUMN = 17
+
+
+def words(
+    name: str, found: Forecast, base: RunConfig, measured: int, rows: int, prunes: bool
+) -> list[str]:
+    """Line by line. `measured`, `rows`: how many runs, and trials on record, it goes by."""
+    means = found.means
+    usual = base.parameters()
+    facts = [
+        ("wall time", _span(found.wall)),
+        ("a typical trial", _trial(found.typical, usual)),
+        ("the cheapest", _trial(found.cheapest, usual)),
+        ("the dearest", _trial(found.dearest, usual)),
+        ("trials per hour", f"{found.per_hour:.0f}"),
+        ("memory", _memory(found)),
+        ("disk", _disk(found)),
+        ("launches", _launches(found)),
+    ]
+    by_workers = [
+        (f"{count} worker{'s' if count > 1 else ''}", _span(span))
+        for count, span in found.by_workers.items()
+    ]
+    lines = [f"{name}: {found.trials} trials to come, with {means.workers} workers."]
+    lines += [_wrapped(f"  {what:<{_COLUMN}}{said}") for what, said in (*facts, *by_workers)]
+    lines.append("Assumed:")
+    lines += [_wrapped(f"  - {said}", 4) for said in _assumed(found, prunes)]
+    known = (
+        f"By {measured} measured runs and {rows} trials on record of this machine; what a trial takes is "
+        f"known to within {found.spread:.0%}."
+    )
+    return [*lines, _wrapped(known, 0)]
+
+
+def _wrapped(line: str, indent: int = _COLUMN + 2) -> str:
+    return textwrap.fill(
+        line, 80, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as one says them."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def seconds_in(number: str, unit: str) -> float:
+    """What `duration` said, in seconds."""
+    return float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
+
+
+def _span(span: Span) -> str:
+    return f"{duration(span.median)} (80 %: {duration(span.low)} to {duration(span.high)})"
+
+
+def _trial(trial: TrialForecast, usual: dict[str, str]) -> str:
+    own = trial.run.parameters()
+    changed = [f"{path}={_short(text)}" for path, text in own.items() if usual[path] != text]
+    return " ".join([f"{duration(trial.seconds):<9}", *changed]).rstrip()
+
+
+def _short(text: str) -> str:
+    try:
+        return f"{float(text):.3g}" if "." in text or "e" in text else text
+    except ValueError:
+        return text
+
+
+def _memory(found: Forecast) -> str:
+    each = found.means.memory_mib
+    if each is None:
+        return "not measured"
+    workers = found.means.workers
+    return f"{each / 1024:.1f} GiB a worker, {workers * each / 1024:.1f} GiB in all"
+
+
+def _disk(found: Forecast) -> str:
+    weights, records = (size / 2**20 for size in (found.weights_bytes, found.records_bytes))
+    return f"{weights:.1f} MiB of weights, {records:.1f} MiB of table and artifacts"
+
+
+def _launches(found: Forecast) -> str:
+    means = found.means
+    limit = f"{duration(means.launch_seconds)} ({means.limit})"
+    if found.launches is None:
+        return f"no trial can end in one of {limit}"
+    return f"{found.launches} of {limit}"
+
+
+def _assumed(found: Forecast, prunes: bool) -> Iterable[str]:
+    if prunes:
+        yield (
+            "trials are pruned by curves that are made up, in which a larger network is more often the "
+            f"better one: {found.share:.0%} of all epochs are trained"
+        )
+    elif found.share < 1:
+        yield f"{found.share:.0%} of all epochs are trained, the others end before or go on"
+    else:
+        yield "every trial trains all its epochs"
+    yield "what the sampler suggests depends on results: here on made-up ones"
+    workers, cores = found.means.workers, found.means.cores
+    if cores is None:
+        yield "each worker has a core of its own"
+    else:
+        yield (
+            f"a trial takes as long as with {workers} workers; more than the {cores} that there is "
+            "room for share it"
+        )
