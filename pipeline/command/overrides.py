@@ -14,7 +14,15 @@ from pipeline.command import refused
 from pipeline.command.errors import ConfigError
 
 _TEXTS = {
-    *("study.name", "study.question", "study.summary", "study.on_end", "run", "cron"),
+    *(
+        "study.name",
+        "study.question",
+        "study.summary",
+        "study.on_end",
+        "study.warm_start",
+        "run",
+        "cron",
+    ),
     *("data.path", "export.path", "replay.path", "report.path", "storage.weights"),
     "table.path",
     *("schedule.image", "schedule.template"),

@@ -16,12 +16,19 @@ from pipeline.command.redact import redact
 
 HIDDEN = "***"
 
-_TREES = ("model", "train", "objective", "study.space")
+_TREES = ("model", "train", "objective", "study.space", "study.points")
 """Below them all texts are public: they are checked, and mean nothing but numbers."""
 
 _TEXTS = {
     *("data.name", "engine.name", "launcher.name", "tracking.name", "launcher.trainer"),
-    *("study.name", "study.question", "study.lock", "study.order", "study.retry"),
+    *(
+        "study.name",
+        "study.question",
+        "study.lock",
+        "study.order",
+        "study.retry",
+        "study.warm_start",
+    ),
     *("sampler._target_", "pruner._target_", "oracle._target_", "sampler.qmc_type"),
     *("export.formats", "forest.max_features", "replicate.only"),
 }

@@ -179,8 +179,8 @@ def value(setting: str, given: str) -> str:
 
 
 def is_plain(given: str) -> bool:
-    """Whether a text means itself: no quotes around it, no control characters, no home, no URL."""
-    return given.isprintable() and given[:1] not in ("'", '"', "~") and "://" not in given
+    """Whether a text means itself: no quotes or brackets, no control characters, no home, no URL."""
+    return given.isprintable() and given[:1] not in ("'", '"', "~", "[", "{") and "://" not in given
 
 
 def is_left_open(text: str) -> bool:
@@ -224,6 +224,10 @@ def setting(
             setting(sign, f"{path}.{name}", below, there, usual) for name, below in given.items()
         )
         return next(filter(None, each), None)
+    if isinstance(node, list) and isinstance(given, Mapping):
+        return (
+            f"{path}: expected a list, got {as_override(given)} ('{path}=[{as_override(given)}]')"
+        )
     if isinstance(node, Mapping):
         return f"{path}: expected settings below it ({path}.NAME=...), got {as_override(given)}"
     if isinstance(given, str) and "${" in given:

@@ -1,11 +1,13 @@
 """KerasTuner as an engine: its oracles suggest; the trial table remembers for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.study.space import Space
+from search.study.space import Space, Stored
 from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told, Wait
+from search.trial_table.attributes import Past
 
 if TYPE_CHECKING:
     from search.engines.oracles.base import Oracle
@@ -21,9 +23,11 @@ class KerasTunerAlgorithm:
         runs: Runs,
         oracle: "Oracle",
         seed: int,
+        past: Sequence[Past] = (),
     ) -> None:
         self._oracle = oracle
         oracle.begin(direction, space, runs, seed)
+        oracle.learn(past)
         self.continues = oracle.continues
         self._asked = 0
 
@@ -32,8 +36,10 @@ class KerasTunerAlgorithm:
         self._oracle.place(self._asked, suggestion.notes, suggestion.continues)
         self._asked += 1
 
-    def suggest(self) -> Suggestion | Wait | Exhausted:
-        values = self._oracle.suggest(self._asked)
+    def suggest(
+        self, at: Mapping[str, Stored] = MappingProxyType({})
+    ) -> Suggestion | Wait | Exhausted:
+        values = self._oracle.suggest(self._asked, at)
         if isinstance(values, Wait | Exhausted):
             return values
         params = self._oracle.point(values)

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -10,16 +11,20 @@ import optuna
 from pipeline.run.config import Direction
 from search.engines.memory import Memory
 from search.engines.sampler import GridSampler, MakeSampler, NewSampler, mixed
-from search.study.space import Space
+from search.study.space import Space, Stored
 from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
+from search.trial_table.attributes import Past
 from search.trial_table.terms import TO_OPTUNA, distributions, values
 
 __all__ = ["GridSampler", "OptunaAlgorithm", "takes_two"]
 
 
 class OptunaAlgorithm:
-    """A study of Optuna's in memory, made from what the trial table remembers."""
+    """A study of Optuna's in memory, made from what the trial table remembers.
+
+    Trials of other studies, `past`, come before its own, whose numbers are counted from 0 all the same.
+    """
 
     continues = False
 
@@ -32,12 +37,16 @@ class OptunaAlgorithm:
         seed: int,
         pruner: optuna.pruners.BasePruner,
         grouped: bool = False,
+        past: Sequence[Past] = (),
     ) -> None:
         self._space = space
         self._runs = runs
         self._seed = seed
         self._distributions = distributions(space)
-        self._sampler = NewSampler(make_sampler, seed, space, self._distributions, runs, grouped)
+        self._before = len(past)
+        self._sampler = NewSampler(
+            make_sampler, seed, space, self._distributions, runs, grouped, self._before
+        )
         self._storage = Memory()
         # Hyperband assigns brackets by the name: the same seed gives the same ones, whatever the study's.
         name = f"seed {seed}"
@@ -49,6 +58,7 @@ class OptunaAlgorithm:
             pruner=pruner,
         )
         self._study_id = self._storage.get_study_id_from_name(name)
+        self._study.add_trials(map(self._of_another, past))
         self._asked_attrs: list[Mapping[str, Any]] = []  # of each trial, when it was suggested
 
     def add(self, suggestion: Suggestion) -> None:
@@ -66,12 +76,12 @@ class OptunaAlgorithm:
         self._asked_attrs.append(notes["trial"])
         self._runs.add(suggestion.params)
 
-    def suggest(self) -> Suggestion | Exhausted:
+    def suggest(self, at: Mapping[str, Stored] = MappingProxyType({})) -> Suggestion | Exhausted:
         number = len(self._asked_attrs)
-        spare = self._runs.untried(mixed(self._seed, number))
+        spare = self._runs.untried(mixed(self._seed, number), at)
         if spare is None:
             return Exhausted()
-        self._sampler.spare = spare
+        self._sampler.spare, self._sampler.at = spare, dict(at)
         params = self._study.ask().relative_params
         trial_id = self._trial_id(number)
         if self._sampler.strayed:  # what the sampler wrote down is of points that were not taken
@@ -93,7 +103,8 @@ class OptunaAlgorithm:
             self._storage.write_anew(trial_id, self._asked_attrs[number], {})
         trial = copy.copy(self._storage.get_trial(trial_id))
         trial.intermediate_values = dict(curve)
-        with self._storage.showing(known, number):
+        seen = None if known is None else known + self._before
+        with self._storage.showing(seen, number + self._before):
             return bool(self._study.pruner.prune(self._study, trial))
 
     def notes(self, told: Told) -> Mapping[str, Any]:
@@ -108,10 +119,21 @@ class OptunaAlgorithm:
         trial = self._storage.get_trial(self._trial_id(told.number))
         self._storage.write_anew(self._trial_id(told.number), trial.system_attrs, told.curve)
         state = TO_OPTUNA[told.state]
-        self._study.tell(told.number, values(told.value, told.cost), state=state)
+        self._study.tell(told.number + self._before, values(told.value, told.cost), state=state)
 
     def _trial_id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.get_trial_id_from_study_id_trial_number(
+            self._study_id, number + self._before
+        )
+
+    def _of_another(self, past: Past) -> optuna.trial.FrozenTrial:
+        return optuna.trial.create_trial(
+            state=TO_OPTUNA["pruned" if past.value is None else "complete"],
+            params=dict(past.params),
+            distributions={path: self._distributions[path] for path in past.params},
+            values=values(past.value, past.cost),
+            intermediate_values=dict(past.curve),
+        )
 
 
 def takes_two(make_sampler: MakeSampler, directions: Sequence[Direction]) -> bool:

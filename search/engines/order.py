@@ -6,7 +6,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from search.engines.points import POINT, Points, Wanted
+from search.study.untried import Point
 from search.study.vocabulary import Curve, Exhausted, Record, Suggestion, Suggestions, Told, Wait
+from search.trial_table.attributes import Past
 
 LAG = 3
 """How many trials for each worker may be on their way when the next one is suggested."""
@@ -22,8 +25,12 @@ class Algorithm(Protocol):
     def add(self, suggestion: Suggestion) -> None:
         """Take in the next trial as it was suggested before."""
 
-    def suggest(self) -> Suggestion | Wait | Exhausted:
-        """The next trial, which runs from now on. The same again where nothing was told since."""
+    def suggest(self, at: Point = ...) -> Suggestion | Wait | Exhausted:
+        """The next trial, which runs from now on. The same again where nothing was told since.
+
+        `at`: what of its point is given; then Exhausted means that all runs there are on record. A
+        trial that goes on from another has it not.
+        """
 
     def prunes(self, number: int, curve: Curve, known: int | None) -> bool:
         """Whether trial `number` ends here, for all that the first `known` trials say (None: all)."""
@@ -35,6 +42,13 @@ class Algorithm(Protocol):
         """Learn how a trial ended."""
 
 
+class MakeAlgorithm(Protocol):
+    """Makes what suggests trials."""
+
+    def __call__(self, seed: int, rows: int | None, past: Sequence[Past] = ()) -> Algorithm:
+        """Seeded by `seed`. `rows`: how many to train on, if that is known; `past`: what it learns from."""
+
+
 class OrderedEngine:
     """An algorithm that hears of results in the order of their numbers, not of their arrival.
 
@@ -44,6 +58,7 @@ class OrderedEngine:
     algorithm waits, it is told of one more at a time until it does not. So timing has no say.
 
     Without `workers` each result counts as soon as it is there. `remember`: notes of every trial.
+    `points`: what a user wants tried before the algorithm has its say; None: nothing.
     """
 
     def __init__(
@@ -52,12 +67,14 @@ class OrderedEngine:
         records: Sequence[Record],
         workers: int | None,
         remember: Mapping[str, Any] = MappingProxyType({}),
+        points: Points | None = None,
     ) -> None:
         self.continues = algorithm.continues
         self._algorithm = algorithm
         self._workers = workers
         self._lag = 1 if workers == 1 else LAG * (workers or 0)
         self._remember = remember
+        self._points = points or Wanted((), ())
         self._known: list[int] = []  # of each trial: how many results it was suggested by
         self._ended: dict[int, Told] = {}  # results that are not told yet
         self._told = 0  # the results of so many trials, the first ones, are told
@@ -97,14 +114,26 @@ class OrderedEngine:
         in_order = self._workers is not None
         if in_order and not self._catch_up(len(self._known) - self._lag + 1):
             return Wait()
-        answer = self._algorithm.suggest()
+        answer = self._suggest()
         while isinstance(answer, Wait) and in_order and self._catch_up(self._told + 1):
-            answer = self._algorithm.suggest()
+            answer = self._suggest()
         if not isinstance(answer, Suggestion):
             return answer
         self._known.append(self._told)
         order = {_ORDER: {"known": self._told, "workers": self._workers}} if in_order else {}
         return replace(answer, notes={**answer.notes, **order, **self._remember})
+
+    def _suggest(self) -> Suggestion | Wait | Exhausted:
+        number = len(self._known)
+        while (point := self._points.take(number)) is not None:
+            answer = self._algorithm.suggest(point)
+            if isinstance(answer, Exhausted):  # it was tried by now
+                continue
+            if isinstance(answer, Suggestion) and answer.continues is None:
+                return replace(answer, notes={**answer.notes, POINT: point})
+            self._points.put_back(number, point)
+            return answer
+        return self._algorithm.suggest()
 
     def _hear(self, told: Told) -> None:
         if self._workers is None:

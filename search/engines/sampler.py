@@ -32,8 +32,9 @@ class NewSampler(BaseSampler):
     A random state dies with its process, so that each trial has a sampler of its own, seeded by the
     study's seed, the trial's number and how often was asked: a study that was resumed asks for the same
     trials as one that ran through.
-    `spare`: a point that is new, for the trial whose sampler does not come to one. `strayed`: whether
-    the last trial took it.
+    `spare`: a point that is new, for the trial whose sampler does not come to one. `at`: what of the
+    point is given. `strayed`: whether the last trial has another point than its sampler's.
+    `before`: how many trials there are that are not the study's own.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class NewSampler(BaseSampler):
         distributions: Mapping[str, BaseDistribution],
         runs: Runs,
         grouped: bool,
+        before: int = 0,
     ) -> None:
         self._make = make
         self._seed = seed
@@ -53,7 +55,9 @@ class NewSampler(BaseSampler):
         # It remembers which parameters all trials have, lest each sampler read every trial again.
         self._first = make(seed=seed)
         self._grouped = grouped  # a sampler of groups must find them itself
+        self._before = before
         self.spare: Point = {}
+        self.at: Point = {}
         self.strayed = False
 
     def infer_relative_search_space(
@@ -66,11 +70,13 @@ class NewSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """A new point, with the parameters that count."""
-        asked = 0 if isinstance(self._first, GridSampler) else ASKED
+        is_whole = self.at.keys() == self.spare.keys()
+        asked = 0 if is_whole or isinstance(self._first, GridSampler) else ASKED
         for attempt in range(asked):
-            point = self._point(self._sampler(trial.number, attempt), study, trial)
+            sampler = self._sampler(trial.number - self._before, attempt)
+            point = self._point(sampler, study, trial)
             if self._runs.is_new(point):
-                self.strayed = False
+                self.strayed = bool(self.at)
                 return point
         self.strayed = True
         return self.spare
@@ -92,7 +98,9 @@ class NewSampler(BaseSampler):
         values = sampler.sample_relative(study, trial, together)
         point: Point = {}
         for path, distribution in self._distributions.items():
-            if self._space.is_active(path, point):
+            if path in self.at:
+                point[path] = self.at[path]
+            elif self._space.is_active(path, point):
                 value = values.get(path)
                 if path not in values:
                     value = sampler.sample_independent(study, trial, path, distribution)

@@ -4,7 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
 from search.setup.means import estimator_of, launcher_for, number_of_workers, our_turn
 from search.setup.read import Setup, read
+from search.setup.start import warm_start, words
 from search.steering.launches import announce
 from search.steering.retrying import reopened
 from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
@@ -40,6 +42,7 @@ from search.telling.reporter import Reporter
 from search.telling.runs import Records
 from search.telling.summary import SummaryFile
 from search.telling.watcher import StudyWatcher
+from search.trial_table.attributes import WarmStart
 from search.trial_table.postgres import LostError
 from search.trial_table.storage import check_writable, errors_named
 from search.trial_table.trials import TrialTable
@@ -56,6 +59,7 @@ class _Ground:
     data: DataConfig
     dataset: DatasetInfo
     gpus: Sequence[Gpu] = ()
+    warm_start: WarmStart = field(default_factory=WarmStart)
 
 
 def launch(values: dict[str, Any], command: str) -> int:
@@ -64,10 +68,9 @@ def launch(values: dict[str, Any], command: str) -> int:
     setup = read(values, lambda: listing(conf_folder(), "study"))
     ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
-    with errors_named(setup.storage.url), ExitStack() as stack:
-        if (
-            storage := our_turn(setup.storage.url, setup.study.name, setup.study.lock, stack)
-        ) is None:
+    url, lock = setup.storage.url, setup.study.lock
+    with errors_named(url), ExitStack() as stack:
+        if (storage := our_turn(url, setup.study.name, lock, stack)) is None:
             return 0
         if setup.study.forecast:
             from search.setup.forecast import foretold  # only here: few ask for it
@@ -75,6 +78,7 @@ def launch(values: dict[str, Any], command: str) -> int:
             print(*foretold(setup, values), sep="\n", flush=True)
         table = TrialTable.open(storage, study)
         table.describe(_about(study, values, command))
+        table.learn(ground.warm_start)
         if setup.study.retry is not None:
             print(f"study.retry=failed: {reopened(table)}.", flush=True)
         weights = _best_weights(setup, table)
@@ -89,7 +93,8 @@ def launch(values: dict[str, Any], command: str) -> int:
         with _watcher(setup, table, progress, stopper) as watcher, _kept_on_record(setup, table):
             if _is_finished(setup, table):
                 weights.remove_states()
-                progress.note(f"Nothing left to do: {_what_there_is(setup, table)}.")
+                there = f"Nothing left to do: {_what_there_is(setup, table)}."
+                progress.note("\n".join([there, *words(setup, WarmStart(), table.entries())]))
                 watcher.ending = table.ending()
             else:
                 watcher.begin()
@@ -131,12 +136,13 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     sizes = setup.space.dimensions.get("train.batch_size")
     largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
     info = dataset_info(dataset, replaced(setup.run, largest))
+    learnt = warm_start(setup, info, table)
     tell_doubts(info)
     database = None if setup.tracking.name == "none" else database_of(str(setup.tracking.uri))
     files = [Path(setup.study.summary), *([] if database is None else [database])]
     for folder in (Path(setup.storage.weights), *(file.parent for file in files)):
         check_writable(folder)  # the first things that are created
-    return _Ground(data, info, gpus)
+    return _Ground(data, info, gpus, learnt)
 
 
 def _coordinator(
@@ -150,7 +156,8 @@ def _coordinator(
     stopper: Stopper,
     estimator: Estimator,
 ) -> Coordinator:
-    engine = setup.make_engine(table.entries(), workers, setup.training_rows(study.dataset))
+    rows, past = setup.training_rows(study.dataset), table.warm_start.trials
+    engine = setup.make_engine(table.entries(), workers, rows, past)
     # Where a trial may end before its own last epoch, nothing is taken from another run.
     whole = not (setup.prunes or engine.continues)
     prefixes = Prefixes(epochs_in(setup.space) if whole else None, table.entries())
@@ -196,7 +203,7 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
     reporter = None
     if not idle and tracking.name != "none" and tracking.report:
         source = Source(setup.storage.url, study.name, tracking)
-        reporter = Reporter(source, tracking.report_seconds, _to_stderr)
+        reporter = Reporter(source, tracking.report_seconds, partial(print, file=sys.stderr))
     return StudyWatcher(
         progress,
         Records(table.about(), table.uid, table.retried),
@@ -213,10 +220,6 @@ def _unpublished(setup: Setup, table: TrialTable) -> int:
     """How many runs the tracker lacks, itself asked, of what it should have of the study by now."""
     attempts = {entry.uid: entry.attempts.made for entry in _ended(table)}
     return len(missing(setup.tracking, table.name, {table.uid: 1, **attempts}))
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 @contextmanager
@@ -246,8 +249,9 @@ def _what_is_to_come(
     there = f"{done} of {study.trials} trials done, {workers} workers."
     lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
     order = setup.words_on_order(table.entries(), wanted)
-    words = (setup.words_on_engine(), order, setup.words_on_cost())
-    return "\n".join([*lines, *filter(None, words)])
+    said = (setup.words_on_engine(), order, setup.words_on_cost())
+    start = words(setup, table.warm_start, table.entries())
+    return "\n".join([*lines, *filter(None, said), *start])
 
 
 def _launcher(setup: Setup, ground: _Ground, workers: int, note: Callable[[str], None]) -> Launcher:

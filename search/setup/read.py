@@ -16,13 +16,17 @@ from pipeline.data import validation_start
 from pipeline.run.config import RunConfig, run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.record import DatasetInfo
+from search.engines.learning import check_learns
 from search.engines.optuna import OptunaAlgorithm
-from search.engines.order import Algorithm, OrderedEngine, drawn_seed, workers_of
+from search.engines.order import Algorithm, MakeAlgorithm, OrderedEngine, drawn_seed, workers_of
+from search.engines.points import Points, Wanted, points
+from search.engines.sampler import mixed
 from search.setup.front import NO_PRUNER, refuse_without_front
 from search.study.parse import parse
 from search.study.space import Space
-from search.study.untried import Runs
+from search.study.untried import Point, Runs
 from search.study.vocabulary import Engine, Entry, Record, StudyConfig, record
+from search.trial_table.attributes import Past
 from search.trial_table.storage import StorageConfig
 from search.trial_table.terms import directions
 from search.workers.messages import LocalConfig, RayConfig, launcher_config
@@ -53,16 +57,16 @@ class EngineConfig(Section):
 class Setup:
     """Everything that a study needs, checked. `values`: the configuration as it was composed.
 
-    `algorithm`: what suggests, made from a seed and the number of rows to train on, None where that is
-    not known; `seed`: that one, or None where it is drawn once for the study.
+    `algorithm`: what suggests; `seed`: its own, None where it is drawn once. `points`: are tried first.
     """
 
     run: RunConfig
     study: StudyConfig
     space: Space
     engine: EngineConfig
-    algorithm: Callable[[int, int | None], Algorithm]
+    algorithm: MakeAlgorithm
     seed: int | None
+    points: tuple[Point, ...]
     launcher: LocalConfig | RayConfig
     tracking: TrackingConfig
     storage: StorageConfig
@@ -83,25 +87,37 @@ class Setup:
         return validation_start(rows, self.run.train.validation_split)
 
     def make_engine(
-        self, entries: Sequence[Entry], workers: int, rows: int | None = None
+        self,
+        entries: Sequence[Entry],
+        workers: int,
+        rows: int | None = None,
+        past: Sequence[Past] = (),
     ) -> Engine:
         """The engine that goes on from the trials in the table, for a launch with `workers`.
 
-        `rows`: how many there are to train on, if that is known.
+        `rows`: how many there are to train on, if that is known. `past`: what it learns from.
         """
         metric = self.run.objective.metric
-        return self.engine_from([record(entry, metric) for entry in entries], workers, rows)
+        return self.engine_from([record(entry, metric) for entry in entries], workers, rows, past)
 
     def engine_from(
-        self, records: Sequence[Record], workers: int, rows: int | None = None
+        self,
+        records: Sequence[Record],
+        workers: int,
+        rows: int | None = None,
+        past: Sequence[Past] = (),
+        points: Points | None = None,
     ) -> Engine:
-        """The engine that goes on from `records`; see `make_engine`."""
+        """The engine that goes on from `records`; see `make_engine`. `points`: None are the study's own."""
         seed = drawn_seed(records) if self.seed is None else self.seed
+        # The same seed alone would draw at random what the study drew that is learnt from.
+        of_its_own = mixed(seed, len(past)) if past else seed
         return OrderedEngine(
-            self.algorithm(seed, rows),
+            self.algorithm(of_its_own, rows, past),
             records,
             workers if self.study.order == "fixed" else None,
             remember={"seed": seed} if self.seed is None else {},
+            points=points or Wanted(self.points, (each.suggestion.notes for each in records)),
         )
 
     def quick_to_ask(self) -> "Setup":
@@ -186,19 +202,24 @@ def read(values: Mapping[str, Any], studies: Callable[[], str]) -> Setup:
         seed = _seed(values["sampler"], "sampler", None)
         algorithm = _optuna(values, run, space)
         algorithm(seed or 0, None)  # its own checks, before anything is created
-    return Setup(
+    setup = Setup(
         run=run,
         study=study,
         space=space,
         engine=engine,
         algorithm=algorithm,
         seed=seed,
+        points=points(study.points, space, run),
         launcher=launcher_config(values["launcher"]),
         tracking=validated(TrackingConfig, values["tracking"], "tracking"),
         storage=validated(StorageConfig, values["storage"], "storage"),
         forecast=validated(ForecastConfig, values["forecast"], "forecast"),
         values=values,
     )
+    part = _PARTS[engine.name][0]
+    if study.warm_start:
+        check_learns(part, setup.search[part], setup.prunes)
+    return setup
 
 
 def _refuse_plans(run: RunConfig, space: Space) -> None:
@@ -241,16 +262,14 @@ def _refuse_what_is_anothers(engine: str, typed: Sequence[str]) -> None:
                 )
 
 
-def _optuna(
-    values: Mapping[str, Any], run: RunConfig, space: Space
-) -> Callable[[int, int | None], Algorithm]:
+def _optuna(values: Mapping[str, Any], run: RunConfig, space: Space) -> MakeAlgorithm:
     sampler, pruner = values["sampler"], values["pruner"]
     if sampler.get("_target_") == _GRID:
         space.grid()  # there is one
     make_sampler = partial(build, sampler, "sampler")
     make_sampler(seed=sampler.get("seed"))  # its own checks
 
-    def make(seed: int, rows: int | None) -> Algorithm:
+    def make(seed: int, rows: int | None, past: Sequence[Past] = ()) -> Algorithm:
         return OptunaAlgorithm(
             directions(run.objective),
             space,
@@ -259,21 +278,20 @@ def _optuna(
             seed,
             build(pruner, "pruner"),
             grouped=bool(sampler.get("group")),
+            past=past,
         )
 
     return make
 
 
-def _keras_tuner(
-    spec: Mapping[str, Any], run: RunConfig, space: Space
-) -> Callable[[int, int | None], Algorithm]:
-    def make(seed: int, rows: int | None) -> Algorithm:
+def _keras_tuner(spec: Mapping[str, Any], run: RunConfig, space: Space) -> MakeAlgorithm:
+    def make(seed: int, rows: int | None, past: Sequence[Past] = ()) -> Algorithm:
         # Only here, because KerasTuner takes two seconds to import.
         from search.engines.keras_tuner import KerasTunerAlgorithm
 
         oracle = build(spec, "oracle")
         runs = Runs(run, space, rows)
-        return KerasTunerAlgorithm(run.objective.direction, space, runs, oracle, seed)
+        return KerasTunerAlgorithm(run.objective.direction, space, runs, oracle, seed, past)
 
     return make
 

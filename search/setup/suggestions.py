@@ -1,8 +1,7 @@
 """The engine of a recorded study, made from what is on record of its configuration, and asked again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from pipeline.command.errors import ConfigError
@@ -13,8 +12,9 @@ from pipeline.tracking.record import environment_tags
 from search.analysis.facts import Facts
 from search.coordination.suggestions import Asked, ask_again
 from search.engines.order import drawn_seed, workers_of
+from search.engines.points import OnRecord
 from search.setup.read import Setup, read
-from search.study.vocabulary import record
+from search.study.vocabulary import Engine, Record, record
 from search.trial_table.trials import TrialTable
 
 _SEARCH = ("data", "model", "train", "objective", "study", "engine", "sampler", "pruner", "oracle")
@@ -56,6 +56,13 @@ def engine_on_record(values: Mapping[str, Any], facts: Facts) -> Setup:
 
 def suggestions_again(setup: Setup, table: TrialTable, facts: Facts) -> Asked:
     """Ask the engine of the study in `table` for all its trials again."""
+    rows = setup.training_rows(facts.about.dataset)
+    past = table.warm_start.trials
+    notes = [entry.notes for entry in facts.entries]
+
+    def make(records: Sequence[Record], workers: int) -> Engine:
+        return setup.engine_from(records, workers, rows, past, OnRecord(notes))
+
     again = (
         "trials that had failed were tried again since: what was suggested in between went by that"
     )
@@ -65,7 +72,7 @@ def suggestions_again(setup: Setup, table: TrialTable, facts: Facts) -> Asked:
         facts.entries,
         setup.space,
         facts.objective.metric,
-        partial(setup.engine_from, rows=setup.training_rows(facts.about.dataset)),
+        make,
         [again] if table.retried else [],
         changes(facts.about.versions, environment_tags()),
     )

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -49,16 +50,21 @@ class Runs:
         """Whether the run at `point` is not on record."""
         return self._key(point) not in self._keys
 
-    def untried(self, seed: int) -> Point | None:
+    def untried(self, seed: int, at: Mapping[str, Stored] = MappingProxyType({})) -> Point | None:
         """A point whose run is not on record, drawn at random by `seed`; None where none is left.
 
-        The work is bounded: where the space has more than `LISTED` points, or infinitely many, none
-        counts as left when `DRAWS` points that were drawn at random have nothing new.
+        `at`: what of it is given. The work is bounded: where that leaves something open, or the space
+        has more than `LISTED` points, or infinitely many, none counts as left when `DRAWS` points that
+        were drawn at random have nothing new.
         """
         rng = np.random.default_rng(seed)
-        for _ in range(DRAWS if self._listed is None else _FEW_DRAWS):
-            if self.is_new(point := self.draw(rng)):
+        for _ in range(DRAWS if at or self._listed is None else _FEW_DRAWS):
+            if self.is_new(point := self.draw(rng, at)):
                 return point
+            if at.keys() == point.keys():  # there is no other
+                return None
+        if at:
+            return None
         left = [key for key in self._listed or () if key not in self._keys]
         return None if not left else dict((self._listed or {})[left[rng.integers(len(left))]])
 
@@ -102,12 +108,14 @@ class Runs:
         except ConfigError:  # its trial will fail with the reason
             return json.dumps(point, sort_keys=True)
 
-    def draw(self, rng: np.random.Generator) -> Point:
-        """A point drawn at random."""
+    def draw(
+        self, rng: np.random.Generator, at: Mapping[str, Stored] = MappingProxyType({})
+    ) -> Point:
+        """A point drawn at random. `at`: what of it is given."""
         point: Point = {}
         for path, dimension in self._space.dimensions.items():
             if self._space.is_active(path, point):
-                point[path] = _drawn(dimension, rng)
+                point[path] = at[path] if path in at else _drawn(dimension, rng)
         return point
 
 

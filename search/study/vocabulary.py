@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.command.redact import redact
 from pipeline.command.section import Section
@@ -29,6 +29,10 @@ Curve = Mapping[int, float]
 """The objective's metric by epoch, counted from 1."""
 
 
+def _listed(names: object) -> object:
+    return [names] if isinstance(names, str) else names
+
+
 class StudyConfig(Section):
     """A study: `trials` is a target over all launches together; `space` as it stands in YAML.
 
@@ -36,7 +40,8 @@ class StudyConfig(Section):
     `order`: whether results count in the order of the trials' numbers, so that the same seed and number
     of workers give the same study, or as they come. `max_seconds`: budget of one launch. `retry`: what of
     it is tried again. `finalists`: whether its best configurations are compared once it is met. `forecast`:
-    whether a launch says first what it will take. `summary`: JSON file. `on_end`: command that gets its path.
+    whether a launch says first what it will take. `points`: tried first. `warm_start`: studies to learn from.
+    `summary`: JSON file. `on_end`: command that gets its path.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -48,6 +53,8 @@ class StudyConfig(Section):
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     finalists: bool = False
     forecast: bool = False
+    points: list[Mapping[str, Any]] = Field(default_factory=list)
+    warm_start: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     retry: Literal["failed"] | None = None
     summary: Annotated[str, Field(min_length=1)] = "mlruns/study.json"
     on_end: Annotated[str, Field(min_length=1)] | None = None

@@ -18,7 +18,7 @@ from search.study.endings import STOPPED, Ending, of_finished
 from search.study.identity import difference, identity, words_of_space
 from search.study.space import Space
 from search.study.vocabulary import About, Attempts, Entry, Study, Suggestion, TrialState
-from search.trial_table.attributes import Attributes, tracker_of
+from search.trial_table.attributes import Attributes, WarmStart, tracker_of
 from search.trial_table.rows import END, START, end_of, plan_of, row_of, start_of
 from search.trial_table.storage import (
     chosen_in,
@@ -188,6 +188,16 @@ class TrialTable:
         """Record what is asked of the study's finalists, for whoever reads the verdict."""
         self._set(finalists=asked)
 
+    @property
+    def warm_start(self) -> WarmStart:
+        """What the study learnt from others when it began."""
+        return self._attrs.warm_start
+
+    def learn(self, warm_start: WarmStart) -> None:
+        """Record what the study learns from others, which its first trial settles."""
+        if not self._entries and warm_start != self._attrs.warm_start:
+            self._set(warm_start=warm_start)
+
     def beside(self, name: str) -> "TrialTable | None":
         """Another study's table in the same storage; None where there is none."""
         return TrialTable(self._storage, name) if name in studies_in(self._storage) else None
@@ -226,9 +236,7 @@ class TrialTable:
         frozen = optuna.trial.create_trial(
             state=TO_OPTUNA["running"],
             params={path: space.canonical(path, v) for path, v in suggestion.params.items()},
-            distributions={
-                path: distribution(space.dimensions[path]) for path in suggestion.params
-            },
+            distributions={p: distribution(space.dimensions[p]) for p in suggestion.params},
             user_attrs=plan_of(suggestion),
         )
         with self._one_writer():

@@ -19,7 +19,8 @@ FILES = {
     "config.yaml": """
 defaults: [_self_, model: mlp, train: default, sampler: tpe]
 objective: {metric: val_accuracy}
-study: {name: null, question: null, trials: 20, on_end: null, summary: "mlruns/${study.name}.json", space: {}}
+study: {name: null, question: null, trials: 20, on_end: null, warm_start: [], space: {},
+  summary: "mlruns/${study.name}.json"}
 data: {path: null}
 report: {path: report.html}
 export: {formats: [keras]}
@@ -89,6 +90,7 @@ def test_a_name_is_the_text_that_was_typed_whatever_it_looks_like(name: str) -> 
         ("cron=0 6 * * 1,5", None),
         ("run=1e9", None),
         ("report.path=2026", None),
+        ("study.warm_start=20261127", None),
         ("study.question=${study.name}, again?", "smoke, again?"),
     ],
 )
@@ -213,6 +215,7 @@ REFUSED = [
     ("train.epochs=${nope:1}", "train.epochs: can't be worked out: Unsupported interpolation type"),
     ("train.epochs=${train.epochs}", "train.epochs: can't be worked out: Recursive"),
     ('train.epochs="${model.depth"', "train.epochs: expected the name of a setting between ${ and }"),
+    ("export.formats={keras: 1}", "expected a list, got {keras: 1} ('export.formats=[{keras: 1}]')"),
     ("model.dropout=???", "model.dropout: is missing"),
     # Hydra's own
     ("hydra.run.dir=/tmp/x", "hydra.run.dir: Hydra only composes the configuration here"),

@@ -76,7 +76,7 @@ def study(
         coordinator = Coordinator(
             study_of(setup),
             table,
-            setup.make_engine(table.entries(), workers),
+            setup.make_engine(table.entries(), workers, past=table.warm_start.trials),
             ByChance(script, workers, lots, kills),
             WeightStore(folder),
             3,
