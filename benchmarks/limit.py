@@ -16,9 +16,10 @@ import multiprocessing
 import os
 import statistics
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 
-from benchmarks.compare import EPOCHS, machine
+from benchmarks.machine import EPOCHS, machine
 
 TRAINED, VALIDATED, TESTED = 48_000, 12_000, 10_000
 BATCH = 128
@@ -110,22 +111,45 @@ def steps(width: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def main() -> None:
-    """Print the rate, and the limits for both networks of the comparison."""
+@dataclass(frozen=True)
+class Limit:
+    """The least seconds a trial of 2 x `width` on all cores: see the head of this file.
+
+    `rate`: operations a second of one core; `at_that_rate`, `in_its_shapes`, `with_updates`: the three steps.
+    """
+
+    width: int
+    rate: float
+    at_that_rate: float
+    in_its_shapes: float
+    with_updates: float
+
+
+def limits(*widths: int) -> list[Limit]:
+    """Measure now, on all cores at once."""
     cores = os.cpu_count() or 1
+    found = []
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
         each = statistics.mean(pool.map(rate, range(cores), chunksize=1))
-        print(f"{machine()}: {each / 1e9:.0f} GFLOP/s a core")
-        for width in (128, 512):
+        for width in widths:
             measured = pool.map(steps, [width] * cores, chunksize=1)
             products, updates = (statistics.mean(column) for column in zip(*measured, strict=True))
             scored = operations(width, trained=0) / each
-            limits = (operations(width) / each, products + scored, products + updates + scored)
-            print(
-                f"2 x {width}, {EPOCHS} epochs, {operations(width) / 1e9:.0f} GFLOP, seconds a trial on "
-                f"{cores} cores: {limits[0] / cores:.2f} at that rate, {limits[1] / cores:.2f} in its "
-                f"own shapes, {limits[2] / cores:.2f} with Adam's updates"
-            )
+            seconds = (operations(width) / each, products + scored, products + updates + scored)
+            found.append(Limit(width, each, *(one / cores for one in seconds)))
+    return found
+
+
+def main() -> None:
+    """Print the rate, and the limits for both networks of the comparison."""
+    cores = os.cpu_count() or 1
+    for limit in limits(128, 512):
+        print(
+            f"{machine()}, {limit.rate / 1e9:.0f} GFLOP/s a core: 2 x {limit.width}, {EPOCHS} epochs, "
+            f"{operations(limit.width) / 1e9:.0f} GFLOP, seconds a trial on {cores} cores: "
+            f"{limit.at_that_rate:.2f} at that rate, {limit.in_its_shapes:.2f} in its own shapes, "
+            f"{limit.with_updates:.2f} with Adam's updates"
+        )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from pipeline.artifact.manifest import Manifest, Standing, called
 from pipeline.command.errors import ConfigError
 from pipeline.run.comparable import apart, measure
 from pipeline.run.config import RunConfig
+from search.analysis.estimates import less
 from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import doubt
 from search.study.ranking import Configuration, Ranking
@@ -106,7 +109,8 @@ def _smallest(
                 found[trial.number] = each.mean.value
     found = found or {each.entry.number: each.value for each in ranking.leaders}
     best = (max if about.objective.maximizes else min)(found.values())
-    near = [entries[number] for number, value in found.items() if abs(value - best) <= within]
+    behind = np.abs(less(list(found.values()), [best] * len(found)))
+    near = [entries[number] for number, far in zip(found, behind, strict=True) if far <= within]
 
     def cost(entry: Entry) -> tuple[int, float]:
         return (0 if entry.result is None else entry.result.parameters, entry.train_seconds)
