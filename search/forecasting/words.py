@@ -80,7 +80,7 @@ def _short(text: str) -> str:
 def _memory(found: Forecast) -> str:
     each = found.means.memory_mib
     if each is None:
-        return "not measured"
+        return "not measured (forecast.fresh=true does that)"
     workers = found.means.workers
     return f"{each / 1024:.1f} GiB a worker, {workers * each / 1024:.1f} GiB in all"
 

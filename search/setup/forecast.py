@@ -42,12 +42,12 @@ from search.workers.stopping import Stopper
 _SECONDS = 20.0
 """What measuring may take, the start of the workers included."""
 
-_START_SECONDS = 6.0
+_START_SECONDS = 3.0
 """What workers take to start, on the reference's machine, where it was not measured."""
 
 _RUNS = 300
 _MOST_ROWS = 500
-_BEFORE, _AFTER, _REPORT = 2.0, 2.0, 6.0
+_BEFORE, _AFTER, _REPORT = 1.0, 2.0, 4.0
 """What a launch takes before its workers start, after its last trial, and there for its report."""
 
 
@@ -199,7 +199,8 @@ def _known(
         return samples((*ground.others, *ground.entries), ground.size, trains)
 
     if space not in measured.spaces:
-        wanted = corners(runs, ground.size, (*measured.samples, *rows()))
+        known = () if setup.forecast.fresh else (*measured.samples, *rows())
+        wanted = corners(runs, ground.size, known)
         new = _measure(setup, ground, wanted) if wanted else None
         measured = measured.joined(new, space)
         file.put(key, measured)
