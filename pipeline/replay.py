@@ -108,9 +108,10 @@ def _again(run: Published, dataset: Dataset, threads: int) -> Training:
     os.environ["KERAS_BACKEND"] = backend
     limit_threads(threads)
     with quietly():
+        from pipeline.network.custom import imported_source
         from pipeline.training.execute import execute
 
-        about = environment(threads)
+        about = {**environment(threads), **imported_source(run.run.model)}
     if changed := changes(before.environment, about):
         print(f"{run.name}: its environment was another: {'; '.join(changed)}", flush=True)
     was_pruned = before.result is not None and before.result.stop == "pruned"

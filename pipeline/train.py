@@ -1,25 +1,33 @@
 """One tracked run without a study.
 
 python -m pipeline.train model.dropout=0.3 train.epochs=5
+python -m pipeline.train train.epochs=5 export.path=exports/mine
 """
 
+import shlex
 import sys
 import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field, field_validator
+
+from pipeline.artifact.formats import Format, check_writable
+from pipeline.artifact.keep import Kept, check_formats, check_place, keep
 from pipeline.command import public
 from pipeline.command.cli import command
-from pipeline.command.errors import StoppedError
+from pipeline.command.errors import ConfigError, StoppedError, StorageError
+from pipeline.command.overrides import key
 from pipeline.command.redact import redact
 from pipeline.command.section import PositiveInt, Section, as_override, validated
 from pipeline.command.signals import ignore_signals
-from pipeline.data import check_run, load
+from pipeline.data import Dataset, check_run, grey_size, load
 from pipeline.network.backend import limit_threads, quietly
 from pipeline.network.environment import environment
-from pipeline.run.config import RunConfig, run_config
+from pipeline.run.config import RunConfig, as_words, run_config
+from pipeline.run.custom import CustomConfig, source_of
 from pipeline.run.result import DivergedError, EpochMetrics
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.record import (
@@ -34,6 +42,24 @@ from pipeline.tracking.record import (
 )
 
 EXPERIMENT = "runs"
+
+
+_OF_EXPORT = ("path", "formats", "force")
+
+
+class _Keep(Section):
+    """What it takes of the section `export`. `path`: the folder for its model; None keeps none."""
+
+    path: Annotated[str, Field(min_length=1)] | None
+    formats: Annotated[tuple[Format, ...], BeforeValidator(tuple)]
+    force: bool
+
+    @field_validator("formats")
+    @classmethod
+    def _with_keras(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+        if "keras" not in formats:
+            raise ValueError("export.formats: keras must be among them: pipeline.predict reads it")
+        return tuple(dict.fromkeys(formats))
 
 
 class _Threads(Section):
@@ -51,6 +77,8 @@ def main(values: dict[str, Any]) -> int:
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     given = {k: v for k, v in values["launcher"].items() if k in _Threads.model_fields}
     threads = validated(_Threads, given, "launcher").threads_per_worker
+    keeping = _keeping(values)
+    source_of(run.model)  # it is there
     dataset = load(run.data)
     check_run(dataset, run)
     info = dataset_info(dataset, run)
@@ -58,10 +86,13 @@ def main(values: dict[str, Any]) -> int:
     limit_threads(threads)
     publisher = open_publisher(tracking, print)
     with quietly():
+        from pipeline.network.custom import imported_source
         from pipeline.network.model import build, summary
         from pipeline.training.execute import execute
 
-        about = environment(threads)
+        about = {**environment(threads), **imported_source(run.model)}
+        if keeping.path is not None:
+            check_formats(keeping.formats, dataset)
         model = build(run.model, dataset.shape, dataset.classes, run.train.precision)
         print(summary(model))
 
@@ -92,7 +123,8 @@ def main(values: dict[str, Any]) -> int:
     status, failure = "KILLED", ""
     try:
         publish()
-        result = execute(run, dataset, on_epoch).result
+        outcome = execute(run, dataset, on_epoch)
+        result = outcome.result
         status = "FINISHED"
     except DivergedError as error:
         status, failure = "FAILED", str(error)
@@ -137,10 +169,46 @@ def main(values: dict[str, Any]) -> int:
     print(f"loop {result.loop}, device {result.device}")
     if publisher is not None and not waiting:
         print(f"Tracked in the experiment {EXPERIMENT!r}: make ui")
+    if keeping.path is not None:
+        words = [*as_words(run.parameters()), f"launcher.threads_per_worker={threads}"]
+        again = shlex.join(["python", "-m", "pipeline.train", *words])
+        kept = Kept(record.uid, EXPERIMENT, run, outcome, about, again)
+        _keep(Path(keeping.path), keeping, kept, dataset)
     return 0
 
 
+def _keeping(values: dict[str, Any]) -> _Keep:
+    """What is to be kept, where there is room for it. Raises ConfigError."""
+    for word in getattr(values, "typed", ()):
+        section, _, name = key(word).partition(".")
+        if section == "export" and name and name not in _OF_EXPORT:
+            raise ConfigError(
+                f"{word}: is for search.export, which chooses among trials; a single run takes "
+                f"{', '.join(f'export.{each}' for each in _OF_EXPORT)}"
+            )
+    given = {name: values["export"].get(name) for name in _OF_EXPORT}
+    keeping = validated(_Keep, given, "export")
+    for kind in keeping.formats:
+        check_writable(kind)
+    if keeping.path is not None:
+        check_place(Path(keeping.path), keeping.force)
+    return keeping
+
+
+def _keep(folder: Path, keeping: _Keep, kept: Kept, dataset: Dataset) -> None:
+    try:
+        with quietly():
+            manifest = keep(folder, keeping.formats, kept, dataset, keeping.force)
+    except OSError as error:
+        raise StorageError(f"export.path: {folder} can't be written: {error}") from None
+    print(f"Kept: {folder} ({', '.join(manifest.verified)}), each as the network that was trained")
+    if grey_size(manifest.inputs.shape) is not None:
+        print(f"Try it:\n  python -m pipeline.predict {folder} image.png")
+
+
 def _name(run: RunConfig) -> str:
+    if isinstance(run.model, CustomConfig):
+        return f"{run.model.build} {run.train.optimizer}"
     width = as_override(run.model.hidden_units)
     network = f"{run.model.depth} x {width}" if run.model.depth else "softmax"
     return f"{network} {run.train.optimizer} dropout={run.model.dropout:g}"
@@ -152,7 +220,10 @@ def _line(epoch: EpochMetrics, epochs: int) -> str:
 
 
 def _help(_: Path) -> str:
-    return "Any setting of conf/ can be given: model.dropout=0.3 train.optimizer=sgd data=digits"
+    return (
+        "Any setting of conf/ can be given: model.dropout=0.3 train.optimizer=sgd data=digits\n"
+        "export.path=FOLDER keeps the model, for pipeline.predict; export.formats, export.force"
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python -m search.schedule +study=full cron="0 2 * * *" target=systemd
 """
 
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -14,10 +15,15 @@ from pipeline.command.cli import command, listing
 from pipeline.command.compose import conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
-from pipeline.command.section import validated
+from pipeline.command.section import as_override, validated
+from pipeline.run.config import RunConfig
+from pipeline.run.custom import CustomConfig, source_of
 from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig, label, launch
 from search.scheduling.targets import TEMPLATES, render
+
+_VARIABLES = ("KERAS_BACKEND", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+"""Variables of the environment that decide what a study does, and where."""
 
 
 def main(values: dict[str, Any]) -> int:
@@ -27,6 +33,7 @@ def main(values: dict[str, Any]) -> int:
 
     setup = read(values, lambda: listing(conf_folder(), "study"))
     setup.check_oracle()
+    source_of(setup.run.model)  # it is there
     if values["cron"] is None:
         raise ConfigError("cron: is missing, for example cron='0 2 * * *' (every night at two)")
     fields = check(str(values["cron"]))
@@ -41,6 +48,7 @@ def main(values: dict[str, Any]) -> int:
     config = validated(ScheduleConfig, section, "schedule")
     python = "python" if target == "kubernetes" else sys.executable
     name = label(setup.study.name, overrides)
+    overrides += _where_the_data_lie(setup.run, target)
     words = launch(overrides, setup.study, config)
     text = render(target, fields, config, name, words, python, str(Path.cwd()))
     if hasattr(sys.stdout, "reconfigure"):
@@ -58,6 +66,31 @@ def main(values: dict[str, Any]) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _where_the_data_lie(run: RunConfig, target: str) -> list[str]:
+    """What a job must be told of its data, as it has not this shell's variables.
+
+    Said on stderr is what only people can see to: variables that decide, and what is in a container.
+    """
+    decisive = [*_VARIABLES, *(["PYTHONPATH"] if isinstance(run.model, CustomConfig) else [])]
+    if lacking := [name for name in decisive if os.environ.get(name)]:
+        print(
+            f"warning: {', '.join(lacking)}: set here, and the job may not have it (set it there, too)",
+            file=sys.stderr,
+        )
+    data, variable = run.data, os.environ.get("MNIST_PATH")
+    if target == "kubernetes" and data.name != "digits":
+        where = "must be its path there" if data.path else "names it there"
+        print(
+            "warning: the container needs the data, in its image or in its volume /work: "
+            f"data.path=... {where}",
+            file=sys.stderr,
+        )
+        return []
+    if data.name != "mnist" or data.path is not None or not variable:
+        return []
+    return [f"data.path={as_override(str(Path(variable).absolute()))}"]
 
 
 def _help(_: Path) -> str:

@@ -27,6 +27,7 @@ class ServeConfig(Section):
 def main(values: dict[str, Any]) -> int:
     """Run `mlflow models serve` with the champion until a signal ends it: 75, as for every command."""
     from pipeline.command.errors import ConfigError, UnavailableError
+    from pipeline.command.overrides import is_typed
     from pipeline.command.section import validated
     from pipeline.tracking.config import TrackingConfig
     from search.study.address import named
@@ -34,6 +35,11 @@ def main(values: dict[str, Any]) -> int:
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     port = validated(ServeConfig, values["serve"], "serve").port
     name = named(values)
+    if is_typed(values, "export.path"):
+        raise ConfigError(
+            "export.path: search.serve answers with what search.export has registered (study.name=NAME); "
+            "the model in a folder is asked with python -m pipeline.predict FOLDER image.png"
+        )
     if tracking.name == "none":
         raise ConfigError("tracking: is off (choose tracking=mlflow)")
     with socket.socket() as probe:

@@ -36,7 +36,13 @@ DTYPES = (
 )
 """What a data set may be made of, and so what `.keras` files, SavedModels and MLflow's models take."""
 
-_ROWS = 8192  # predicted at once
+TOLERANCE = 1e-5
+"""How far a probability may be from the network's that was trained in 32 bits, whatever the format."""
+
+COARSE = 2e-2
+"""The same for networks in bfloat16, and for what an accelerator rounded."""
+
+_ROWS = 1024  # predicted at once: what a convolution makes of them takes many times their room
 _SECONDS = 600
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.data import Dataset
 from pipeline.network.loop import assign
-from pipeline.network.model import build
+from pipeline.network.model import build, weights_of
 from pipeline.run.config import RunConfig
 from pipeline.run.result import Weights
 
@@ -27,7 +27,7 @@ def network(
     """
     precision = "float32" if portable else run.train.precision
     model = build(run.model, dataset.shape, dataset.classes, precision)
-    assign(model.trainable_variables, weights)
+    assign(weights_of(model), weights)
     if portable:
         for layer in model.layers:
             if getattr(layer, "activation", None) is keras.activations.gelu:
@@ -48,9 +48,10 @@ def with_scaling(model: keras.Model, dataset: Dataset) -> keras.Model:
         layers.append(keras.layers.Rescaling(1 / span, dtype=dtype, name="scale"))
     # Not as Sequential, which would round its inputs to 32 bits before the first layer.
     outputs = inputs = keras.Input(dataset.shape, dtype=dtype, name="inputs")
-    for layer in [*layers, *model.layers]:
+    sequence = model.layers if isinstance(model, keras.Sequential) else [model]
+    for layer in [*layers, *sequence]:
         outputs = layer(outputs)
-    return keras.Model(inputs, outputs, name="raw_mlp")
+    return keras.Model(inputs, outputs, name=f"raw_{model.name}")
 
 
 def input_dtype(dataset: Dataset) -> str:

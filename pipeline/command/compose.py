@@ -17,13 +17,14 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipeline.command import refused
 from pipeline.command.errors import ConfigError
-from pipeline.command.overrides import SPACE, Word, read_words
+from pipeline.command.overrides import SPACE, Word, files_elsewhere, places, read_words
 from pipeline.command.section import as_override, did_you_mean, flatten
 
 CONF = Path(__file__).parents[2] / "conf"
 
 _REFUSALS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 _DELTAS = ("study", "experiment")  # groups absent from the defaults list: Hydra wants a `+`
+_OWN = "model.settings"  # of a network of one's own: which there are, only its function knows
 _folder = CONF
 
 
@@ -74,6 +75,9 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
         sections, groups = _sections(config_dir), _groups(config_dir)
     except YAMLError as error:
         raise ConfigError(str(error)) from None
+    overrides, files = files_elsewhere(overrides, _DELTAS)
+    for file in files:
+        groups[file.parent.name] = [*groups.get(file.parent.name, ()), file.stem]
     with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
         words = read_words(overrides, groups, _usual)
         _check_once(words)
@@ -81,9 +85,9 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
             _in_its_group(word, groups, sections) for word in words if not word.is_of_space
         ]
         try:
-            composed = hydra_compose("config", [word.text for word in for_hydra])
+            composed = hydra_compose("config", [*places(files), *(w.text for w in for_hydra)])
         except _REFUSALS:
-            raise ConfigError(_refusal(for_hydra, groups)) from None
+            raise ConfigError(_refusal(for_hydra, groups, places(files))) from None
         for word in words:
             if word.is_of_space:
                 _change_space(composed, word)
@@ -189,7 +193,12 @@ def _check_once(words: Sequence[Word]) -> None:
 
 
 def _in_its_group(word: Word, groups: Container[str], sections: Container[str]) -> Word:
-    """`word` with the sign that Hydra wants before an option: a `+` where no defaults list has the group."""
+    """`word` with the sign that Hydra wants before an option: a `+` where no defaults list has the group.
+
+    A setting of a network of one's own is there or not as its function wants it.
+    """
+    if not word.sign and (word.key == _OWN or word.key.startswith(f"{_OWN}.")):
+        return replace(word, text=f"++{word.text}", sign="++")
     if word.key not in groups or word.sign == "~" or isinstance(word.value, dict):
         return word
     sign = "+" if word.key in _DELTAS or word.key not in sections else ""
@@ -207,7 +216,7 @@ def _change_space(composed: DictConfig, word: Word) -> None:
         raise ConfigError(f"{word.text}: {_told(error)}") from None
 
 
-def _refusal(words: Sequence[Word], groups: Container[str]) -> str:
+def _refusal(words: Sequence[Word], groups: Container[str], always: Sequence[str]) -> str:
     """Why Hydra refuses `words`: because of the last one of the shortest beginning that it refuses.
 
     It takes options first, then settings in their order.
@@ -216,7 +225,8 @@ def _refusal(words: Sequence[Word], groups: Container[str]) -> str:
     there: dict[str, Any] = {}
     for word in [None, *sorted(words, key=lambda word: word.key not in groups)]:
         try:
-            there = _plain(hydra_compose("config", [each.text for each in [*before, word] if each]))
+            texts = [each.text for each in [*before, word] if each]
+            there = _plain(hydra_compose("config", [*always, *texts]))
         except _REFUSALS as error:
             if word is None:
                 return _told(error)

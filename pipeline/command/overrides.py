@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -98,6 +99,35 @@ def key(override: str) -> str:
 def is_typed(values: Mapping[str, Any], setting: str) -> bool:
     """Whether `setting` was typed: `values` of a command line know their words, others have none."""
     return any(key(word) == setting for word in getattr(values, "typed", ()))
+
+
+def files_elsewhere(typed: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """`typed` with each option that is a file, `+study=FOLDER/study/NAME.yaml`, by its name, and these files.
+
+    Raises ConfigError where there is no such file, or its folder is not called as its group.
+    """
+    words, files = [], []
+    for text in typed:
+        group, _, value = text.partition("=")
+        if key(text) not in groups or not re.search(r"/.*\.yaml$", value):
+            words.append(text)
+            continue
+        file = Path(value).absolute()
+        if not file.is_file():
+            raise ConfigError(f"{key(text)}: there is no file {value}")
+        if file.parent.name != key(text):
+            raise ConfigError(
+                f"{key(text)}: expected a file in a folder that is called {key(text)}, got {value}"
+            )
+        words.append(f"{group}={file.stem}")
+        files.append(file)
+    return words, files
+
+
+def places(files: Sequence[Path]) -> list[str]:
+    """What has Hydra look for options beside `files`, too."""
+    folders = dict.fromkeys(QuotedString(f"file://{f.parents[1]}", Quote.single) for f in files)
+    return [f"hydra.searchpath=[{','.join(each.with_quotes() for each in folders)}]"] * bool(files)
 
 
 def read_words(

@@ -86,7 +86,7 @@ def word(typed: str) -> str:
     path = key(typed)
     if not equals:
         return typed if typed[:1] in "~-" else HIDDEN
-    if path == _DATA:
+    if path == _DATA or (path in _GROUPS and value.endswith(".yaml")):
         return f"{name}={file_name(value)}"
     plain = (path in _GROUPS and _OPTION.fullmatch(value)) or _NUMBER.fullmatch(value)
     return redact(typed) if plain or _is_public(path) else f"{name}={HIDDEN}"

@@ -3,9 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag, ValidationError
 
 from pipeline.command.errors import ConfigError
 from pipeline.command.redact import is_ambiguous
@@ -100,7 +100,7 @@ def _explain(section: type[Section], error: ValidationError, place: str) -> list
         words = [str(part) for part in item["loc"] if not _is_union_branch(part)]
         path = ".".join(([place] if place else []) + words)
         if item["type"] == "extra_forbidden":
-            known = [name for name, _ in _leaves(section, place)]
+            known = [name for name, _ in _leaves(section, place, item["loc"])]
             lines[path] = f"{path}: no such setting" + did_you_mean(path, known)
         elif item["type"] == "missing":
             lines[path] = f"{path}: is missing"
@@ -142,8 +142,10 @@ def _range(section: type[Section], loc: tuple[int | str, ...]) -> str:
     *sections, name = loc
     fields = section.model_fields
     for step in sections:
-        kind = fields[str(step)].annotation if str(step) in fields else None
-        if not (isinstance(kind, type) and issubclass(kind, Section)):
+        if str(step) not in fields and _is_union_branch(step):  # taken with the step before
+            continue
+        kind = _section_in(fields[str(step)].annotation, loc) if str(step) in fields else None
+        if kind is None:
             return ""
         fields = kind.model_fields
     low = high = ""
@@ -166,11 +168,26 @@ def _is_union_branch(part: object) -> bool:
     )
 
 
-def _leaves(section: type[Section], place: str) -> Iterator[tuple[str, type]]:
+def _leaves(
+    section: type[Section], place: str, loc: tuple[int | str, ...]
+) -> Iterator[tuple[str, Any]]:
     for name, field in section.model_fields.items():
         path = f"{place}.{name}" if place else name
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            yield from _leaves(kind, path)
+        kind = _section_in(field.annotation, loc)
+        if kind is None:
+            yield path, field.annotation
         else:
-            yield path, kind  # type: ignore[misc]
+            yield from _leaves(kind, path, loc)
+
+
+def _section_in(annotation: Any, loc: tuple[int | str, ...]) -> type[Section] | None:
+    """The section that a field holds: of several, the one whose tag is in `loc`, or else the first."""
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, Section) else None
+    tagged = {
+        mark.tag: member.__origin__
+        for member in get_args(annotation)
+        for mark in getattr(member, "__metadata__", ())
+        if isinstance(mark, Tag)
+    }
+    return next((tagged[tag] for tag in loc if tag in tagged), next(iter(tagged.values()), None))

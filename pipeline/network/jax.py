@@ -9,7 +9,8 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays
-from pipeline.network.loop import EVALUATION_ROWS, CompiledLoop, Predictions, Scores, on_device
+from pipeline.network.loop import CompiledLoop, Predictions, Scores, on_device
+from pipeline.network.model import weights_of
 from pipeline.run.config import RunConfig
 
 
@@ -41,7 +42,7 @@ class JaxLoop(CompiledLoop):
         return Predictions(scores, np.asarray(probabilities))
 
     def _predict(self, rows: Arrays) -> tuple[Scores, jax.Array]:
-        weights = [variable.value for variable in self._model.trainable_variables]
+        weights = [variable.value for variable in weights_of(self._model)]
         data = on_device(rows, jnp.asarray)
         *scores, probabilities = self._score(weights, self._knob_values(), *data)
         return _scores(scores), probabilities
@@ -66,35 +67,37 @@ class JaxLoop(CompiledLoop):
 
     def _train_batch(self, state: Any, knobs: Any, images: Any, labels: Any) -> Any:
         model, optimizer = self._model, self._optimizer
-        trainable, seeds = model.trainable_variables, self._seeds(model)
-        first, second = len(trainable), len(trainable) + len(seeds)
-        weights, seed_values, slots = state[:first], state[first:second], state[second:]
+        trainable, others = model.trainable_variables, model.non_trainable_variables
+        first, second = len(trainable), len(trainable) + len(others)
+        weights, values, slots = state[:first], state[first:second], state[second:]
 
         def loss_of(weights: Any) -> Any:
-            fixed = [*zip(seeds, seed_values, strict=True), *self._turned(knobs)]
+            fixed = [*zip(others, values, strict=True), *self._turned(knobs)]
             mapping = [*zip(trainable, weights, strict=True), *fixed]
-            with keras.StatelessScope(state_mapping=mapping) as scope:
+            with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
                 probabilities = model(images, training=True)
-                penalty = sum(model.losses)  # computed anew at each look, from what is mapped
+                penalty = self._penalty()  # computed anew at each look, from what is mapped
             loss = self._loss(labels, probabilities) + penalty
-            return loss, (probabilities, [scope.get_current_value(seed) for seed in seeds])
+            return loss, (probabilities, [scope.get_current_value(each) for each in others])
 
-        (loss, (probabilities, seed_values)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+        (loss, (probabilities, values)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             weights
         )
         weights, slots = optimizer.stateless_apply(slots, gradients, weights)
-        return [*weights, *seed_values, *slots], (loss, _hits(labels, probabilities))
+        return [*weights, *values, *slots], (loss, _hits(labels, probabilities))
 
     def _run_scores(self, weights: Any, knobs: Any, inputs: Any, targets: Any) -> Any:
-        mapping = [*zip(self._model.trainable_variables, weights, strict=True)]
+        mapping = [*zip(weights_of(self._model), weights, strict=True)]
         mapping += self._turned(knobs)
         rows = inputs.shape[0]
         loss, hits, parts = 0.0, 0, []
-        for start in range(0, rows, EVALUATION_ROWS):
-            labels = targets[start : start + EVALUATION_ROWS]
-            with keras.StatelessScope(state_mapping=mapping):
-                probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
-                penalty = sum(self._model.losses)
+        for start in range(0, rows, self._rows_at_once):
+            labels = targets[start : start + self._rows_at_once]
+            with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
+                probabilities = self._model(
+                    inputs[start : start + self._rows_at_once], training=False
+                )
+                penalty = self._penalty()
             loss += (self._loss(labels, probabilities) + penalty) * len(labels)
             hits += _hits(labels, probabilities)
             parts.append(probabilities)

@@ -11,13 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays
-from pipeline.network.model import Knobs, build
+from pipeline.network.model import Knobs, build, weights_of
 from pipeline.network.optimizer import make_optimizer
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 from pipeline.run.result import Weights
 
-EVALUATION_ROWS = 8192
-"""Rows scored at once: large, as there is nothing to update between them."""
+
+def rows_at_once(run: RunConfig) -> int:
+    """Rows scored at once: many, as there is nothing to update between them.
+
+    A network of one's own may be a convolution, whose features are many times the size of its inputs.
+    """
+    return 8192 if isinstance(run.model, ModelConfig) else 1024
+
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -54,7 +60,7 @@ class Loop(ABC):
 
     @abstractmethod
     def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
-        """Take over the initial weights and dropout seeds of `model`, with a fresh optimizer.
+        """Take over the initial weights, statistics and dropout seeds of `model`, with a fresh optimizer.
 
         `rows`: how many an epoch trains on, which says how long the schedule of the learning rate is.
         """
@@ -72,15 +78,15 @@ class Loop(ABC):
         """The same scores, with the probabilities that they are of."""
 
     def weights(self) -> Weights:
-        """A copy of the trainable weights."""
-        return copies(self._model.trainable_variables)
+        """A copy of what the network has learned: its weights, those that are not trained too."""
+        return copies(weights_of(self._model))
 
     def load_weights(self, weights: Weights) -> None:
         """Put `weights` in place."""
-        assign(self._model.trainable_variables, weights)
+        assign(weights_of(self._model), weights)
 
     def state(self) -> Weights:
-        """A copy of all that the next epoch depends on: weights, dropout seeds, optimizer."""
+        """A copy of all that the next epoch depends on: weights, statistics, dropout seeds, optimizer."""
         return copies(self._state_variables())
 
     def load_state(self, state: Weights) -> None:
@@ -90,13 +96,9 @@ class Loop(ABC):
     def _state_variables(self) -> list[keras.Variable]:
         return [
             *self._model.trainable_variables,
-            *self._seeds(self._model),
+            *self._model.non_trainable_variables,
             *self._optimizer.variables,
         ]
-
-    @staticmethod
-    def _seeds(model: keras.Model) -> list[keras.Variable]:
-        return list(model.non_trainable_variables)  # an MLP has no others
 
 
 def make_loss(run: RunConfig) -> keras.losses.Loss:
@@ -112,17 +114,22 @@ class CompiledLoop(Loop):
         self._model = build(run.model, shape, classes, run.train.precision, self._knobs)
         self._loss = make_loss(run)
         self._batch_size = run.train.batch_size
+        self._rows_at_once = rows_at_once(run)
         self._optimizer = make_optimizer(run, rows=1)  # as many as there are it hears in `begin`
         self._optimizer.build(self._model.trainable_variables)
 
     def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         self._knobs.turn(run.model)
         assign(self._model.trainable_variables, model.trainable_variables)
-        assign(self._seeds(self._model), self._seeds(model))
+        assign(self._model.non_trainable_variables, model.non_trainable_variables)
         # One of the run's own: its learning rate is another, and some begin at the weights.
         fresh = make_optimizer(run, rows)
         fresh.build(model.trainable_variables)
         assign(self._optimizer.variables, fresh.variables)
+
+    def _penalty(self) -> Any:
+        """What the network adds to its loss; that on outputs comes in their precision."""
+        return sum(keras.ops.cast(each, "float32") for each in self._model.losses)
 
 
 _KEPT = 4

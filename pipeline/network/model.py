@@ -1,13 +1,15 @@
-"""The network: a multilayer perceptron with a softmax on top."""
+"""The network: a multilayer perceptron with a softmax on top, or one of one's own."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from pipeline.network import custom
+from pipeline.network.costs import uncounted
 from pipeline.run.config import ModelConfig
+from pipeline.run.custom import CustomConfig
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,10 @@ class Knobs:
         """Knobs at zero."""
         return cls(*(keras.Variable(0.0, trainable=False, name=n) for n in ("dropout", "l1", "l2")))
 
-    def turn(self, config: ModelConfig) -> None:
-        """Set them to what `config` says."""
+    def turn(self, config: ModelConfig | CustomConfig) -> None:
+        """Set them to what `config` says; a network of one's own has none."""
+        if isinstance(config, CustomConfig):
+            return
         self.dropout.assign(config.dropout)
         self.l1.assign(config.l1)
         self.l2.assign(config.l2)
@@ -35,18 +39,21 @@ class Knobs:
 
 
 def build(
-    config: ModelConfig,
+    config: ModelConfig | CustomConfig,
     shape: tuple[int, ...],
     classes: int,
     dtype: str = "float32",
     knobs: Knobs | None = None,
 ) -> keras.Model:
-    """An untrained MLP from inputs of `shape` to `classes` probabilities.
+    """An untrained network from inputs of `shape` to `classes` probabilities.
 
-    Initial weights come from Keras's global seed. The penalties count for every kernel, the output
+    Initial weights come from Keras's global seed. An MLP's penalties count for every kernel, the output
     layer's too, and never for a bias. `dtype`: Keras's dtype policy; the last layer stays float32.
-    With `knobs`, dropout and penalties that are not zero are read from them.
+    With `knobs`, an MLP's dropout and penalties that are not zero are read from them. Raises ConfigError
+    where a function of one's own makes no such network.
     """
+    if isinstance(config, CustomConfig):
+        return custom.build(config, shape, classes, dtype)
 
     def dense(units: int, activation: str, name: str, dtype: str = dtype) -> keras.layers.Layer:
         penalty = None
@@ -74,16 +81,17 @@ def build(
     return keras.Sequential(layers, name="mlp")
 
 
-def multiply_adds(model: keras.Model) -> int:
-    """How many products one prediction adds up: one for each weight of a dense layer, biases apart."""
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    return sum(math.prod(kernel.shape) for kernel in kernels)
+def weights_of(model: keras.Model) -> list[keras.Variable]:
+    """What a network has learned: its trainable weights, then the statistics of its normalizations."""
+    return [*model.trainable_variables, *model.non_trainable_weights]
 
 
 def summary(model: keras.Model) -> str:
-    """Keras's table of layers, shapes and parameter counts."""
+    """Keras's table of layers, shapes and parameter counts, and what can't be counted."""
     lines: list[str] = []
     model.summary(line_length=80, print_fn=lines.append)
+    if (unknown := uncounted(model)) is not None:
+        lines.append(f"Its multiply-adds are not known: {unknown}.")
     return "\n".join(lines) + "\n"
 
 

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from pipeline.data import Arrays
 from pipeline.network.loop import (
-    EVALUATION_ROWS,
     Loop,
     Predictions,
     Scores,
     make_loss,
+    rows_at_once,
 )
 from pipeline.network.optimizer import make_optimizer
 from pipeline.run.config import RunConfig
@@ -24,6 +24,7 @@ class PlainLoop(Loop):
     def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         self._model = model
         self._batch_size = run.train.batch_size
+        self._rows_at_once = rows_at_once(run)
         optimizer = make_optimizer(run, rows)
         optimizer.build(model.trainable_variables)
         model.compile(optimizer, make_loss(run), metrics=["categorical_accuracy"])
@@ -41,10 +42,10 @@ class PlainLoop(Loop):
 
     def evaluate(self, rows: Arrays) -> Scores:
         scores = self._model.evaluate(
-            *rows, batch_size=EVALUATION_ROWS, verbose=0, return_dict=True
+            *rows, batch_size=self._rows_at_once, verbose=0, return_dict=True
         )
         return Scores(scores["loss"], scores["categorical_accuracy"])
 
     def predict(self, rows: Arrays) -> Predictions:
-        probabilities = self._model.predict(rows.inputs, batch_size=EVALUATION_ROWS, verbose=0)
+        probabilities = self._model.predict(rows.inputs, batch_size=self._rows_at_once, verbose=0)
         return Predictions(self.evaluate(rows), probabilities)

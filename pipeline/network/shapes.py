@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 
 KEPT = 4
 """How many compiled loops a process keeps, those that were used last."""
@@ -23,8 +23,9 @@ Of weight decay and warm-up it is compiled in whether there is one.
 def compiled_with(run: RunConfig) -> str:
     """Text that differs for runs which can't share a compiled loop: every field, unless named above."""
     model = run.model.model_dump(exclude={"hidden_units", "depth", *_KNOBS})
-    model |= {"layers": run.model.layers}
-    model |= {name: getattr(run.model, name) > 0 for name in _KNOBS}
+    if isinstance(run.model, ModelConfig):
+        model |= {"layers": run.model.layers}
+        model |= {name: getattr(run.model, name) > 0 for name in _KNOBS}
     train = run.train.model_dump(exclude=_READ_ANEW)
     decay = run.train.weight_decay
     train |= {"decays": None if decay is None else decay > 0, "warms": run.train.warmup_epochs > 0}

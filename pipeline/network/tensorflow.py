@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays
-from pipeline.network.loop import EVALUATION_ROWS, CompiledLoop, Predictions, Scores, on_device
+from pipeline.network.loop import CompiledLoop, Predictions, Scores, on_device
 from pipeline.run.config import RunConfig
 
 FUSED_FROM = 300_000
@@ -90,18 +90,18 @@ class TensorFlowLoop(CompiledLoop):
         loss = tf.zeros(())
         hits = tf.zeros((), tf.int32)
         parts = tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False)
-        for start in tf.range(0, rows, EVALUATION_ROWS):
-            labels = targets[start : start + EVALUATION_ROWS]
-            probabilities = self._model(inputs[start : start + EVALUATION_ROWS], training=False)
+        for start in tf.range(0, rows, self._rows_at_once):
+            labels = targets[start : start + self._rows_at_once]
+            probabilities = self._model(inputs[start : start + self._rows_at_once], training=False)
             share = tf.cast(tf.shape(labels)[0] / rows, tf.float32)
             loss += self._total_loss(labels, probabilities) * share
             hits += _hits(labels, probabilities)
-            parts = parts.write(start // EVALUATION_ROWS, probabilities)
+            parts = parts.write(start // self._rows_at_once, probabilities)
         return loss, hits / rows, parts.concat()
 
     @as_it_is
     def _total_loss(self, labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-        return self._loss(labels, probabilities) + sum(self._model.losses)
+        return self._loss(labels, probabilities) + self._penalty()
 
 
 @as_it_is

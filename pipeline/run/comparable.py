@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pipeline.run.config import Metric
+from pipeline.run.custom import SETTINGS
 
 _LOSSES = frozenset({"loss", "val_loss"})
 _TRAINING = frozenset({"loss", "accuracy"})
@@ -63,10 +64,25 @@ EFFECTS: Mapping[str, Effect] = {
 }
 """Every setting of a run, by override path."""
 
+_OWN = {
+    "model.build": Effect(
+        _LOSSES | _TRAINING, "another network may have other penalties, or drop units in training"
+    ),
+    SETTINGS: Effect(
+        _LOSSES | _TRAINING, "it may be a penalty, a part of the loss, or drop units in training"
+    ),
+}
+"""What can be said of a network of one's own."""
+
+
+def _effect(path: str) -> Effect | None:
+    own = SETTINGS if path.startswith(f"{SETTINGS}.") else path
+    return EFFECTS.get(path) or _OWN.get(own)
+
 
 def spoils(path: str, metric: str) -> str | None:
     """Why runs that differ in the setting `path` can't be compared by `metric`; None: they can."""
-    effect = EFFECTS.get(path)
+    effect = _effect(path)
     return effect.reason if effect is not None and metric in effect.spoiled else None
 
 
@@ -84,4 +100,8 @@ def apart(runs: Iterable[Mapping[str, str]], metric: str) -> dict[str, str]:
     for run in runs:
         for path, text in measure(run, metric).items():
             found.setdefault(path, set()).add(text)
-    return {path: EFFECTS[path].reason for path, texts in found.items() if len(texts) > 1}
+    return {
+        path: reason
+        for path, texts in found.items()
+        if len(texts) > 1 and (reason := spoils(path, metric)) is not None
+    }

@@ -7,7 +7,7 @@ The field names are the override paths of the command line and the parameter nam
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pipeline.command.section import (
     PositiveInt,
@@ -17,6 +17,7 @@ from pipeline.command.section import (
     flatten,
     validated,
 )
+from pipeline.run.custom import CustomConfig
 
 Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu"]
 # fmt: off
@@ -230,11 +231,21 @@ class ObjectiveConfig(Section):
         return min(values, key=lambda epoch: (sign * values[epoch], epoch))
 
 
+def _kind(model: Any) -> str:
+    """Which kind of network `model` describes; the words are no part of a setting's path."""
+    if isinstance(model, Mapping):
+        return "model=custom" if "build" in model else "model=mlp"
+    return "model=custom" if isinstance(model, CustomConfig) else "model=mlp"
+
+
 class RunConfig(Section):
-    """Everything that decides the numbers of one run, given the data and the number of threads."""
+    """Everything that decides the numbers of one run, given the data, the threads and the code."""
 
     data: DataConfig
-    model: ModelConfig
+    model: Annotated[
+        Annotated[ModelConfig, Tag("model=mlp")] | Annotated[CustomConfig, Tag("model=custom")],
+        Discriminator(_kind),
+    ]
     train: TrainConfig
     objective: ObjectiveConfig
 
@@ -250,6 +261,12 @@ class RunConfig(Section):
     def parameters(self) -> dict[str, str]:
         """Every field under its override path, as text that Hydra reads back: `model.dropout` -> `0.3`."""
         return {path: as_override(value) for path, value in flatten(self.model_dump())}
+
+
+def as_words(parameters: Mapping[str, str]) -> list[str]:
+    """Overrides that compose the run with these `parameters`."""
+    options = ["model=custom"] if "model.build" in parameters else []
+    return options + [f"{path}={text}" for path, text in parameters.items()]
 
 
 def run_config(values: Mapping[str, Any]) -> RunConfig:

@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.run.config import OptimizerName, RunConfig
+from pipeline.run.config import ModelConfig, OptimizerName, RunConfig
 
 _RATE = 0.001
 _RATES: dict[OptimizerName, float] = {"sgd": 0.01, "schedulefreeadamw": 0.0025}
@@ -31,10 +31,11 @@ def fingerprint(run: RunConfig, rows: int | None = None) -> str:
     """
     tree = run.model_dump(exclude={"data": {"path"}, "objective": {"cost"}})
     model, train = tree["model"], tree["train"]
-    model["hidden_units"] = run.model.layers
-    del model["depth"]
-    if not run.model.layers:
-        del model["activation"], model["dropout"]
+    if isinstance(run.model, ModelConfig):
+        model["hidden_units"] = run.model.layers
+        del model["depth"]
+        if not run.model.layers:
+            del model["activation"], model["dropout"]
     if run.train.learning_rate is None:
         train["learning_rate"] = default_rate(run.train.optimizer)
     if run.train.weight_decay is None:

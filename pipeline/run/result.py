@@ -49,7 +49,7 @@ class RunResult:
     `value`: the objective, at `best_epoch`, whose weights the test metrics are of. `timings`: seconds
     by phase. `parameters`: trainable weights. `costs`, the same on any machine: `multiply_adds` of one
     prediction, `model_bytes` of the weights in float32 (a file of them has some kilobytes more),
-    `training_flops` of the products in all its epochs; empty in a record of a version that took none.
+    `training_flops` of the products in all its epochs; what is not known is left out.
     `loop`: the training loop it took. `confusion` and
     `hardest` are of the validation rows, `test_confusion` of the test rows; empty where there are none,
     or too many classes to show. `hits`: which validation rows it is right on; None where there are none, or

@@ -11,7 +11,8 @@ from pipeline.command.deadline import bounded
 from pipeline.command.errors import ConfigError, UnavailableError
 from pipeline.command.redact import redact
 from pipeline.run.comparison import Training
-from pipeline.run.config import METRICS, RunConfig, run_config
+from pipeline.run.config import METRICS, ModelConfig, RunConfig, as_words, run_config
+from pipeline.run.custom import SETTINGS, CustomConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import EpochMetrics, RunResult, Stop
 from pipeline.tracking.database import UID, database_of
@@ -107,8 +108,7 @@ def _refuse_what_did_not_end_well(run: "Run") -> None:
     tags, known = run.data.tags, f"run {run.info.run_id}"
     if run.info.lifecycle_stage == "deleted":
         raise ConfigError(f"run: {known} is in MLflow's trash (restore it there first)")
-    lacking = [path for path, has_default in _paths().items() if not has_default]
-    lacking = [path for path in lacking if path not in run.data.params]
+    lacking = _lacking(run.data.params)
     lacking += [tag for tag in (UID, "data.digest", "threads") if tag not in tags]
     if lacking:
         raise ConfigError(
@@ -122,25 +122,35 @@ def _refuse_what_did_not_end_well(run: "Run") -> None:
         raise ConfigError(f"run: {known} has no objective on record")
 
 
-def _paths() -> dict[str, bool]:
-    """Every setting of a run by override path, and whether it came with a later version."""
-    sections = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+def _lacking(params: Mapping[str, str]) -> list[str]:
+    """The settings that a run of every version has and this one has not, by override path."""
+    return [
+        path
+        for path, field in _fields(params).items()
+        if field.is_required() and path not in params and path != SETTINGS
+    ]
+
+
+def _fields(params: Mapping[str, str]) -> dict[str, FieldInfo]:
+    """Every setting of a run with the network that `params` name, by override path."""
+    model = CustomConfig if "model.build" in params else ModelConfig
+    sections: dict[str, Any] = {name: f.annotation for name, f in RunConfig.model_fields.items()}
     return {
-        f"{section}.{name}": not field.is_required()
-        for section, kind in sections.items()
-        for name, field in _fields(kind).items()
+        f"{section}.{name}": field
+        for section, kind in {**sections, "model": model}.items()
+        for name, field in kind.model_fields.items()
     }
-
-
-def _fields(kind: Any) -> Mapping[str, FieldInfo]:
-    fields: Mapping[str, FieldInfo] = kind.model_fields
-    return fields
 
 
 def _config(run: "Run", data_path: str | None) -> RunConfig:
     """What was trained. Its parameters are what one would type."""
-    params = {path: run.data.params[path] for path in _paths() if path in run.data.params}
-    values = compose([f"{path}={text}" for path, text in params.items() if path != "data.path"])
+    known = _fields(run.data.params)
+    params = {
+        path: text
+        for path, text in run.data.params.items()
+        if path in known or path.startswith(f"{SETTINGS}.")
+    }
+    values = compose(as_words({path: text for path, text in params.items() if path != "data.path"}))
     values["data"]["path"] = data_path
     return run_config(values)
 

@@ -83,11 +83,10 @@ def _costs(trained: Trained) -> dict[str, int]:
     """What the network costs on any machine; see `RunResult`."""
     # Two operations a product; the gradients of inputs and of weights take twice as many again.
     rows = trained.examples * len(trained.history)
-    return {
-        "multiply_adds": trained.multiply_adds,
-        "model_bytes": 4 * trained.parameters,
-        "training_flops": 3 * 2 * trained.multiply_adds * rows,
-    }
+    size, products = {"model_bytes": 4 * trained.all_parameters}, trained.multiply_adds
+    if products is None:
+        return size
+    return {"multiply_adds": products, **size, "training_flops": 3 * 2 * products * rows}
 
 
 def _diagnose(trained: Trained, dataset: Dataset) -> Diagnosis:

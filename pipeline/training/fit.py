@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.data import Arrays, validation_start
 from pipeline.network.choice import loop_for
+from pipeline.network.costs import multiply_adds, trainable
 from pipeline.network.loop import Loop, Scores
-from pipeline.network.model import build, multiply_adds, summary
+from pipeline.network.model import build, summary
 from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, State, Stop, Weights
@@ -34,7 +35,8 @@ class Trained:
     examples: int
     epochs: int
     parameters: int
-    multiply_adds: int
+    all_parameters: int
+    multiply_adds: int | None
     model_summary: str
     state: State
     build_seconds: float
@@ -104,7 +106,8 @@ def train(
             best_epoch=best_epoch,
             examples=split_at,
             epochs=number - behind,
-            parameters=model.count_params(),
+            parameters=trainable(model),
+            all_parameters=model.count_params(),
             multiply_adds=multiply_adds(model),
             model_summary=summary(model),
             state=state,

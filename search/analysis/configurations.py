@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.command.section import flatten
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 from pipeline.run.fingerprint import default_rate, fingerprint
 from search.analysis.facts import Facts
 from search.study.ranking import SEED
@@ -40,9 +40,10 @@ def point_of(base: RunConfig, space: Space) -> dict[str, Stored]:
     leaves: dict[str, Any] = dict(flatten(base.model_dump()))
     if base.train.learning_rate is None:
         leaves["train.learning_rate"] = default_rate(base.train.optimizer)
-    if len(widths := set(base.model.layers)) == 1:  # however the widths were written
+    layers = base.model.layers if isinstance(base.model, ModelConfig) else ()
+    if len(widths := set(layers)) == 1:  # however the widths were written
         leaves["model.hidden_units"] = widths.pop()
-    leaves |= {f"model.hidden_units.layer{n}": w for n, w in enumerate(base.model.layers, 1)}
+    leaves |= {f"model.hidden_units.layer{n}": w for n, w in enumerate(layers, 1)}
     point: dict[str, Stored] = {}
     for path in space.dimensions:
         if path != SEED and path in leaves and space.is_active(path, point):

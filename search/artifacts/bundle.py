@@ -8,15 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.artifact.formats import PORTABLE, Format, write
+from pipeline.artifact.formats import Format
+from pipeline.artifact.keep import inputs_of, typical_of, write_models
 from pipeline.artifact.manifest import Inputs, Manifest, sums
-from pipeline.command.errors import ConfigError, PlumblineError
-from pipeline.data import Dataset, grey_size, load
+from pipeline.command.errors import PlumblineError
+from pipeline.data import Dataset, load
 from pipeline.network.backend import limit_threads, quietly, tensorflow_on_the_cpu
-from pipeline.pictures.typical import Typical
-from pipeline.run.config import RunConfig
+from pipeline.run.config import RunConfig, as_words
 from pipeline.run.digests import weights_digest
 from pipeline.run.result import Weights
 from pipeline.tracking.record import environment_tags, outcome_digests
@@ -59,7 +57,7 @@ def write_bundle(
     checks, inputs = _write_models(folder, formats, run, dataset, trained, chosen)
     example = json.dumps({"inputs": dataset.train.features[:1].tolist()}, separators=(",", ":"))
     (folder / "example.json").write_text(example)
-    if (known := _typical(dataset, inputs)) is not None:
+    if (known := typical_of(dataset, inputs)) is not None:
         known.write(folder)
     manifest = _manifest(about, chosen, dataset, inputs, checks)
     (folder / card.FILE).write_text(card.model_card(manifest, about.question), encoding="utf-8")
@@ -132,43 +130,14 @@ def _write_models(
 ) -> tuple[list[Check], Inputs]:
     verifier = Verifier(run, chosen.entry, dataset)
     with _verified(verifier, run, dataset, weights, chosen) as model:
-        from pipeline.artifact.serving import input_dtype, network, with_scaling
-
-        dtype = input_dtype(dataset)
-        if dtype == "float64" and "litert" in formats:
-            raise ConfigError(
-                "export.formats: litert has no 64-bit numbers, which these features need "
-                "(export.formats=[keras,saved_model])"
-            )
-        raw = with_scaling(model, dataset)
-        portable = with_scaling(network(run, dataset, weights, portable=True), dataset)
-        for kind in formats:
-            write(portable if kind in PORTABLE else raw, kind, folder)
+        dtype = write_models(folder, formats, run, dataset, model, weights)
     checks = verifier.check(folder, formats, dtype)
     for check in checks:
         print(
             f"  {check.format:<12} test_accuracy {check.accuracy:.4f}, as recorded; "
             f"probabilities within {check.difference:.0e}"
         )
-    return checks, _inputs(dataset, run.data.scale, dtype)
-
-
-def _inputs(dataset: Dataset, scaled: bool, dtype: str) -> Inputs:
-    if len(dataset.shape) == 1:
-        return Inputs(dataset.shape, dtype, None, None)
-    pixels = dataset.train.features
-    low, high = (dataset.low, dataset.high) if scaled else (pixels.min(), pixels.max())
-    return Inputs(dataset.shape, dtype, float(low), float(high))
-
-
-def _typical(dataset: Dataset, inputs: Inputs) -> Typical | None:
-    """What is typical of grey images; None: it is something else."""
-    shape = grey_size(inputs.shape)
-    if shape is None or inputs.low is None or inputs.high is None or inputs.high <= inputs.low:
-        return None
-    images = dataset.train.features.reshape(-1, *shape).astype(np.float32)
-    unit = (images - np.float32(inputs.low)) / np.float32(inputs.high - inputs.low)
-    return Typical.of(unit, dataset.train.labels, dataset.classes)
+    return checks, inputs_of(dataset, run.data.scale, dtype)
 
 
 def _manifest(
@@ -186,7 +155,7 @@ def _manifest(
     )
     settings = {path: text for path, text in entry.settings.items() if path != "data.path"}
     again = whole_run(entry).items()
-    overrides = [f"{path}={text}" for path, text in again if path != "data.path"]
+    overrides = as_words({path: text for path, text in again if path != "data.path"})
     overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
     overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
     number = "" if chosen.verdict is not None else f" trial={chosen.trial}"

@@ -18,7 +18,7 @@ def model_card(manifest: Manifest, question: str | None) -> str:
     rows = {**manifest.validation, **manifest.test}
     sections = [
         f"# {manifest.study}: {manifest.name}",
-        f"A multilayer perceptron that tells {len(manifest.labels)} classes apart"
+        f"{_kind(manifest)} that tells {len(manifest.labels)} classes apart"
         + (f", found by a study that asked: {question}" if question else "."),
         "## Use",
         f"In: N x {shape} `{inputs.dtype}`, {meaning}, just as they were read; scaling and flattening are "
@@ -80,6 +80,11 @@ def model_card(manifest: Manifest, question: str | None) -> str:
         + (" `pipeline.predict` warns of a picture unlike the training images." if grey else ""),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _kind(manifest: Manifest) -> str:
+    build = manifest.run.get("model.build")
+    return "A multilayer perceptron" if build is None else f"The network of `{build}`"
 
 
 def _code(*lines: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifact.formats import NAMES, PORTABLE, Format, predict_apart
+from pipeline.artifact.formats import COARSE, NAMES, PORTABLE, TOLERANCE, Format, predict_apart
 from pipeline.command.errors import PlumblineError
 from pipeline.data import Dataset
 from pipeline.run.config import RunConfig
@@ -18,12 +18,6 @@ from search.study.vocabulary import Entry
 
 if TYPE_CHECKING:  # it brings Keras
     from pipeline.network.loop import Loop
-
-TOLERANCE = 1e-5
-"""How far a probability may be from the trial's network in 32 bits, whatever the format."""
-
-COARSE = 2e-2
-"""The same for networks in bfloat16, and for what an accelerator rounded."""
 
 LOSS_TOLERANCE = 1e-4
 """How far a loss may be from the recorded one, as a share of it: another order of adding rows."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pipeline.command.errors import ConfigError, PlumblineError
 from pipeline.run.config import RunConfig
+from pipeline.run.custom import SOURCE, source_of
 from pipeline.run.ending import ending
 from pipeline.run.result import RunResult, State
 from search.coordination.prefixes import Prefixes
@@ -74,6 +75,7 @@ class Coordinator:
         )
         self._keep = keep
         self._prefixes = prefixes or Prefixes(None)
+        self._source = source_of(study.base.model).get(SOURCE)
         self._running: dict[int, Entry] = {}
         self._waiting: deque[Entry] = deque()
         self._aside: list[Entry] = []  # too long for any launch of this length
@@ -206,6 +208,7 @@ class Coordinator:
 
     def _handle(self, event: Happened) -> None:
         if isinstance(event, Began):
+            self._check_source(event.worker)
             number, attempts = event.task.number, event.task.attempts
             begun = self._table.start(number, event.task.run, attempts)
             before = () if event.task.start is None else event.task.start.history
@@ -222,6 +225,14 @@ class Coordinator:
             self._finished(self._running[event.number], event)
         else:
             self._failed(self._running[event.number], event)
+
+    def _check_source(self, worker: Mapping[str, str]) -> None:
+        """Raise PlumblineError where a worker has another network than this study, under the same name."""
+        if worker.get(SOURCE) != self._source:
+            raise PlumblineError(
+                "model.build: its source is another than that of this study: it was changed meanwhile, or is "
+                "another where the worker runs (set it back, or give the new study another study.name)"
+            )
 
     def _epoch(self, event: Epoch) -> None:
         before = self._running[event.number]

@@ -8,7 +8,7 @@ from math import ceil, prod
 
 from pipeline.data import validation_start
 from pipeline.network.shapes import compiled_with
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 from pipeline.tracking.record import DatasetInfo
 
 _FUSED_FROM = 300_000
@@ -49,16 +49,21 @@ class Work:
         """Equal for runs that share a compiled loop."""
         return compiled_with(self.run)
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of each hidden layer; what a network of one's own takes is told by its runs alone."""
+        return self.run.model.layers if isinstance(self.run.model, ModelConfig) else ()
+
     @cached_property
     def kernels(self) -> tuple[int, ...]:
         """Weights of each layer, without biases."""
-        widths = (self.size.inputs, *self.run.model.layers, self.size.classes)
+        widths = (self.size.inputs, *self.layers, self.size.classes)
         return tuple(before * after for before, after in pairwise(widths))
 
     @cached_property
     def parameters(self) -> int:
         """Trainable weights."""
-        return sum(self.kernels) + sum(self.run.model.layers) + self.size.classes
+        return sum(self.kernels) + sum(self.layers) + self.size.classes
 
     @property
     def state_bytes(self) -> int:
@@ -76,9 +81,9 @@ class Work:
             sum(self.kernels),
         )
         fused = self.parameters >= _FUSED_FROM
-        per_unit = trained * sum(model.layers)
+        per_unit = trained * sum(self.layers)
         own, steps_of_weights = train.optimizer, steps * self.parameters
-        return {
+        found = {
             "epoch": 1,
             "row": trained * self.size.inputs,
             "step keras" if train.loop == "keras" else "step": steps,
@@ -87,6 +92,11 @@ class Work:
             "scoring": 2 * products * (self.size.rows - trained),
             f"update {own}": 0 if fused else steps * layers,
             f"fused {own}" if fused else f"traffic {own}": steps_of_weights,
+        }
+        if not isinstance(model, ModelConfig):
+            return found
+        return {
+            **found,
             "dropout": per_unit if model.dropout else 0,
             f"activation {model.activation}": 0 if model.activation == "relu" else per_unit,
             "penalty": steps_of_weights * ((model.l1 > 0) + (model.l2 > 0)),

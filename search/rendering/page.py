@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from pipeline.command import public
 from pipeline.command.compose import compose
 from pipeline.command.errors import ConfigError
-from pipeline.run.config import run_config
+from pipeline.run.config import as_words, run_config
 from search.analysis.confidence import sentences as said
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
@@ -74,13 +74,12 @@ def command_for(entry: Entry) -> str:
         usual = run_config(compose([])).parameters()
     except ConfigError:  # the folder of defaults is not here: name every setting
         usual = {}
-    settings = whole_run(entry).items()
-    differing = [
-        f"{path}={public.parameter(path, text)}"
-        for path, text in settings
+    differing = {
+        path: public.parameter(path, text)
+        for path, text in whole_run(entry).items()
         if usual.get(path) != text and path != "objective.cost"  # it is a study's
-    ]
-    return shlex.join(["python", "-m", "pipeline.train", *differing])
+    }
+    return shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
 
 
 def _verdict(finalists: Finalists | None, figure: Plot | None) -> str:

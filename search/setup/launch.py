@@ -29,6 +29,7 @@ from search.forecasting.estimator import Estimator
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
 from search.setup.means import estimator_of, launcher_for, number_of_workers, our_turn
+from search.setup.preflight import check_network
 from search.setup.read import Setup, read
 from search.setup.start import warm_start, words
 from search.steering.launches import announce
@@ -133,6 +134,7 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     data = locate(setup.run.data)
     dataset = load(data)  # to be checked: workers load their own
     check_run(dataset, setup.run)
+    check_network(setup.run, setup.space, dataset, setup.launcher.start_seconds)
     sizes = setup.space.dimensions.get("train.batch_size")
     largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
     info = dataset_info(dataset, replaced(setup.run, largest))

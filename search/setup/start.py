@@ -1,11 +1,13 @@
 """What a study starts from: trials of other studies, which it learns from, and points to be tried first."""
 
+import functools
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import as_override
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 from pipeline.run.fingerprint import fingerprint
 from pipeline.tracking.record import DatasetInfo
 from search.engines.points import POINT
@@ -137,10 +139,10 @@ def _point_of(run: RunConfig, space: Space) -> Point | str:
         if not space.is_active(path, point):
             continue
         if layer := LAYER.fullmatch(path):
+            assert isinstance(run.model, ModelConfig), "no other has layers"
             value: object = run.model.layers[int(layer[1]) - 1]
         else:
-            section, name = path.split(".")
-            value = tree[section][name]
+            value = functools.reduce(operator.getitem, path.split("."), tree)
         if not dimension.has(encode(value)):
             return f"{path} is {as_override(value)} there"
         point[path] = space.canonical(path, encode(value))

@@ -139,6 +139,15 @@ class Choices:
 Dimension = Range | Choices
 
 
+def kinds_in(leaf: Any) -> frozenset[Any]:
+    """The kinds of a setting that has no type, by what it is to vary over: numbers are whole if all are."""
+    bounds = {"low", "high", "step"}
+    values = leaf if isinstance(leaf, list) else [leaf[key] for key in bounds & set(leaf)]
+    if all(type(value) in (int, float) for value in values):
+        return frozenset({float if any(type(value) is float for value in values) else int})
+    return frozenset()
+
+
 def at_step(low: Number, step: Number, index: int) -> Number:
     """The number `index` steps from `low`, as a decimal: 0.3, where 0.1 + 0.2 is 0.30000000000000004."""
     number = Decimal(repr(low)) + index * Decimal(repr(step))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from pipeline.run.custom import source_of
 from search.study.space import fixed
 from search.study.vocabulary import Study
 
@@ -34,6 +35,8 @@ def identity(study: Study) -> Identity:
     data = {"data digest": study.dataset.digest}
     if study.dataset.scaling:
         data["data scaling"] = study.dataset.scaling
+    for digest in source_of(study.base.model).values():
+        parameters["model.build, its source"] = digest
     return {
         "space": {f"{_SPACE}{path}": text for path, text in study.space.describe().items()},
         "fixed": parameters,

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.command.errors import ConfigError
-from pipeline.command.section import as_override, did_you_mean, validated
+from pipeline.command.section import as_override, did_you_mean, flatten, validated
 from pipeline.run.comparable import spoils
-from pipeline.run.config import RunConfig
-from search.study.dimension import as_float
+from pipeline.run.config import ModelConfig, RunConfig, TrainConfig
+from pipeline.run.custom import SETTINGS, CustomConfig
+from search.study.dimension import as_float, kinds_in
 from search.study.space import (
     LAYER,
     Choices,
@@ -78,6 +79,9 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _searchable(base: RunConfig) -> list[str]:
     """Override paths of the settings that may vary."""
+    if isinstance(base.model, CustomConfig):
+        own = [f"{SETTINGS}.{path}" for path, _ in flatten(base.model.settings)]
+        return own + [f"train.{name}" for name in TrainConfig.model_fields]
     return [
         f"{section}.{name}"
         for section in _SEARCHABLE
@@ -87,13 +91,17 @@ def _searchable(base: RunConfig) -> list[str]:
 
 def _dimension(path: str, leaf: Any, known: Sequence[str]) -> Dimension:
     place = f"study.space.{path}"
-    if path not in known and not LAYER.fullmatch(path):
-        raise ConfigError(f"{place}: no such setting to vary" + did_you_mean(path, known))
-    kinds = kinds_of(path)
+    is_layer = LAYER.fullmatch(path) and "model.hidden_units" in known
+    if path not in known and not is_layer:
+        remedy = did_you_mean(path, known)
+        if path.startswith(f"{SETTINGS}."):
+            remedy = f", as it has no value to start from (set {path}=...)"
+        raise ConfigError(f"{place}: no such setting to vary{remedy}")
     if isinstance(leaf, Mapping):
         leaf = {key: value for key, value in leaf.items() if key != "when"}
         if set(leaf) == {"choices"}:
             leaf = leaf["choices"]
+    kinds = kinds_of(path) or kinds_in(leaf)
     if isinstance(leaf, list):
         return _choices(place, leaf, kinds)
     if not isinstance(leaf, Mapping):
@@ -132,7 +140,7 @@ def _choices(place: str, leaf: list[Any], kinds: frozenset[Any]) -> Choices:
     if float in kinds:
         options = tuple(map(_float_at(place), options))
     for one, other in itertools.combinations(range(len(options)), 2):
-        if same(_plain(options[one]), _plain(options[other])):
+        if same(*(_plain(option, place) for option in (options[one], options[other]))):
             first, second = as_override(leaf[one]), as_override(leaf[other])
             alike = "" if first == second else f": {first} and {second} are the same"
             raise ConfigError(
@@ -151,9 +159,9 @@ def _float_at(place: str) -> Callable[[Any], Any]:
     return convert
 
 
-def _plain(option: Any) -> Any:
+def _plain(option: Any, place: str) -> Any:
     """One width for all layers as a single number: beside [64,64] the depth is 2, where 64 is the same."""
-    if not isinstance(option, tuple) or not option:
+    if not isinstance(option, tuple) or not option or not place.endswith(".model.hidden_units"):
         return option
     return option[0] if all(same(width, option[0]) for width in option) else option
 
@@ -207,6 +215,7 @@ def _layer_conditions(
         raise ConfigError(
             "study.space.model.hidden_units: varies as a whole and by layer; choose one"
         )
+    assert isinstance(base.model, ModelConfig), "no other has layers"
     depth = dimensions.get("model.depth", Choices((base.model.depth,)))
     if not all(type(bound) is int for bound in depth.probes()):
         return {}  # the field refuses it, in its own words

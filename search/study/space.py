@@ -1,5 +1,7 @@
 """The search space: which fields of a RunConfig vary, over what, and under which condition."""
 
+import functools
+import operator
 import re
 import types
 from collections.abc import Mapping
@@ -9,7 +11,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import as_override, flatten, validated
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
+from pipeline.run.custom import SETTINGS
 from search.study.dimension import Choices, Dimension, Range, Stored, encode, same
 
 __all__ = [
@@ -162,13 +165,17 @@ class Space:
 
 @cache
 def kinds_of(path: str) -> frozenset[Any]:
-    """The plain types that the setting at `path` takes; a width of a single layer is a whole number."""
+    """The plain types that the setting at `path` takes; a width of a single layer is a whole number.
+
+    None is known of a setting of a network of one's own.
+    """
     if LAYER.fullmatch(path):
         return frozenset({int})
+    if path.startswith(f"{SETTINGS}."):
+        return frozenset()
     section, name = path.split(".")
-    fields: Mapping[str, Any] = getattr(
-        RunConfig.model_fields[section].annotation, "model_fields", {}
-    )
+    kind = ModelConfig if section == "model" else RunConfig.model_fields[section].annotation
+    fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
     return _members(fields[name].annotation)
 
 
@@ -192,8 +199,8 @@ def replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         if layer := LAYER.fullmatch(path):
             widths[int(layer[1])] = value
         else:
-            section, name = path.split(".")
-            tree[section][name] = value
+            *sections, name = path.split(".")
+            functools.reduce(operator.getitem, sections, tree)[name] = value
     if widths:
         tree["model"]["hidden_units"] = [widths[layer] for layer in sorted(widths)]
     return validated(RunConfig, tree)

@@ -12,9 +12,9 @@ from pkgutil import resolve_name
 from typing import Any
 
 from pipeline.data import Dataset
-from pipeline.run.config import DataConfig
+from pipeline.run.config import DataConfig, RunConfig
 from search.workers.messages import Broken, Event, RayConfig, Task
-from search.workers.worker import Data, MakeTrainer, lacks_gpu, run_task, use_folder
+from search.workers.worker import Data, MakeTrainer, described, lacks_gpu, run_task, use_folder
 
 
 class Worker:
@@ -45,6 +45,10 @@ class Worker:
 
     def ping(self) -> None:
         """Show that this worker lives."""
+
+    def describe(self, run: RunConfig) -> dict[str, str] | Broken:
+        """What is on record of this worker where it trains `run`, beside its node."""
+        return described(run, self._made)
 
     def leave(self) -> None:
         """Remove what this worker made: it is about to be ended."""

@@ -230,11 +230,14 @@ class _Driver:
         for _ in range(self._config.trials_per_worker):
             task = await self._tasks.get()
             try:
-                await within(self._config.start_seconds, worker.ping.remote())
+                told = await within(self._config.start_seconds, worker.describe.remote(task.run))
             except (ray.exceptions.RayError, TimeoutError):
                 self._tasks.put_nowait(task)  # it died or stopped idle, which is no trial's fault
                 return
-            self._line.send(Started(task.number, about))
+            if isinstance(told, Broken):
+                self._line.send(told)
+                return
+            self._line.send(Started(task.number, {**about, **told}))
             await self._answer(task)  # it is on record
             try:
                 event = await within(self._config.trial_seconds, self._trial(worker, task))

@@ -13,10 +13,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from pipeline.command.errors import ConfigError
 from pipeline.command.streams import replace_what_cannot_be_encoded
 from pipeline.data import Dataset, load
 from pipeline.network.backend import is_out_of_memory
 from pipeline.run.config import DataConfig, RunConfig
+from pipeline.run.custom import CustomConfig
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
 from search.machine.template import end_with_parent
 from search.workers.channel import Channel
@@ -132,7 +134,11 @@ def main(
         line.send(refusal)
         return
     while (task := line.recv()) is not None:
-        line.send(Started(task.number, worker.about))
+        about = described(task.run, worker)
+        if isinstance(about, Broken):
+            line.send(about)
+            return
+        line.send(Started(task.number, about))
         line.recv()  # it is on record
         use_folder(folder)
         line.send(run_task(task, worker, line))
@@ -165,6 +171,21 @@ def lacks_gpu(worker: Trainer) -> Broken | None:
     return Broken(reason, unavailable=True)
 
 
+def described(run: RunConfig, worker: Trainer) -> dict[str, str] | Broken:
+    """What is on record of the worker that trains `run`, with the source of a network of one's own.
+
+    Where that can't be had, no worker here fares better.
+    """
+    if not isinstance(run.model, CustomConfig):
+        return worker.about
+    from pipeline.network.custom import imported_source
+
+    try:
+        return {**worker.about, **imported_source(run.model)}
+    except ConfigError as error:
+        return Broken(str(error))
+
+
 class Line(Protocol):
     """Carries messages between a trial and its coordinator."""
 
@@ -191,6 +212,8 @@ def run_task(task: Task, worker: Trainer, line: Line) -> Event:
         return Failed(task.number, str(error), diverged=True)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise  # the coordinator is gone
+    except ConfigError as error:
+        return Failed(task.number, str(error))
     except Exception as error:  # noqa: BLE001  # any failure is the trial's result
         reason = f"{type(error).__name__}: {error}"
         if worker.about["device"] != "cpu" and is_out_of_memory(error):

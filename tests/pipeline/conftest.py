@@ -17,6 +17,10 @@ _MORE = (
     "test_schedules.py::test_a_compiled_loop_gives_the_numbers_of_model_fit[adam-train.schedule=step "
     "train.warmup_epochs=1 train.weight_decay=0.1]",
 )
+_MORE += (
+    "test_custom.py::test_a_compiled_loop_trains_it_as_model_fit_does[()]",
+    "test_custom.py::test_weights_come_with_the_statistics_of_their_epoch[auto]",
+)
 # Programs this small take longer to optimize than to run.
 _UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 

@@ -253,6 +253,44 @@ def test_a_secret_that_stands_in_a_schedule_is_pointed_out(
     variable = "storage.url='${oc.env:STORAGE_URL}'"
     code, text = schedule(target, [variable], monkeypatch, capsys)
     assert code == 0
-    assert "warning" not in text
+    assert "may hold a secret" not in text
     assert "apple" not in text
     assert "oc.env:STORAGE_URL" in text
+
+
+@pytest.mark.parametrize("target", ["cron", "systemd", "slurm", "kubernetes"])
+@pytest.mark.parametrize(
+    ("words", "printed", "warned"),
+    [
+        ([], True, True),
+        (["data.path=other.npz"], False, True),
+        (["data=digits"], False, False),
+    ],
+)
+def test_a_job_is_told_where_the_data_lie_or_people_are(
+    target: str,
+    words: list[str],
+    printed: bool,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MNIST_PATH", f"{tmp_path}/my mnist.npz")
+    _, text = schedule(target, words, monkeypatch, capsys)
+    in_container = target == "kubernetes"
+    assert (f"{tmp_path}/my mnist.npz" in text) == (printed and not in_container)
+    assert ("the container needs the data" in text) == (warned and in_container)
+    if printed and target == "cron":
+        assert launched(text).run.data.path == f"{tmp_path}/my mnist.npz"
+
+
+def test_variables_that_decide_are_named_and_what_they_hold_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://u:secret@host")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    _, text = schedule("cron", ["data=digits", "tracking=none"], monkeypatch, capsys)
+    assert "warning: KERAS_BACKEND, MLFLOW_TRACKING_URI: set here" in text
+    assert "secret" not in text

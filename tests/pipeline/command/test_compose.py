@@ -20,6 +20,8 @@ def test_every_option_composes_and_validates(option: str) -> None:
     overrides = [f"{group}={name}"]
     if option == "data/npz":
         overrides.append("data.path=mine.npz")
+    if option == "model/custom":
+        overrides.append("model.build=mine.network:build")
     if option == "sampler/grid":
         overrides.append("study=dropout")
     values = compose(overrides)
@@ -90,7 +92,7 @@ def test_the_tracking_uri_comes_from_the_environment(monkeypatch: pytest.MonkeyP
         ("+anything=1", ["anything: no such setting"]),
         ("experiment=anything", ["experiment"]),
         ("model.dropout", ["model.dropout", "expected KEY=VALUE"]),
-        ("model=null", ["model: expected one of mlp, got null"]),
+        ("model=null", ["model: expected one of custom, mlp, got null"]),
         ("model.dropout=???", ["model.dropout"]),
     ],
 )

@@ -268,3 +268,16 @@ def test_a_list_for_one_value_is_sent_to_the_space(given: str) -> None:
     with pytest.raises(ConfigError) as caught:
         validated(TrainConfig, composed([f"train.patience={given}"])["train"], "train")
     assert f"'study.space.train.patience={given}'" in str(caught.value)
+
+
+def test_a_study_may_stand_in_any_folder_of_that_name(workdir: Path) -> None:
+    (workdir / "my own" / "study").mkdir(parents=True)
+    file = workdir / "my own" / "study" / "mine.yaml"
+    file.write_text("# @package _global_\nstudy: {name: mine}\n")
+    for word in (f"+study={file.relative_to(workdir)}", f"study={file}"):
+        assert compose([word])["study"]["name"] == "mine"
+    with pytest.raises(ConfigError, match=r"study: there is no file my/study/other\.yaml"):
+        compose(["+study=my/study/other.yaml"])
+    elsewhere = file.rename(workdir / "mine.yaml")
+    with pytest.raises(ConfigError, match="a folder that is called study"):
+        compose([f"+study=./{elsewhere.name}"])
