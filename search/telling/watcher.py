@@ -159,6 +159,8 @@ class StudyWatcher:
     @staticmethod
     def _is_news(before: Entry | None, now: Entry) -> bool:
         """Whether an attempt or an epoch began since."""
+        if before is now:  # as most are, of a thousand that run
+            return False
         seen = None if before is None else (before.started_at, len(before.history))
         return seen != (now.started_at, len(now.history))
 
