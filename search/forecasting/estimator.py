@@ -52,6 +52,10 @@ class Estimator:
         self._costs: CostModel | None = None
         self._drawn: Sequence[RunConfig] = ()
         self._usual: list[float] = []
+        self._whole: dict[
+            str, float
+        ] = {}  # seconds of trials that run, with all their epochs, by uid
+        self._trained: float | None = None
         for entry in entries:
             self.add(entry)
 
@@ -76,6 +80,8 @@ class Estimator:
         """Take in a trial that ended; twice is once."""
         if entry.ended_at is not None and entry.run is not None:
             self._ended[entry.uid] = entry
+            self._whole.pop(entry.uid, None)
+            self._trained = None
 
     def seconds(self, run: RunConfig) -> float | None:
         """Seconds that a trial is expected to take, on a worker that knows its shape; None: unknown."""
@@ -111,18 +117,22 @@ class Estimator:
 
     def _rest(self, trial: Entry, now: float) -> float:
         """Seconds that a trial which runs has left."""
-        if trial.run is None:
+        if trial.run is None or self._costs is None:
             return 0.0
-        return max(0.0, (self.seconds(trial.run) or 0.0) - (now - trial.started_at))
+        if trial.uid not in self._whole:
+            self._whole[trial.uid] = self._costs.run(Work(trial.run, self._size))
+        return max(0.0, self._whole[trial.uid] * self._share() - (now - trial.started_at))
 
     def _share(self) -> float:
         """What share of the epochs that were asked for was trained, in the latest trials."""
-        done, asked = 2 * self._prior, 2.0
-        for entry in list(self._ended.values())[-100:]:
-            assert entry.run is not None, "it began"
-            done += trained(entry) / entry.run.train.epochs
-            asked += 1
-        return done / asked
+        if self._trained is None:
+            done, asked = 2 * self._prior, 2.0
+            for entry in list(self._ended.values())[-100:]:
+                assert entry.run is not None, "it began"
+                done += trained(entry) / entry.run.train.epochs
+                asked += 1
+            self._trained = done / asked
+        return self._trained
 
     def _fit(self) -> None:
         """Fit anew where there is a tenth more to be fitted to."""
@@ -132,6 +142,7 @@ class Estimator:
         found = [*self._known, *samples(self._ended.values(), self._size)]
         if not found:
             return
+        self._whole.clear()
         self._costs = CostModel.fit([o for sample in found for o in sample.observations()])
         if not self._drawn:
             self._drawn = self._runs(list(self._ended.values()))
