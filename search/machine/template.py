@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -16,6 +17,7 @@ from pipeline.command.signals import signals_held
 from search.machine.cpus import usable_cpus
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_ROOM = 64  # bytes, of the 107 that the name of a socket may have: the template's adds up to 40
 KERAS = "search.workers.worker.keras_trainer"
 """The trainer whose imports the template has."""
 
@@ -28,11 +30,12 @@ def can_fork(threads: int) -> bool:
 
     On Linux, where TensorFlow, one thread each and no GPU are all there is: then what was imported has
     started no thread and looked at no device, and a fork is as good as a new process. Elsewhere each
-    worker is spawned.
+    worker is spawned, and so it is where the folder of temporary files has too long a name.
     """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     alone = sys.platform == "linux" and shutil.which("nvidia-smi") is None
-    return alone and backend == "tensorflow" and threads == 1
+    room = len(os.fsencode(tempfile.gettempdir())) <= _ROOM
+    return alone and room and backend == "tensorflow" and threads == 1
 
 
 def start_template() -> None:

@@ -46,6 +46,7 @@ def _as_on_linux_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(shutil, "which", {}.get)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
 
 
 @pytest.mark.slow
@@ -75,8 +76,9 @@ def test_one_thread_on_linux_with_tensorflow_and_no_gpu_may_be_forked() -> None:
         lambda patch: patch.setattr(sys, "platform", "darwin"),
         lambda patch: patch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}"),
         lambda patch: patch.setenv("KERAS_BACKEND", "jax"),
+        lambda patch: patch.setattr("tempfile.tempdir", "/" + "t" * 64),
     ],
-    ids=["another system", "a GPU", "another backend"],
+    ids=["another system", "a GPU", "another backend", "no room for the name of a socket"],
 )
 def test_elsewhere_a_worker_is_a_new_process(change, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     change(monkeypatch)
