@@ -22,8 +22,8 @@ from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig, label, launch
 from search.scheduling.targets import TEMPLATES, render
 
-_VARIABLES = ("KERAS_BACKEND", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")
-"""Variables of the environment that decide what a study does, and where."""
+_VARIABLES = {"KERAS_BACKEND": "tensorflow", "MLFLOW_TRACKING_URI": "", "RAY_ADDRESS": ""}
+"""Variables that decide what a study does, and where, each with what it is unless it is set."""
 
 
 def main(values: dict[str, Any]) -> int:
@@ -73,8 +73,8 @@ def _where_the_data_lie(run: RunConfig, target: str) -> list[str]:
 
     Said on stderr is what only people can see to: variables that decide, and what is in a container.
     """
-    decisive = [*_VARIABLES, *(["PYTHONPATH"] if isinstance(run.model, CustomConfig) else [])]
-    if lacking := [name for name in decisive if os.environ.get(name)]:
+    decisive = _VARIABLES | ({"PYTHONPATH": ""} if isinstance(run.model, CustomConfig) else {})
+    if lacking := [n for n, usual in decisive.items() if os.environ.get(n, "") not in ("", usual)]:
         print(
             f"warning: {', '.join(lacking)}: set here, and the job may not have it (set it there, too)",
             file=sys.stderr,
