@@ -85,7 +85,12 @@ MOMENTUM = "train.momentum=0.9"
 @pytest.mark.parametrize(
     ("optimizer", "more"),
     [
-        *((optimizer, ()) for optimizer in LOSSES),
+        *(
+            pytest.param(
+                optimizer, (), marks=[] if optimizer in ("adam", "sgd") else pytest.mark.slow
+            )
+            for optimizer in LOSSES
+        ),
         ("adam", PENALTIES),
         ("sgd", (MOMENTUM, "train.validation_split=0.2")),
         *(
