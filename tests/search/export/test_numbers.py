@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-import search.artifacts.bundle
 from pipeline.artifact.formats import write
 from pipeline.artifact.manifest import Manifest
 from pipeline.command.compose import compose
@@ -36,7 +35,7 @@ def test_a_file_that_differs_from_the_trial_is_refused_with_the_numbers(
         model.set_weights([*others, bias + np.linspace(0, 0.01, len(bias), dtype=np.float32)])
         return write(model, kind, folder)
 
-    monkeypatch.setattr(search.artifacts.bundle, "write", write_damaged)
+    monkeypatch.setattr("pipeline.artifact.keep.write", write_damaged)
     assert place.export(*keras_only) == 1
     assert re.search(
         r"keras: (a probability differs by 0\.00\d+ from .* 1e-05 is allowed|log loss|test_accuracy)",
