@@ -21,6 +21,9 @@ _PLAYS = (3, 12)  # so many at least, and at most
 _OFF = 0.12
 """By which fraction a whole forecast is off, as a standard deviation (docs/forecast.md)."""
 
+_BESIDE = 0.16
+"""Of a core, what tracker and report take while trials run; what was measured was not tracked."""
+
 _SPREAD = (0.04, 0.5)
 """By which fraction single trials are off at least, and at most, as a standard deviation."""
 
@@ -195,7 +198,8 @@ def _played(
 
 def _workers(means: Means, count: int) -> Workers:
     """`count` workers: where there are more than cores, or than were measured at once, they share them."""
-    shared = 1.0 if means.cores is None else max(1.0, count / means.cores)
+    beside = _BESIDE if means.tracked else 0.0
+    shared = 1.0 if means.cores is None else max(1.0, (count + beside) / means.cores)
     measured = 1.0 if means.cores is None else max(1.0, means.workers / means.cores)
     return Workers(
         count,

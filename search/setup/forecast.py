@@ -47,7 +47,7 @@ _START_SECONDS = 3.0
 
 _RUNS = 300
 _MOST_ROWS = 500
-_BEFORE, _AFTER, _REPORT = 1.0, 2.0, 4.0
+_BEFORE, _AFTER, _REPORT = 3.0, 2.0, 4.0
 """What a launch takes before its workers start, after its last trial, and there for its report."""
 
 
