@@ -100,6 +100,8 @@ class Estimator:
 
     def left(self, count: int, running: Iterable[Entry], workers: int) -> float | None:
         """Seconds until `count` trials more have ended, counting those that are `running`; None: unknown."""
+        if count <= 0:  # nothing is fitted for that: a study that is met ends at once
+            return 0.0 if self._found() else None
         if (usual := self.usual) is None or self._costs is None:
             return None
         now = time.time()
@@ -134,13 +136,15 @@ class Estimator:
             self._trained = done / asked
         return self._trained
 
+    def _found(self) -> list[Sample]:
+        return [*self._known, *samples(self._ended.values(), self._size)]
+
     def _fit(self) -> None:
         """Fit anew where there is a tenth more to be fitted to."""
         if self._fitted >= 0 and len(self._ended) < 1.1 * self._fitted + 1:
             return
         self._fitted = len(self._ended)
-        found = [*self._known, *samples(self._ended.values(), self._size)]
-        if not found:
+        if not (found := self._found()):
             return
         self._whole.clear()
         self._costs = CostModel.fit([o for sample in found for o in sample.observations()])

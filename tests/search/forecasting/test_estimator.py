@@ -8,6 +8,7 @@ import pytest
 from pipeline.run.config import RunConfig
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator, drawn
+from search.forecasting.fit import CostModel
 from search.forecasting.samples import samples
 from search.study.space import Choices, Space
 from search.study.vocabulary import Entry
@@ -49,6 +50,14 @@ def test_trials_that_ended_say_how_long_those_to_come_take(seconds: float) -> No
     assert found.left(10, [], 1) == pytest.approx(10 * seconds, rel=0.15)
     assert found.left(10, [], 2) == pytest.approx(5 * seconds, rel=0.15)
     assert found.left(0, [], 2) == 0
+
+
+def test_nothing_is_fitted_where_no_trial_is_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launch of a study that is met imports no SciPy."""
+    monkeypatch.setattr(CostModel, "fit", None)
+    assert estimator(*several(3, 5.0)).left(0, [], 2) == 0
+    assert estimator(known=KNOWN).left(0, [], 2) == 0
+    assert estimator().left(0, [], 2) is None
 
 
 def test_a_trial_that_runs_has_only_its_rest_left() -> None:
