@@ -10,47 +10,39 @@ from keras import layers
 _Count = Callable[[Any], int]
 
 
-def _outputs(layer: Any) -> int:
-    """Places at which a kernel is used: all of the output but its channels."""
-    shape: tuple[int, ...] = layer.output.shape[1:]
-    return math.prod(shape) // shape[-1 if _channels_last(layer) else 0]
+def _products(layer: Any, tensor: Any, *kernels: Any) -> int:
+    """Each number of `kernels` at each place of `tensor`, an input or output: all but its channels."""
+    shape: tuple[int, ...] = tensor.shape[1:]
+    last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    numbers: list[int] = [math.prod(kernel.shape) for kernel in kernels]
+    return sum(numbers) * (math.prod(shape) // shape[-1 if last else 0])
 
 
-def _inputs(layer: Any) -> int:
-    """The same of the input, for a layer that spreads each of its places."""
-    shape: tuple[int, ...] = layer.input.shape[1:]
-    return math.prod(shape) // shape[-1 if _channels_last(layer) else 0]
+def _by_output(layer: Any) -> int:
+    return _products(layer, layer.output, layer.kernel)
 
 
-def _channels_last(layer: Any) -> bool:
-    return getattr(layer, "data_format", "channels_last") == "channels_last"
+def _by_input(layer: Any) -> int:
+    return _products(layer, layer.input, layer.kernel)
 
 
-def _kernel(layer: Any) -> int:
-    return math.prod(layer.kernel.shape)
+def _separable(layer: Any) -> int:
+    return _products(layer, layer.output, layer.depthwise_kernel, layer.pointwise_kernel)
 
 
 _PRODUCTS: Mapping[type, _Count] = {
-    layers.Dense: lambda layer: _kernel(layer) * _outputs(layer),
-    **{
-        kind: lambda layer: _kernel(layer) * _outputs(layer)
-        for kind in (layers.Conv1D, layers.Conv2D, layers.Conv3D)
-    },
-    **{
-        kind: lambda layer: _kernel(layer) * _outputs(layer)
-        for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-    },
-    **{
-        kind: lambda layer: (
-            math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
-        ) * _outputs(layer)
-        for kind in (layers.SeparableConv1D, layers.SeparableConv2D)
-    },
-    **{
-        kind: lambda layer: _kernel(layer) * _inputs(layer)
-        for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-    },
-}  # fmt: skip
+    layers.Dense: _by_output,
+    layers.Conv1D: _by_output,
+    layers.Conv2D: _by_output,
+    layers.Conv3D: _by_output,
+    layers.DepthwiseConv1D: _by_output,
+    layers.DepthwiseConv2D: _by_output,
+    layers.SeparableConv1D: _separable,
+    layers.SeparableConv2D: _separable,
+    layers.Conv1DTranspose: _by_input,
+    layers.Conv2DTranspose: _by_input,
+    layers.Conv3DTranspose: _by_input,
+}
 """Products that one row adds up in a layer: each number of its kernel at each place, biases apart."""
 
 _NONE = frozenset(
