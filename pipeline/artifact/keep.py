@@ -25,7 +25,7 @@ from pipeline.data import Dataset, grey_size
 from pipeline.pictures.typical import Typical
 from pipeline.run.comparable import measure
 from pipeline.run.config import RunConfig
-from pipeline.run.result import Outcome, Weights
+from pipeline.run.result import Outcome, RunResult, Weights
 from pipeline.tracking.record import environment_tags, outcome_digests
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -155,48 +155,72 @@ def _checked(
     return {"difference": difference, "tolerance": allowed}
 
 
-def _manifest(
-    kept: Kept, dataset: Dataset, inputs: Inputs, verified: Mapping[str, Mapping[str, Any]]
+def manifest_of(
+    result: RunResult,
+    settings: Mapping[str, str],
+    about: Mapping[str, str],
+    dataset: Dataset,
+    inputs: Inputs,
+    digest: str,
+    **own: Any,
 ) -> Manifest:
-    run, result = kept.run, kept.outcome.result
-    objective, settings = run.objective, run.parameters()
+    """What a manifest says of any run, with what is its `own`; the files are not there yet.
+
+    `settings`: the run by override path; `about`: what trained it; `digest`: of its data.
+    """
     best = next(epoch for epoch in result.history if epoch.epoch == result.best_epoch)
-    versions = environment_tags().items()
     return Manifest(
-        study=kept.experiment,
-        trial=None,
-        uid=kept.uid,
-        attempt=1,
         labels=tuple(map(str, range(dataset.classes))),
         inputs=inputs,
-        standing=Standing(
-            metric=objective.metric,
-            direction=objective.direction,
-            value=result.value,
-            data=dataset.digest,
-            settings=measure(settings, objective.metric),
-        ),
         epoch=result.best_epoch,
-        validation=best.metrics,
+        validation=dict(best.metrics),
         test=result.test,
         data={
             "name": dataset.name,
-            "digest": dataset.digest,
+            "digest": digest,
             "train_rows": len(dataset.train),
             "test_rows": len(dataset.test),
         },
         run={path: text for path, text in settings.items() if path != "data.path"},
-        trained_on={name: text for name, text in kept.about.items() if name != "user"},
+        trained_on={name: text for name, text in about.items() if name != "user"},
         versions={
             name.removeprefix("version."): text
-            for name, text in versions
+            for name, text in environment_tags().items()
             if name.startswith("version.")
         },
-        git_commit=kept.about.get("code.commit"),
-        retrain=kept.retrain,
-        export=kept.retrain,
+        git_commit=about.get("code.commit"),
         exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        verified=verified,
         files={},
         digests=outcome_digests(result),
+        **own,
+    )
+
+
+def _manifest(
+    kept: Kept, dataset: Dataset, inputs: Inputs, verified: Mapping[str, Mapping[str, Any]]
+) -> Manifest:
+    objective, settings = kept.run.objective, kept.run.parameters()
+    result = kept.outcome.result
+    standing = Standing(
+        metric=objective.metric,
+        direction=objective.direction,
+        value=result.value,
+        data=dataset.digest,
+        settings=measure(settings, objective.metric),
+    )
+    return manifest_of(
+        result,
+        settings,
+        kept.about,
+        dataset,
+        inputs,
+        dataset.digest,
+        study=kept.experiment,
+        trial=None,
+        uid=kept.uid,
+        attempt=1,
+        standing=standing,
+        retrain=kept.retrain,
+        export=kept.retrain,
+        verified=verified,
     )

@@ -17,6 +17,7 @@ from search.study.ranking import Ranking
 from search.study.space import Choices, Range, Space, Stored, encode, same
 from search.study.vocabulary import About, Entry, TrialState
 from search.trial_table.lineage import lineage
+from search.trial_table.trials import TrialTable
 
 REPORT = "report"
 """Where the files of a report stand among the artifacts of the study's run."""
@@ -92,6 +93,13 @@ class Facts:
         values = from_yaml(about.config)
         space = parse(values["study"]["space"], run_config(values), on_record=True)
         return cls(about, space, tuple(entries), used_up)
+
+    @classmethod
+    def recorded(cls, table: TrialTable) -> "Facts":
+        """What is on record in `table`."""
+        about, entries = table.about(), table.entries()
+        used_up = len(entries) < about.trials and table.is_finished(about.trials)
+        return cls.of(about, entries, used_up)
 
     @property
     def objective(self) -> ObjectiveConfig:

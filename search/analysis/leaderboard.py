@@ -154,7 +154,7 @@ def finalists_of(table: TrialTable) -> Finalists | None:
     """
     if table.finalists is None:
         return None
-    return Finalists.recorded(Facts.of(table.about(), table.entries()), table)
+    return Finalists.recorded(Facts.recorded(table), table)
 
 
 def doubt(finalists: Finalists | None, front: bool = False) -> str | None:

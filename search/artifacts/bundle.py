@@ -4,12 +4,11 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifact.formats import Format
-from pipeline.artifact.keep import inputs_of, typical_of, write_models
+from pipeline.artifact.keep import inputs_of, manifest_of, typical_of, write_models
 from pipeline.artifact.manifest import Inputs, Manifest, sums
 from pipeline.command.errors import PlumblineError
 from pipeline.data import Dataset, load
@@ -17,7 +16,6 @@ from pipeline.network.backend import limit_threads, quietly, tensorflow_on_the_c
 from pipeline.run.config import RunConfig, as_words
 from pipeline.run.digests import weights_digest
 from pipeline.run.result import Weights
-from pipeline.tracking.record import environment_tags, outcome_digests
 from search.artifacts import card
 from search.artifacts.candidate import Candidate
 from search.artifacts.verify import Check, Verifier
@@ -149,46 +147,25 @@ def _manifest(
 ) -> Manifest:
     entry, result = chosen.entry, chosen.entry.result
     assert result is not None
-    tags = environment_tags()
-    best: dict[str, Any] = next(
-        dict(epoch.metrics) for epoch in result.history if epoch.epoch == result.best_epoch
-    )
-    settings = {path: text for path, text in entry.settings.items() if path != "data.path"}
     again = whole_run(entry).items()
     overrides = as_words({path: text for path, text in again if path != "data.path"})
     overrides += ["data.path=FILE.npz"] if dataset.name == "npz" else []
     overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
     number = "" if chosen.verdict is not None else f" trial={chosen.trial}"
-    return Manifest(
+    return manifest_of(
+        result,
+        entry.settings,
+        entry.worker,
+        dataset,
+        inputs,
+        about.dataset.digest,
         study=about.name,
         trial=chosen.trial,
         uid=entry.uid,
         attempt=entry.attempts.made,
-        labels=tuple(map(str, range(dataset.classes))),
-        inputs=inputs,
         standing=chosen.standing,
-        epoch=result.best_epoch,
-        validation=best,
-        test=result.test,
-        data={
-            "name": dataset.name,
-            "digest": about.dataset.digest,
-            "train_rows": len(dataset.train),
-            "test_rows": len(dataset.test),
-        },
-        run=settings,
-        trained_on={name: text for name, text in entry.worker.items() if name != "user"},
-        versions={
-            key.removeprefix("version."): text
-            for key, text in tags.items()
-            if key.startswith("version.")
-        },
-        git_commit=entry.worker.get("code.commit"),
         retrain=shlex.join(["python", "-m", "pipeline.train", *overrides]),
         export=f"python -m search.export study.name={about.name}{number}",
-        exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        digests=outcome_digests(result),
         verified={check.format: vars(check) for check in checks},
-        files={},
         verdict=chosen.verdict,
     )

@@ -12,7 +12,9 @@ from pipeline.command.section import as_override, validated
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.experiments import run_ids
 from search.analysis.facts import Facts
+from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import counts, finalists_of
+from search.analysis.verdict import Verdict
 from search.reading import rows
 from search.reading.rows import Rows
 from search.study.endings import Ending
@@ -23,9 +25,6 @@ from search.trial_table.trials import TrialTable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from search.analysis.finalists import Finalists
-    from search.analysis.verdict import Verdict
 
 
 def open_study(
@@ -52,7 +51,7 @@ def read(url: str, name: str | None, tracking: TrackingConfig) -> "OpenStudy":
     """The study `name` in the storage at `url`, as `open_study`."""
     with reading(url) as storage:
         table = TrialTable(storage, chosen_in(storage, name))
-        facts = Facts.of(table.about(), table.entries())
+        facts = Facts.recorded(table)
         return OpenStudy(facts, finalists_of(table), table.ending(), tracking)
 
 
@@ -65,7 +64,7 @@ class OpenStudy:
     """
 
     facts: Facts
-    finalists: "Finalists | None"
+    finalists: Finalists | None
     ending: Ending
     tracking: TrackingConfig
 
@@ -92,7 +91,7 @@ class OpenStudy:
         return self.facts.ranking.front
 
     @property
-    def verdict(self) -> "Verdict | None":
+    def verdict(self) -> Verdict | None:
         """Whether it is better than the others, over fresh seeds; None: `search.finalists` did not say."""
         return None if self.finalists is None else self.finalists.verdict
 

@@ -46,7 +46,8 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     `pictures_of_trials`: the confusion matrices and hardest images of the best ones, too; those that
     are in `folder` from the last time are not drawn again.
     """
-    table, facts = _looked_up(source)
+    table = TrialTable.load(source.url, source.name)
+    facts = Facts.recorded(table)
     finalists = Finalists.recorded(facts, table)
     of_study = folder / "study"
     shutil.rmtree(of_study, ignore_errors=True)
@@ -67,13 +68,6 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
     }.items():
         (of_study / name).write_text(text, encoding="utf-8")
     return Rendered(problem, folders, table.uid, made_of(facts.entries, finalists))
-
-
-def _looked_up(source: Source) -> tuple[TrialTable, Facts]:
-    table = TrialTable.load(source.url, source.name)
-    about, entries = table.about(), table.entries()
-    used_up = len(entries) < about.trials and table.is_finished(about.trials)
-    return table, Facts.of(about, entries, used_up)
 
 
 def _trials(facts: Facts, source: Source, folder: Path) -> tuple[dict[str, Path], str]:
@@ -137,7 +131,8 @@ class Maker:
         """Do what can be done ahead: draw the trials that are best by now, and open the tracker."""
         from pipeline.tracking.mlflow import MlflowTracker
 
-        _trials(_looked_up(self._source)[1], self._source, self._folder)
+        table = TrialTable.load(self._source.url, self._source.name)
+        _trials(Facts.recorded(table), self._source, self._folder)
         MlflowTracker(str(self._source.tracking.uri))  # the next one is made at once
         return ""
 

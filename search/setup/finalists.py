@@ -21,8 +21,7 @@ from search.coordination.repeats import Repeats, Wanted
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator
 from search.forecasting.samples import samples
-from search.machine.gpus import visible_gpus
-from search.setup.means import data_of, launcher_for, number_of_workers, our_turn
+from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers, our_turn
 from search.steering.launches import announce
 from search.study.address import named
 from search.study.vocabulary import Lock, Study, StudyConfig
@@ -67,7 +66,7 @@ def compare(values: Mapping[str, Any], command: str) -> int:
         if (storage := our_turn(url, name, settings.lock, stack)) is None:
             return 0
         table = TrialTable(storage, name)
-        facts = Facts.of(table.about(), table.entries())
+        facts = Facts.recorded(table)
         before = asked_of(facts, table)
         finalists = Finalists.chosen(facts, table.uid, settings.finalists).asked_after(before)
         changed = finalists.asked != before
@@ -115,7 +114,7 @@ def _train(
     The weights of those that may be exported are kept, and once it stands those of its answer alone.
     """
     config, facts = settings.launcher, finalists.facts
-    gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
+    gpus = gpus_of(config)
     data = data_of(facts.about, facts.data, settings.path)
     workers = number_of_workers(config, gpus)
     check_writable(Path(settings.storage.weights))

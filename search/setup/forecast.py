@@ -10,7 +10,6 @@ from typing import Any
 
 from pipeline.command.errors import PlumblineError
 from pipeline.command.section import validated
-from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig, RunConfig
 from pipeline.tracking.record import dataset_info
 from search.coordination.prefixes import epochs_in, key_of
@@ -28,7 +27,7 @@ from search.machine.cpus import usable_cpus
 from search.machine.gpus import Gpu, visible_gpus
 from search.machine.memory import peak_of
 from search.scheduling.request import ScheduleConfig
-from search.setup.means import kept, launcher_for, machine, number_of_workers
+from search.setup.means import kept, launcher_for, looked_at, machine, number_of_workers
 from search.setup.read import Setup
 from search.study.vocabulary import Engine, Entry, Study
 from search.trial_table.storage import errors_named, find_storage, studies_in
@@ -36,7 +35,6 @@ from search.trial_table.trials import TrialTable
 from search.workers.local import LocalLauncher
 from search.workers.messages import RayConfig
 from search.workers.pool import Pool
-from search.workers.ray import check
 from search.workers.stopping import Stopper
 
 _SECONDS = 20.0
@@ -144,15 +142,7 @@ def told_to_schedule(setup: Setup, launch_seconds: float) -> str | None:
 
 def _look(setup: Setup, table: TrialTable | None) -> _Ground:
     """Look at data, GPUs and rows. Raises as a launch would."""
-    setup.check_oracle()
-    gpus: Sequence[Gpu] = ()
-    if isinstance(setup.launcher, RayConfig):
-        check(setup.launcher)
-    else:
-        gpus = visible_gpus(setup.launcher.require_gpu)
-    data = locate(setup.run.data)
-    dataset = load(data)
-    check_run(dataset, setup.run)
+    data, dataset, gpus = looked_at(setup)
     info = dataset_info(dataset, setup.run)
     entries: Sequence[Entry] = ()
     if table is not None:

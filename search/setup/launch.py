@@ -16,7 +16,6 @@ from pipeline.command.cli import listing
 from pipeline.command.compose import conf_folder, to_yaml
 from pipeline.command.errors import PlumblineError, StorageError
 from pipeline.command.redact import redact
-from pipeline.data import check_run, load, locate
 from pipeline.run.config import DataConfig
 from pipeline.tracking.config import missing, open_publisher
 from pipeline.tracking.database import database_of
@@ -27,8 +26,14 @@ from search.coordination.coordinator import Coordinator
 from search.coordination.prefixes import Prefixes, epochs_in
 from search.forecasting.estimator import Estimator
 from search.machine.gpu_meter import GpuMeter
-from search.machine.gpus import Gpu, visible_gpus
-from search.setup.means import estimator_of, launcher_for, number_of_workers, our_turn
+from search.machine.gpus import Gpu
+from search.setup.means import (
+    estimator_of,
+    launcher_for,
+    looked_at,
+    number_of_workers,
+    our_turn,
+)
 from search.setup.preflight import check_network
 from search.setup.read import Setup, read
 from search.setup.start import warm_start, words
@@ -48,8 +53,7 @@ from search.trial_table.postgres import LostError
 from search.trial_table.storage import check_writable, errors_named
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
-from search.workers.messages import Launcher, RayConfig
-from search.workers.ray import check
+from search.workers.messages import Launcher
 from search.workers.stopping import Stopper
 
 
@@ -125,15 +129,7 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     table = TrialTable.find(setup.storage.url, setup.study.name)
     if table is not None and _is_finished(setup, table):
         return _Ground(setup.run.data, table.about().dataset)
-    setup.check_oracle()
-    gpus: Sequence[Gpu] = ()
-    if isinstance(setup.launcher, RayConfig):
-        check(setup.launcher)
-    else:
-        gpus = visible_gpus(setup.launcher.require_gpu)
-    data = locate(setup.run.data)
-    dataset = load(data)  # to be checked: workers load their own
-    check_run(dataset, setup.run)
+    data, dataset, gpus = looked_at(setup)
     check_network(setup.run, setup.space, dataset, setup.launcher.start_seconds)
     sizes = setup.space.dimensions.get("train.batch_size")
     largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}

@@ -5,12 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline.command.errors import StoppedError
-from pipeline.data import load, locate
+from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig
 from search.forecasting.estimator import Estimator
 from search.forecasting.kept import Kept, key_of_machine
 from search.machine.gpu_meter import GpuMeter
-from search.machine.gpus import Gpu
+from search.machine.gpus import Gpu, visible_gpus
 from search.setup.read import ForecastConfig, Setup
 from search.study.vocabulary import About, Lock, Study
 from search.trial_table.lock import LockedError, study_lock
@@ -19,7 +19,7 @@ from search.trial_table.writing import Storage
 from search.workers.driver import cluster_address
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import Launcher, LocalConfig, RayConfig
-from search.workers.ray import RayLauncher
+from search.workers.ray import RayLauncher, check
 
 
 def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | None:
@@ -50,6 +50,26 @@ def data_of(about: About, recorded: DataConfig, path: str | None) -> DataConfig:
     data = locate(recorded.at(path))
     load(data).check(about.dataset.digest, about.name)
     return data
+
+
+def gpus_of(config: LocalConfig | RayConfig) -> Sequence[Gpu]:
+    """The GPUs of this machine that the workers may take; a cluster has its own.
+
+    Raises UnavailableError where one is required and there is none.
+    """
+    return [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
+
+
+def looked_at(setup: Setup) -> tuple[DataConfig, Dataset, Sequence[Gpu]]:
+    """The data and the GPUs that a launch of a study takes, looked at before anything is created."""
+    setup.check_oracle()
+    if isinstance(setup.launcher, RayConfig):
+        check(setup.launcher)
+    gpus = gpus_of(setup.launcher)
+    data = locate(setup.run.data)
+    dataset = load(data)  # to be checked: workers load their own
+    check_run(dataset, setup.run)
+    return data, dataset, gpus
 
 
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:

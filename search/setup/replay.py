@@ -23,8 +23,7 @@ from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.coordination.replay import Replayed, Replays, backend_of, recorded, threads_of
 from search.coordination.suggestions import Asked
-from search.machine.gpus import visible_gpus
-from search.setup.means import data_of, launcher_for, number_of_workers
+from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers
 from search.setup.suggestions import engine_on_record, suggestions_again
 from search.study.address import named
 from search.study.vocabulary import Entry
@@ -136,7 +135,7 @@ def replay(values: Mapping[str, Any]) -> int:
     settings = _read(values)
     with errors_named(settings.storage.url):
         table = TrialTable.load(settings.storage.url, settings.name)
-        facts = Facts.of(table.about(), table.entries())
+        facts = Facts.recorded(table)
         finalists = Finalists.recorded(facts, table)
     is_of_finalists = settings.replay.trial == "finalists"
     entries = tuple(finalists.rows if finalists else ()) if is_of_finalists else facts.entries
@@ -226,7 +225,7 @@ def _train(
     config, worker = settings.launcher, wanted[0].worker
     if not settings.threads:
         config = config.model_copy(update={"threads_per_worker": threads_of(worker)})
-    gpus = [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
+    gpus = gpus_of(config)
     workers = min(number_of_workers(config, gpus), len(wanted))
     print(f"{found.facts.about.name}: {len(wanted)} runs again, {workers} workers.", flush=True)
     stopper = Stopper(config.grace_seconds, print)

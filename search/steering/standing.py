@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from search.analysis.finalists import Finalists
 from search.analysis.leaderboard import finalists_of
+from search.analysis.wording import shown
 from search.steering.launches import Launch, latest
 from search.study.endings import Ending
 from search.study.ranking import Ranking
@@ -14,9 +15,6 @@ from search.trial_table.lock import HALF, is_held
 from search.trial_table.storage import attribute
 from search.trial_table.trials import TrialTable
 from search.trial_table.writing import Storage
-
-if TYPE_CHECKING:
-    from search.analysis.finalists import Finalists
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Standing:
 
     about: About
     entries: Sequence[Entry]
-    finalists: "Finalists | None"
+    finalists: Finalists | None
     ending: Ending
     held: bool
     launch: Launch | None
@@ -59,8 +57,6 @@ class Standing:
         """The answer's mean with its spread, where a verdict stands; else the best value, or `-`."""
         verdict = None if self.finalists is None else self.finalists.verdict
         if verdict is not None and verdict.answer is not None:
-            from search.analysis.wording import shown  # scipy: it is loaded by now, and only by now
-
             confirmed = verdict.of(verdict.answer).confirmed
             if confirmed is not None:
                 return shown(confirmed)

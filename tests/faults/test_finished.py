@@ -45,7 +45,7 @@ def test_a_study_that_is_used_up_loads_no_data_and_starts_no_worker(
     assert world.run(*overrides).status == 0
     entries = world.entries()
     assert 3 <= len(entries) < 9
-    nothing = {"search.setup.launch.load": None, "search.setup.means.LocalLauncher": None}
+    nothing = {"search.setup.means.load": None, "search.setup.means.LocalLauncher": None}
     again = world.run(*overrides, settings=nothing)
     assert again.status == 0, again.output
     assert "and there are no others to try" in again.stdout

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.command.errors import ConfigError
+from pipeline.data import load
 from search.forecasting.words import duration, seconds_in
 from search.setup import forecast
 from search.setup.forecast import foretold, told_to_schedule
@@ -136,7 +137,7 @@ def _begun(url: str, *overrides: str) -> Setup:
     """A study with two trials that ended."""
     words = (f"storage.url={url}", "launcher.workers=2", "pruner=none", *overrides)
     setup = setup_of(*words, space=DROPOUT)
-    data = forecast.load(setup.run.data)
+    data = load(setup.run.data)
     table = TrialTable.open(url, study_of(setup, data.digest))
     study = study_of(setup, data.digest)
     table.describe(study.about("a: 1\n", "x"))
