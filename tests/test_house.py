@@ -60,7 +60,7 @@ DOORS = {
     "ray": ["search/workers/driver.py"],
     "pandas": ["search/reading/opened.py"],
     "matplotlib": ["search/plots/"],
-    "plotly": ["search/plots/interactive.py", "search/rendering/page.py"],
+    "plotly": ["search/plots/interactive.py", "search/rendering/document.py"],
     "sklearn": ["pipeline/data/source.py", "pipeline/training/forest.py"],
 }
 """Third-party tool -> the files and rooms that may import it, anywhere in them. All of them do."""

@@ -6,8 +6,6 @@ from html import escape
 from itertools import starmap
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs
-
 from pipeline.command import public
 from pipeline.command.compose import compose
 from pipeline.command.errors import ConfigError
@@ -17,10 +15,9 @@ from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.analysis.front import front, priced
 from search.analysis.leaderboard import cause, columns, counts, doubt, of_front, row
-from search.plots import interactive
 from search.plots.gallery import FRONTS, VERDICT, of_study
 from search.plots.marks import Plot
-from search.plots.style import sentences
+from search.rendering.document import document, figure
 from search.rendering.elements import command, listed, parameters, picture, section, table, tiles
 from search.rendering.verdict import of_verdict
 from search.study.shown import comparison_of, in_units, pasted
@@ -29,7 +26,6 @@ from search.study.vocabulary import Entry
 from search.trial_table.lineage import whole_run
 
 _ROWS = 20
-_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 
 
@@ -39,33 +35,26 @@ def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> st
     `finalists`: what is on record of their comparison; None where nobody asked for one.
     """
     figures = of_study(facts, finalists)
-    drawn = any(figure.panels for figure in figures.values())
+    drawn = any(plot.panels for plot in figures.values())
     verdict = _verdict(finalists, figures.pop(VERDICT, None))
     cost = facts.objective.cost
-    of_the_front = "" if cost is None else _drawn(FRONTS[cost], figures.pop(FRONTS[cost]))
-    script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
-    title = escape(facts.about.question or facts.about.name)
-    body = "\n".join(
-        [
-            f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{title}</h1>",
-            f"<p>{_when(facts)}</p></header>",
-            verdict,
-            _front(facts, finalists, of_the_front),
-            "" if finalists is not None and finalists.answered else _single(facts, finalists),
-            _doubted(facts),
-            _asked(facts),
-            _leaders(facts),
-            *starmap(_figure, figures.items()),
-            _mistakes(pictures),
-            _failed(facts),
-            _origin(facts),
-        ]
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style>{script}</head>\n<body><main>\n{body}\n</main></body></html>\n"
-    )
+    of_the_front = "" if cost is None else figure(FRONTS[cost], figures.pop(FRONTS[cost]))
+    title = facts.about.question or facts.about.name
+    parts = [
+        f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{escape(title)}</h1>",
+        f"<p>{_when(facts)}</p></header>",
+        verdict,
+        _front(facts, finalists, of_the_front),
+        "" if finalists is not None and finalists.answered else _single(facts, finalists),
+        _doubted(facts),
+        _asked(facts),
+        _leaders(facts),
+        *starmap(_figure, figures.items()),
+        _mistakes(pictures),
+        _failed(facts),
+        _origin(facts),
+    ]
+    return document(title, parts, drawn)
 
 
 def command_for(entry: Entry) -> str:
@@ -82,16 +71,16 @@ def command_for(entry: Entry) -> str:
     return shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
 
 
-def _verdict(finalists: Finalists | None, figure: Plot | None) -> str:
+def _verdict(finalists: Finalists | None, plot: Plot | None) -> str:
     """The verdict, where one stands."""
-    if finalists is None or finalists.verdict is None or figure is None:
+    if finalists is None or finalists.verdict is None or plot is None:
         return ""
     answer = finalists.answer
     again = "" if answer is None else command_for(answer.entry)
-    return of_verdict(finalists, finalists.verdict, _drawn(VERDICT, figure), again)
+    return of_verdict(finalists, finalists.verdict, figure(VERDICT, plot), again)
 
 
-def _front(facts: Facts, finalists: Finalists | None, figure: str) -> str:
+def _front(facts: Facts, finalists: Finalists | None, drawn: str) -> str:
     """The front of a study that searched one, cheapest first, and how one of its members is taken."""
     cost, objective = facts.objective.cost, facts.objective
     if cost is None or not facts.ranking:
@@ -113,7 +102,7 @@ def _front(facts: Facts, finalists: Finalists | None, figure: str) -> str:
     ]
     return section(
         "The front",
-        f"{tiles(numbers)}{figure}{table(names, [[*map(escape, cells)] for cells in rows], kind='numbers')}"
+        f"{tiles(numbers)}{drawn}{table(names, [[*map(escape, cells)] for cells in rows], kind='numbers')}"
         f"<p>One of them as files:</p>{''.join(map(command, of_front(facts.about.name)))}",
     )
 
@@ -178,19 +167,7 @@ def _leaders(facts: Facts) -> str:
 
 
 def _figure(name: str, plot: Plot) -> str:
-    return section(plot.title, _drawn(name, plot))
-
-
-def _drawn(name: str, plot: Plot) -> str:
-    if not plot.panels:
-        return f"<p>{escape(plot.empty)}</p>"
-    drawn = interactive.draw(plot).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
-    )
-    return f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}"
+    return section(plot.title, figure(name, plot))
 
 
 def _mistakes(pictures: Path) -> str:
