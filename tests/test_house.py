@@ -200,6 +200,26 @@ def test_a_tool_is_imported_only_at_its_doors(tool: str) -> None:
     assert all(doors.values()), "a door that nobody uses"
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        *_files("search/coordination"),
+        *(ROOT / "search/workers" / name for name in ("pool.py", "stopping.py", "usage.py")),
+        ROOT / "search/forecasting/estimator.py",
+        ROOT / "search/trial_table/trials.py",
+    ],
+    ids=lambda file: file.relative_to(ROOT).as_posix(),
+)
+def test_what_a_study_does_it_does_by_a_clock_that_it_is_given(file: Path) -> None:
+    """So that studies can be simulated: what is named as a default may be another clock."""
+    called = [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert not {"time.time", "time.monotonic", "time.perf_counter"} & set(called)
+
+
 def test_only_a_run_reads_the_test_set() -> None:
     """After its value is fixed; the forest, which has none; and the export, which must reproduce
     what the run recorded."""

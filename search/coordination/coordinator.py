@@ -1,7 +1,6 @@
 """The loop of a study: ask, submit, listen, record, publish. One process, one writer, no training."""
 
 import math
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -146,7 +145,7 @@ class Coordinator:
             if known is None and not self._may_begin(entry, run):
                 continue
             self._running[entry.number] = replace(
-                entry, run=run, started_at=time.time(), history=()
+                entry, run=run, started_at=self._table.clock(), history=()
             )
             if known is None:
                 return self._task(entry, run)

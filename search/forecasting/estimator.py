@@ -32,7 +32,7 @@ class Estimator:
 
     `runs`: those that may be to come, given the trials that ended. `known`: what was measured on this
     machine before. `prunes`: whether a trial may end before its last epoch; how far they get is learned
-    from those that ended, for early stops and trials that go on from others alike.
+    from those that ended, for early stops and trials that go on from others alike. `clock`: Unix time.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class Estimator:
         entries: Iterable[Entry] = (),
         known: Sequence[Sample] = (),
         prunes: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._size = size
         self._runs = runs
         self._known = known
@@ -104,7 +106,7 @@ class Estimator:
             return 0.0 if self._found() else None
         if (usual := self.usual) is None or self._costs is None:
             return None
-        now = time.time()
+        now = self._clock()
         free = [self._rest(trial, now) for trial in running][:count]
         to_come = count - len(free)
         if to_come > _SCHEDULED:

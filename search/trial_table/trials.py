@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -39,8 +39,9 @@ _FOREIGN = "study.name: {!r} in this storage was not made by Plumbline (take ano
 class TrialTable:
     """The trials of one study. It has one writer, so what it holds is read from the database once."""
 
-    def __init__(self, storage: Storage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str, clock: Callable[[], float] = time.time) -> None:
         self.name = name
+        self.clock = clock  # of the Unix times in its rows
         self._storage = storage
         self._ids: dict[int, int] = {}
         self._entries: dict[int, Entry] = {}
@@ -66,7 +67,9 @@ class TrialTable:
         return self._storage.url
 
     @classmethod
-    def open(cls, where: str | Storage, study: Study) -> "TrialTable":
+    def open(
+        cls, where: str | Storage, study: Study, clock: Callable[[], float] = time.time
+    ) -> "TrialTable":
         """The table of `study` at a URL or in the storage that a lock gave, created where there is none.
 
         Raises ConfigError, showing the difference, where the study exists with another space,
@@ -82,7 +85,7 @@ class TrialTable:
                 raise ConfigError(_FOREIGN.format(name))
             found.set_user_attr("uid", uuid.uuid4().hex)
             found.set_user_attr("identity", identity(study))
-        table = cls(storage, name)
+        table = cls(storage, name, clock)
         table.check(study)
         return table
 
@@ -176,8 +179,7 @@ class TrialTable:
     def _published(self, uri: str, status: Status) -> dict[str, Any]:
         ended = [entry for entry in self._entries.values() if entry.state != "running"]
         replays = {str(e.number): e.certificate.replay for e in ended if e.certificate is not None}
-        to = tracker_of(uri)
-        return {"to": to, "trials": len(ended), "status": status, "replays": replays}
+        return {"to": tracker_of(uri), "trials": len(ended), "status": status, "replays": replays}
 
     @property
     def finalists(self) -> dict[str, Any] | None:
@@ -247,7 +249,7 @@ class TrialTable:
 
     def start(self, number: int, run: RunConfig, attempts: Attempts) -> Entry:
         """Record that an attempt at a trial begins now, with this `run`."""
-        return self._write_start(number, time.time(), run, attempts)
+        return self._write_start(number, self.clock(), run, attempts)
 
     def count(self, number: int, attempts: Attempts) -> None:
         """Record how the attempts at a trial went that has not ended."""
@@ -274,7 +276,7 @@ class TrialTable:
         return self._end(replace(entry, state="failed", reason=redact(reason)), notes)
 
     def _end(self, entry: Entry, notes: Mapping[str, Any] | None) -> Entry:
-        entry = replace(entry, ended_at=time.time(), notes={**entry.notes, **(notes or {})})
+        entry = replace(entry, ended_at=self.clock(), notes={**entry.notes, **(notes or {})})
         state = TO_OPTUNA[entry.state], values(entry.value, entry.cost)
         with self._one_writer():
             self._storage.end(self._ids[entry.number], *state, {END: end_of(entry)}, entry.curve)
@@ -291,8 +293,7 @@ class TrialTable:
     def _set(self, **changes: Any) -> None:
         self._attrs = self._attrs.model_copy(update=changes)
         for name in changes:
-            stored = self._attrs.stored(name)
-            self._storage.set_study_user_attr(self._study_id, name, stored)
+            self._storage.set_study_user_attr(self._study_id, name, self._attrs.stored(name))
 
     def _read(self, frozen: optuna.trial.FrozenTrial) -> Entry:
         with damage_named(self._storage.url, f"trial {frozen.number} of {self.name!r}"):

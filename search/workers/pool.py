@@ -54,7 +54,7 @@ class Pool:
     """
 
     def __init__(self, launcher: Launcher, attempts: int, stopper: Stopper) -> None:
-        self.usage = Usage()
+        self.usage = Usage(stopper.clock)
         self._launcher = launcher
         self._attempts = attempts
         self._launches = 2 * attempts

@@ -21,7 +21,7 @@ class Stopper:
     """Whether new trials may start (`draining`), and whether running ones are given up (`expired`).
 
     `told`: a signal asked for it, or somebody elsewhere, whose wish `asked` tells. `deadline`: when the time
-    of the launch is up, by `time.monotonic`; `budget`: the seconds that there were until then.
+    of the launch is up, by `clock`, in seconds; `budget`: the seconds that there were until then.
     """
 
     def __init__(
@@ -30,7 +30,9 @@ class Stopper:
         note: Callable[[str], None],
         deadline: float = float("inf"),
         asked: Callable[[], Wish | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self._grace_seconds = grace_seconds
         self.note = note
         self._deadline = deadline
@@ -43,7 +45,7 @@ class Stopper:
     @property
     def seconds_left(self) -> float:
         """Until running trials are given up; infinite while nothing says so, never negative."""
-        return max(0.0, self._deadline - time.monotonic())
+        return max(0.0, self._deadline - self.clock())
 
     def allow(self, seconds: float) -> bool:
         """Whether a trial that takes so long may still begin; if not, none begins any more."""
@@ -63,11 +65,11 @@ class Stopper:
 
     def look(self) -> None:
         """Hear now and then what somebody elsewhere asks; to be called again and again."""
-        began = time.monotonic()
+        began = self.clock()
         if began < self._look_at or self.expired:
             return
         wish = self._asked()
-        ended = time.monotonic()
+        ended = self.clock()
         self._look_at = ended + max(_LOOK_SECONDS, _LOOK_SHARE * (ended - began))
         if wish == "now":
             self._stop()
@@ -77,7 +79,7 @@ class Stopper:
     def drain(self, seconds: float) -> None:
         """Start no more trials, and wait for the running ones at most `seconds`."""
         self.draining = True
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._deadline = min(self._deadline, self.clock() + seconds)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

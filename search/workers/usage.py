@@ -1,6 +1,7 @@
 """How busy workers are, and what coordinating them costs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -8,9 +9,11 @@ from dataclasses import dataclass, field
 class Usage:
     """How much of the time workers trained, and how much of a core the coordinator took.
 
-    `tracking` is what the other threads of its process took: they publish.
+    `tracking` is what the other threads of its process took: they publish. `clock`: seconds, by which
+    workers train.
     """
 
+    clock: Callable[[], float] = time.monotonic
     workers: int = 0
     _began: float = 0.0
     _own_cpu: float = 0.0
@@ -21,7 +24,7 @@ class Usage:
 
     def started(self, number: int) -> None:
         """A worker took a trial up. The clock runs from the first one: before, workers start."""
-        now = time.monotonic()
+        now = self.clock()
         if not self._began:
             self._began = now
             self._own_cpu, self._cpu = time.thread_time(), time.process_time()
@@ -30,7 +33,7 @@ class Usage:
 
     def ended(self, number: int) -> None:
         """A worker is done with a trial."""
-        self._last = time.monotonic()
+        self._last = self.clock()
         self._busy += self._last - self._since.pop(number, self._last)
 
     def __str__(self) -> str:
