@@ -1,7 +1,7 @@
 """The report of a study as one HTML page that opens offline; its figures go to MLflow too.
 
 python -m search.report study=dropout
-python -m search.report study.name=dropout report.path=dropout.html
+python -m search.report study.name=dropout report.path=reports/dropout.html
 """
 
 import shutil
@@ -14,7 +14,7 @@ from pipeline.command.cli import command
 
 
 def main(values: dict[str, Any]) -> int:
-    """Write `report.path` and publish the report. 69: it is written, but the tracker is away."""
+    """Write the page and publish the report. 69: it is written, but the tracker is away."""
     from pipeline.command.errors import UnavailableError
     from pipeline.command.redact import redact
     from pipeline.command.section import validated
@@ -28,10 +28,11 @@ def main(values: dict[str, Any]) -> int:
 
     storage = validated(StorageConfig, values["storage"], "storage")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
-    path = Path(validated(ReportConfig, values["report"], "report").path)
+    config = validated(ReportConfig, values["report"], "report")
     with errors_named(storage.url), tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
         study = TrialTable.load(storage.url, named(values)).name
         source = Source(storage.url, study, tracking, values["data"]["path"])
+        path = config.file(study)
         rendered = render(source, Path(name), pictures_of_trials=True)
         if rendered.problem:
             print(f"report: {rendered.problem}", file=sys.stderr)
@@ -63,8 +64,8 @@ def main(values: dict[str, Any]) -> int:
 
 def _help(_: Path) -> str:
     return (
-        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write;\n"
-        "data.path: where the data lie now, for the pictures of the hardest ones.\n"
+        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write,\n"
+        "NAME.html where it is not given; data.path: where the data lie now, for the hardest images.\n"
         "exit codes: 0 written, 2 no such study, 69 written, but the tracker can't be reached"
     )
 

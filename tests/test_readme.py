@@ -229,7 +229,7 @@ def test_the_commands_for_smoke_are_run_as_they_stand(workdir: Path, run_python:
     for command in [*smoke, "python -m search.report study.name=smoke"]:
         done = run_python(*shlex.split(command)[1:])
         assert done.returncode == 0, done.stdout + done.stderr
-    assert (workdir / "report.html").stat().st_size > 0
+    assert (workdir / "smoke.html").stat().st_size > 0
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.command.errors import PlumblineError
 from pipeline.command.section import Section
@@ -22,9 +22,20 @@ from search.trial_table.trials import TrialTable
 
 
 class ReportConfig(Section):
-    """`path`: the file that `python -m search.report` writes."""
+    """`path`: the file that `python -m search.report` writes; None: it is called as what it is about."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _is_no_folder(cls, path: str | None) -> str | None:
+        if path is not None and (path.endswith("/") or Path(path).is_dir()):
+            raise ValueError(f"report.path: expected a file, got the folder {path}")
+        return path
+
+    def file(self, name: str) -> Path:
+        """The file for a page about `name`."""
+        return Path(self.path or f"{name}.html")
 
 
 @dataclass(frozen=True)

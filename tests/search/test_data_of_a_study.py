@@ -122,4 +122,4 @@ def test_a_study_says_what_should_be_known_of_its_data_in_terminal_and_report(
     line = "train.batch_size: 128 is more than the 80 rows to train on: an epoch is a single step"
     assert f"warning: {line}\n" in done.stderr
     assert python("-m", "search.report", "study.name=smoke").returncode == 0
-    assert line in (tmp_path / "report.html").read_text()
+    assert line in (tmp_path / "smoke.html").read_text()

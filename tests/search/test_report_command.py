@@ -74,12 +74,12 @@ def test_a_write_that_is_interrupted_leaves_the_old_page_whole(
 
     recorded(url, "mine")
     assert main(values(url)) == 0
-    old = (workdir / "report.html").read_bytes()
+    old = (workdir / "mine.html").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(search.report.shutil, "copy", full)
         with pytest.raises(OSError, match="no space left"):
             main(values(url))
-    assert (workdir / "report.html").read_bytes() == old
+    assert (workdir / "mine.html").read_bytes() == old
     assert main(values(url)) == 0
     assert not list(workdir.glob("*.partial"))
 
@@ -87,7 +87,27 @@ def test_a_write_that_is_interrupted_leaves_the_old_page_whole(
 def test_a_storage_with_one_study_needs_no_name(workdir: Path, url: str) -> None:
     recorded(url, "only")
     assert main(values(url)) == 0
-    assert "only" in (workdir / "report.html").read_text()
+    assert "only" in (workdir / "only.html").read_text()
+
+
+def test_every_study_has_a_page_of_its_own(workdir: Path, url: str) -> None:
+    for name in ("one", "v1.2", "größe"):
+        recorded(url, name)
+        assert main(values(url, f"study.name={name}")) == 0
+    assert {file.name for file in workdir.glob("*.html")} == {
+        "one.html",
+        "v1.2.html",
+        "größe.html",
+    }
+
+
+@pytest.mark.parametrize("path", [".", "pages/", "taken"])
+def test_a_path_that_is_a_folder_is_refused_before_anything_is_drawn(
+    workdir: Path, url: str, path: str
+) -> None:
+    (workdir / "taken").mkdir()
+    with pytest.raises(ConfigError, match=r"report\.path: expected a file, got the folder"):
+        main(values(url, f"report.path={path}"))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +121,7 @@ def test_a_study_that_is_not_there_is_refused_with_those_that_are(
     recorded(url, "two")
     with pytest.raises(ConfigError, match=f"{wrong}.*one, two"):
         main(values(url, *override))
-    assert not (workdir / "report.html").exists()
+    assert not list(workdir.glob("*.html"))
 
 
 @pytest.mark.parametrize("module", [search.export, search.publish, search.report])
@@ -119,9 +139,9 @@ def test_a_tracker_that_is_away_costs_the_publication_and_not_the_page(
 
     monkeypatch.setattr(rendering, "publish", away)
     recorded(url, "mine")
-    with pytest.raises(UnavailableError, match=r"report\.html is written.*refused"):
+    with pytest.raises(UnavailableError, match=r"mine\.html is written.*refused"):
         main(values(url, "tracking=mlflow", "tracking.uri=http://127.0.0.1:9"))
-    assert (workdir / "report.html").exists()
+    assert (workdir / "mine.html").exists()
 
 
 def test_no_tracking_database_is_made_by_looking(workdir: Path, url: str) -> None:

@@ -93,7 +93,7 @@ def chart(window: Browser, site: Site) -> None:
 
 def report(window: Browser, folder: Path) -> None:
     """The top of a report with a verdict, as it opens."""
-    window.open((folder / "report.html").as_uri())
+    window.open((folder / "dropout.html").as_uri())
     window.driver.set_window_size(1150, 1250)
     window.see("#verdict .main-svg")
     window.js("scrollTo(0, 0)")

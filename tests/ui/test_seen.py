@@ -89,7 +89,7 @@ def test_the_report_opens_offline_whole_and_asks_nobody_for_anything(
     )
     window.open("about:blank")  # the browser's own first page asks for things, too
     window.logged("performance")
-    window.open((study_folder / "report.html").as_uri())
+    window.open((study_folder / "smoke.html").as_uri())
     window.see("h1", "Does everything work?")
     figures = {name for name in FIGURES if name not in ("chart", "importance")}
     window.until(lambda: len(window.js(_PLOTS)) == len(figures), "the figures of a small study")

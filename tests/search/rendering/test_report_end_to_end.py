@@ -64,7 +64,7 @@ def test_a_study_leaves_its_figures_and_its_page_in_mlflow(
 
     again = run_python("-m", "search.report", "study=smoke")
     assert again.returncode == 0, again.stderr
-    assert (workdir / "report.html").stat().st_size > 1_000_000
+    assert (workdir / "smoke.html").stat().st_size > 1_000_000
     assert artifacts(workdir)["smoke"] == parent
 
 
