@@ -57,6 +57,9 @@ def mnist_path() -> Path:
 def _signals() -> Iterator[None]:
     """A command takes signals its own way to the end of its process; this process goes on."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        # Under nohup. What is started inherits that, what is handled it does not.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

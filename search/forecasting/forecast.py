@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.run.config import RunConfig
+from pipeline.run.config import ModelConfig, RunConfig
 from search.forecasting.cost import Size, Work
 from search.forecasting.fit import CostModel
 from search.forecasting.plays import MOST_TRIALS, Asked, Planned, Play
@@ -89,7 +89,7 @@ class Forecast:
     """The rest of a study: `trials` of it. `by_workers`: its wall time with so many workers.
 
     `share`: of the epochs that are asked for, how many are trained. `launches`: None where no trial can
-    end in one. `spread`: of single trials, as a fraction.
+    end in one. `spread`: of single trials, as a fraction. `weights_bytes`: None where networks are one's own.
     """
 
     trials: int
@@ -100,7 +100,7 @@ class Forecast:
     dearest: TrialForecast
     per_hour: float
     share: float
-    weights_bytes: int
+    weights_bytes: int | None
     records_bytes: int
     launches: int | None
     spread: float
@@ -141,12 +141,6 @@ def forecast(
     )
     training = float(np.mean([makespan(play, now) for play in played])) * longer
     trials = round(count * longer)
-    kept = min(means.kept, trials) * 4 * Work(dearest.run, size).parameters
-    states = (
-        trials * int(np.mean([Work(run, size).state_bytes for run in runs]))
-        if means.keeps_states
-        else 0
-    )
     epochs = sum(each.epochs for each in planned[0]) * longer
     wall = span(means.workers)
     return Forecast(
@@ -158,7 +152,7 @@ def forecast(
         dearest=dearest,
         per_hour=3600 * trials / training if training else math.inf,
         share=float(np.mean([_share(play) for play in planned])),
-        weights_bytes=kept + states,
+        weights_bytes=_weights(means, trials, dearest.run, size, runs),
         records_bytes=round(
             trials * (_ROW_BYTES + means.tracked * _TRACKED_BYTES)
             + epochs * _EPOCH_BYTES
@@ -168,6 +162,16 @@ def forecast(
         spread=each,
         means=means,
     )
+
+
+def _weights(
+    means: Means, trials: int, dearest: RunConfig, size: Size, runs: Sequence[RunConfig]
+) -> int | None:
+    if not isinstance(dearest.model, ModelConfig):
+        return None
+    kept = min(means.kept, trials) * 4 * Work(dearest, size).parameters
+    states = trials * int(np.mean([Work(run, size).state_bytes for run in runs]))
+    return kept + (states if means.keeps_states else 0)
 
 
 def _played(

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from pipeline.run.config import RunConfig
+from pipeline.run.custom import CustomConfig
 from search.forecasting.forecast import Forecast, Span, TrialForecast
 
 _COLUMN = 17
@@ -32,7 +33,7 @@ def words(
     lines = [f"{name}: {found.trials} trials to come, with {means.workers} workers."]
     lines += [_wrapped(f"  {what:<{_COLUMN}}{said}") for what, said in (*facts, *by_workers)]
     lines.append("Assumed:")
-    lines += [_wrapped(f"  - {said}", 4) for said in _assumed(found, prunes)]
+    lines += [_wrapped(f"  - {said}", 4) for said in _assumed(found, base, prunes)]
     known = (
         f"By {measured} measured runs and {rows} trials on record of this machine; what a trial takes is "
         f"known to within {found.spread:.0%}."
@@ -86,8 +87,10 @@ def _memory(found: Forecast) -> str:
 
 
 def _disk(found: Forecast) -> str:
-    weights, records = (size / 2**20 for size in (found.weights_bytes, found.records_bytes))
-    return f"{weights:.1f} MiB of weights, {records:.1f} MiB of table and artifacts"
+    records = f"{found.records_bytes / 2**20:.1f} MiB of table and artifacts"
+    if found.weights_bytes is None:
+        return f"{records}; weights of a network of one's own are not counted"
+    return f"{found.weights_bytes / 2**20:.1f} MiB of weights, {records}"
 
 
 def _launches(found: Forecast) -> str:
@@ -98,7 +101,12 @@ def _launches(found: Forecast) -> str:
     return f"{found.launches} of {limit}"
 
 
-def _assumed(found: Forecast, prunes: bool) -> Iterable[str]:
+def _assumed(found: Forecast, base: RunConfig, prunes: bool) -> Iterable[str]:
+    if isinstance(base.model, CustomConfig):
+        yield (
+            f"{base.model.build} takes what its measured runs took, whatever its settings: what is in "
+            "it is not known here"
+        )
     if prunes:
         yield (
             "trials are pruned by curves that are made up, in which a larger network is more often the "

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.command.errors import PlumblineError
 from pipeline.command.section import validated
+from pipeline.data import load
 from pipeline.run.config import DataConfig, RunConfig
 from pipeline.tracking.record import dataset_info
 from search.coordination.prefixes import epochs_in, key_of
@@ -28,6 +29,7 @@ from search.machine.gpus import Gpu, visible_gpus
 from search.machine.memory import peak_of
 from search.scheduling.request import ScheduleConfig
 from search.setup.means import kept, launcher_for, looked_at, machine, number_of_workers
+from search.setup.preflight import check_network
 from search.setup.read import Setup
 from search.study.vocabulary import Engine, Entry, Study
 from search.trial_table.storage import errors_named, find_storage, studies_in
@@ -201,6 +203,7 @@ def _known(
 
 def _measure(setup: Setup, ground: _Ground, runs: Sequence[RunConfig]) -> Measured:
     """Train `runs` on all workers at once, for some seconds; they end with that."""
+    check_network(setup.run, setup.space, load(ground.data), setup.launcher.start_seconds)
     print(
         f"{setup.study.name}: measuring, for up to {_SECONDS:.0f} s, once ...",
         file=sys.stderr,

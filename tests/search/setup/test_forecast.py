@@ -14,9 +14,9 @@ from search.setup import forecast
 from search.setup.forecast import foretold, told_to_schedule
 from search.setup.read import Setup
 from search.trial_table.trials import TrialTable
-from search.workers.messages import LocalConfig
+from search.workers.messages import LocalConfig, Started, Task
 from tests.search.conftest import composed, setup_of, study_of
-from tests.search.fakes import FakeLauncher, trains
+from tests.search.fakes import WORKER, FakeLauncher, Script, finished, trains
 from tests.search.forecasting.machine import ended
 
 DROPOUT: Mapping[str, Any] = {"model": {"dropout": {"low": 0.0, "high": 0.6}}}
@@ -115,6 +115,27 @@ def test_the_same_study_with_another_space_is_refused(url: str) -> None:
     _begun(url, "study.trials=7")
     with pytest.raises(ConfigError, match="exists with other settings"):
         told(f"storage.url={url}", space=WIDTHS)
+
+
+def test_of_a_network_of_ones_own_it_says_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def trains_it(task: Task) -> Script:
+        yield Started(task.number, dict(WORKER))
+        yield finished(task, [0.5, 0.6])
+
+    monkeypatch.setattr(forecast, "check_network", lambda *_: None)
+    monkeypatch.setattr(forecast, "launcher_for", lambda *_: FakeLauncher(trains_it, 2))
+    own = ("model=custom", "model.build=mine.network:build", "model.settings.filters=4")
+    lines = told(*own, space={"model": {"settings": {"filters": [4, 8]}}})
+    words = " ".join(" ".join(lines).split())
+    assert "weights of a network of one's own are not counted" in words
+    assert "mine.network:build takes what its measured runs took" in words
+    assert all(len(line) <= 80 for line in "\n".join(lines).splitlines())
+
+
+def test_of_a_network_of_the_house_it_knows_what_is_in_it() -> None:
+    assert "whatever its settings" not in " ".join(told())
 
 
 @pytest.mark.parametrize("hours", [6.0, 1e-9])
