@@ -36,6 +36,7 @@ def refusal(workdir: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", COMMANDS)
 @pytest.mark.parametrize(
     ("name", "rule"),
@@ -53,6 +54,7 @@ def test_what_is_no_name_is_refused(
     assert refusal(module, f"study.name={name}").startswith(f"error: study.name: {rule}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", COMMANDS)
 @pytest.mark.parametrize(
     ("word", "rule"),

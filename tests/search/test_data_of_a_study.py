@@ -75,6 +75,7 @@ def test_a_study_of_sorted_rows_is_refused_and_creates_nothing(python: Run, tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_replication_on_sorted_rows_is_refused_and_creates_nothing(
     python: Run, tmp_path: Path
 ) -> None:

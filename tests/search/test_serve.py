@@ -56,6 +56,7 @@ def port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["study.name=dropout"], []])
 def test_the_champion_is_served(started: list[Any], words: list[str]) -> None:
     assert serve(*words, "serve.port=5077") == 69

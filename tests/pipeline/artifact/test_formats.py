@@ -74,6 +74,7 @@ def test_feature_rows_go_in_as_they_were_read(
     np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["gelu", "leaky_relu"])
 @pytest.mark.parametrize("kind", ["litert", "onnx"])
 def test_portable_formats_compute_the_same_function(
@@ -184,6 +185,7 @@ TAKEN = {
 TIMES = ([1_700_000_000] * 3, [1_700_000_060] * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TAKEN)
 def test_a_saved_model_and_a_keras_file_take_numbers_of_any_dtype(
     run_config: MakeRunConfig, tmp_path: Path, case: str

@@ -52,6 +52,7 @@ def _texts(folder: Path) -> list[str]:
     return sorted(each.read_text() for each in folder.rglob("note.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["moved", "with a space", "ünïcode"])
 def test_a_moved_project_is_told_of_and_mended(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -102,6 +103,7 @@ def test_a_percent_sign_in_the_path_is_no_escape(
     assert [each.name for each in tmp_path.iterdir()] == ["a%25b"]
 
 
+@pytest.mark.slow
 def test_a_percent_sign_in_a_uri_is_an_escape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

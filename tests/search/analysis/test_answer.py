@@ -197,6 +197,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_of_the_finalists_is_named_with_its_file(url: str, damage: str) -> None:
     subject = facts([trial(0, 0.9, 0.1)])

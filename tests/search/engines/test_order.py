@@ -97,6 +97,7 @@ def told(entry: Entry) -> Any:
     return entry.params, entry.epochs, entry.continues, entry.state, entry.value, curve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [OPTUNA, HYPERBAND], ids=["optuna", "hyperband"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_study_in_fixed_order_is_the_same_whatever_the_timing(

@@ -21,6 +21,8 @@ from tests.search.plots.test_drawing import (
 from tests.search.plots.test_plots import marks, panels
 from tests.search.verdicts import MEANS, asked, by_mean, compared, facts, rows_of, three
 
+pytestmark = pytest.mark.slow  # each test weighs finalists and draws them: a third of a second
+
 
 def one_diverged() -> Finalists:
     values = by_mean(MEANS)

@@ -131,6 +131,7 @@ def test_a_parameter_that_is_another_is_named_with_both_values_and_does_not_spre
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

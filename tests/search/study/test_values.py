@@ -40,6 +40,7 @@ def base(run_config: Callable[..., RunConfig]) -> RunConfig:
     return run_config("train.optimizer=sgd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", ENGINES, ids=lambda overrides: overrides[-1])
 def test_a_stepped_float_is_the_decimal_that_a_person_would_type(
     overrides: tuple[str, ...], url: str
