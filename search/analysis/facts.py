@@ -12,8 +12,9 @@ from pipeline.run.comparable import apart
 from pipeline.run.config import DataConfig, ObjectiveConfig, run_config
 from pipeline.run.result import EpochMetrics
 from pipeline.tracking.config import TrackingConfig
+from search.analysis.importance import Importance, importance
 from search.study.parse import parse
-from search.study.ranking import Ranking
+from search.study.ranking import SEED, Ranking
 from search.study.space import Choices, Range, Space, Stored, encode, same
 from search.study.vocabulary import About, Entry, TrialState
 from search.trial_table.lineage import lineage
@@ -166,6 +167,11 @@ class Facts:
         return [entry for entry in self.entries if entry.continues is not None]
 
     @cached_property
+    def importance(self) -> Importance:
+        """How much each parameter mattered, as far as the complete trials tell."""
+        return importance(self.space, self.objective, self.state("complete"))
+
+    @cached_property
     def axes(self) -> list[Axis]:
         """What varies, in the order of the configuration."""
         axes = []
@@ -180,9 +186,9 @@ class Facts:
         return axes
 
     @property
-    def steady(self) -> list[Axis]:
-        """The axes on which every trial has a value: those without a condition."""
-        return [axis for axis in self.axes if axis.path not in self.space.conditions]
+    def varied(self) -> list[Axis]:
+        """The axes but for the seed, which is no parameter."""
+        return [axis for axis in self.axes if axis.path != SEED]
 
     @property
     def metric(self) -> str:

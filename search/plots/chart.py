@@ -2,15 +2,24 @@
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.run.result import RunResult
 from search.analysis.facts import Axis, Facts
 from search.plots.marks import Dots, Line, Mark, Panel, Plot, Points, Side
-from search.plots.style import BLUE, GREEN, INK, NOTHING, ORANGE, parameter_side, tip
-
-_REPEATS = "train.seed"
-"""The setting that varies to repeat a trial; it is no parameter of its own."""
+from search.plots.style import (
+    BLUE,
+    INK,
+    NOTHING,
+    PURPLE,
+    Scale,
+    parameter_side,
+    sentences,
+    star,
+    tip,
+    trials,
+)
+from search.study.vocabulary import Entry
 
 _SIZE = "model.hidden_units"
 """The setting that makes a network larger, so that its cost is drawn too."""
@@ -20,45 +29,67 @@ Measure = Callable[[RunResult], float]
 
 def parameter(facts: Facts) -> Axis | None:
     """The one parameter that the study varies; None where there are several."""
-    varied = [axis for axis in facts.axes if axis.path != _REPEATS]
-    return varied[0] if len(varied) == 1 else None
+    return facts.varied[0] if len(facts.varied) == 1 else None
+
+
+def shows_objective(facts: Facts) -> bool:
+    """Whether the chart shows the objective, so that it says all that a slice would."""
+    return facts.objective.metric == "val_accuracy"
 
 
 def chart(facts: Facts) -> Plot:
-    """The chart shows every trial and the means over the parameter: accuracy; for widths size and speed."""
+    """The chart shows every trial and the means over the parameter: accuracy; for widths size and speed.
+
+    Where accuracy is the objective, the best trial and those that were pruned or failed are marked, too.
+    """
     axis = parameter(facts)
     name = axis.path.rpartition(".")[2].replace("_", " ") if axis is not None else "the parameter"
     title = f"Accuracy against {name}"
     about = "Dots are complete trials; the lines join the means of those with the same value"
     if axis is None:
         return Plot(title, about, empty="Several parameters vary.")
-    complete = [entry for entry in facts.state("complete") if axis.path in entry.params]
+    tried = [entry for entry in facts.entries if axis.path in entry.params]
+    complete = [entry for entry in tried if entry.state == "complete" and entry.result is not None]
     if not complete:
         return Plot(title, about, empty=NOTHING)
 
-    def drawn(label: str, colour: str, measure: Measure) -> list[Mark]:
-        measured = [(e, measure(e.result)) for e in complete if e.result is not None]
-        shown = [(entry, value) for entry, value in measured if not math.isnan(value)]
-        if not shown:
+    def at(entry: Entry) -> float:
+        return axis.at(entry.params[axis.path])
+
+    def measured(measure: Measure) -> list[tuple[Entry, float]]:
+        found = [(e, measure(e.result)) for e in complete if e.result is not None]
+        return [(entry, value) for entry, value in found if not math.isnan(value)]
+
+    def drawn(found: Sequence[tuple[Entry, float]], colour: str, label: str = "") -> list[Mark]:
+        if not found:
             return []
-        points = [(axis.at(entry.params[axis.path]), value) for entry, value in shown]
-        tips = [tip(entry, facts) for entry, _ in shown]
+        points = [(at(entry), value) for entry, value in found]
+        tips = [tip(entry, facts) for entry, _ in found]
         line = Line(means(points), colour, name=label)
         return [line, Dots(points, colour, tips=tips, size=5, edge=INK)]
 
     across = parameter_side(axis)
-    validation = drawn("validation accuracy", BLUE, _val_accuracy)
-    accuracy = [*validation, *drawn("test accuracy", ORANGE, lambda r: r.test["test_accuracy"])]
-    panels = [Panel(across, Side("accuracy"), accuracy)]
+    validation, test = measured(_val_accuracy), measured(lambda r: r.test["test_accuracy"])
+    scale = Scale.of([value for _, value in [*validation, *test]])
+    sides = [[(e, scale.within(value)) for e, value in each] for each in (test, validation)]
+    marks = drawn(sides[0], PURPLE, "test accuracy")
+    marks += drawn(sides[1], BLUE, "validation accuracy")
+    if shows_objective(facts):
+        ended = [e for e in tried if e.state in ("pruned", "failed")]
+        marks += trials(facts, ended, lambda entry: (at(entry), scale.clip(entry)))
+        if facts.ranked and (best := facts.ranked[0]) in complete:
+            marks.append(star(facts, (at(best), scale.clip(best)), "best"))
+    panels = [Panel(across, Side("accuracy", scale.limits), marks)]
     if axis.path == _SIZE:
-        for label, colour, measure in (
-            ("parameters", BLUE, lambda result: float(result.parameters)),
-            ("seconds per epoch", GREEN, _epoch_seconds),
+        for label, measure in (
+            ("parameters", lambda result: float(result.parameters)),
+            ("seconds per epoch", _epoch_seconds),
         ):
-            marks = drawn(label, colour, measure)
-            top = max(y for mark in marks if isinstance(mark, Dots) for _, y in mark.points)
-            panels.append(Panel(across, Side(label, (0, 1.05 * top)), marks))
-    return Plot(title, about, panels, width=13 if len(panels) > 1 else 9)
+            found = measured(measure)
+            top = max(value for _, value in found)
+            panels.append(Panel(across, Side(label, (0, 1.05 * top)), drawn(found, BLUE)))
+    width = 13 if len(panels) > 1 else 9
+    return Plot(title, sentences(about, scale.remark), panels, width=width)
 
 
 def means(points: Points) -> list[tuple[float, float]]:

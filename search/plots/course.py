@@ -1,8 +1,5 @@
 """How the study went: its values, and its curves."""
 
-import matplotlib as mpl
-from matplotlib.colors import to_hex
-
 from pipeline.run.config import Cost
 from search.analysis.facts import Facts, in_words
 from search.analysis.leaderboard import counts
@@ -14,6 +11,7 @@ from search.plots.style import (
     Scale,
     number_side,
     sentences,
+    shade,
     star,
     tip,
     trials,
@@ -107,22 +105,23 @@ def learning_curves(facts: Facts) -> Plot:
     metric = facts.objective.metric
     best = facts.ranked[:BEST]
     title = f"Learning curves of the best {len(best)}" if len(best) > 1 else "Learning curves"
-    about = "In colour the best trials, the darker the better; in grey all others"
-    if facts.promoted:
-        about = (
-            "The best in colour, darker is better. After a dot the network went on in a new trial"
-        )
+    about = "The darker, the better"
     epochs = [epoch.epoch for entry in facts.entries for epoch in entry.history]
     if not epochs:
         return Plot(title, about, empty="No epoch has ended yet.")
     leading = {entry.number for entry in best}
-    behind = [entry for entry in facts.entries if entry.number not in leading]
+    behind = [entry for entry in facts.entries if entry.number not in leading and entry.history]
+    if behind:
+        about += "; in grey all others"
+    if any(entry.state == "failed" for entry in behind):
+        about += ", dashed those that failed"
+    if facts.promoted:
+        about += ". After a dot the network went on in a new trial"
     panels = []
     for name in dict.fromkeys((metric, metric.replace("accuracy", "loss"))):
         marks = [mark for entry in behind for mark in _curve(facts, entry, name)]
         for place, entry in reversed(list(enumerate(best))):
-            share = place * 0.9 / max(len(best) - 1, 1)
-            marks += _curve(facts, entry, name, to_hex(mpl.colormaps["viridis"](share)))
+            marks += _curve(facts, entry, name, shade(place / max(len(best) - 1, 1)))
         settled = settled_values(facts, name)
         limits = (Scale.of(settled).low, Scale.of(settled).high) if settled else None
         across = number_side("epoch", 1, max(epochs), whole=True)

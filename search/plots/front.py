@@ -1,14 +1,16 @@
 """What accuracy costs: value against training time, and against the size of the network."""
 
+import math
 from collections.abc import Sequence
 
 from pipeline.run.config import Cost
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.analysis.front import front, priced
-from search.plots.marks import Line, Mark, Panel, Plot, Side, Words
+from search.plots.marks import Line, Mark, Panel, Plot, Points, Side, Words
 from search.plots.style import (
     GREEN,
+    INK,
     MUTED,
     NOTHING,
     Scale,
@@ -19,6 +21,9 @@ from search.plots.style import (
     trials,
 )
 from search.study.vocabulary import Entry
+
+_ROOM_ACROSS, _ROOM_UP = 0.12, 0.06
+"""Of the axes, between two numbers that stand beside each other."""
 
 
 def against_time(facts: Facts, finalists: Finalists | None = None) -> Plot:
@@ -69,20 +74,38 @@ def _against(
     unbeaten = [e for e in front(facts, configurations, kind) if e.entry.number in places]
     if unbeaten:
         points = [(each.cost(kind) / unit, scale.within(each.value)) for each in unbeaten]
-        marks.append(Line(points, GREEN, 1.6, "unbeaten", stepped=True))
-        names = [str(each.entry.number) for each in unbeaten]
-        marks.append(Words(points[-6:], names[-6:], "above", MUTED))
-    if any(each.low is not None for each in configurations):
-        about += "; bars are means over fresh seeds"
+        marks.append(Line(points, INK, 1.6, "unbeaten", stepped=True))
     for each in configurations:
         if each.low is not None and each.high is not None:
             ends = [(places[each.entry.number], end) for end in (each.low, each.high)]
-            marks.append(Line(ends, GREEN, 1.6, tip=f"trial {each.entry.number} over fresh seeds"))
+            said = f"trial {each.entry.number} over fresh seeds"
+            marks.append(Line(ends, GREEN, 1.6, "interval over fresh seeds", said))
     marks += trials(facts, [entry for entry, _ in across], place)
     if unbeaten:
         marks.append(star(facts, place(facts.ranked[0]), "best"))
     low, high = min(places.values()), max(places.values())
     side = Side(label, (0, 1.05 * high))
     if low > 0 and high / low > 10:
-        side = number_side(label, low, high, log=True)
+        side = number_side(f"{label} (log scale)", low, high, log=True)
+    if unbeaten:
+        marks.append(_numbers(points, [str(each.entry.number) for each in unbeaten], side, scale))
     return Plot(title, sentences(about, scale.remark), [Panel(side, scale.side(facts), marks)])
+
+
+def _numbers(points: Points, names: Sequence[str], side: Side, scale: Scale) -> Words:
+    """The numbers of the trials at `points`, the best ones first, as far as they don't touch."""
+    chosen: list[int] = []
+    for index in range(len(points) - 1, -1, -1):
+        if all(_apart(points[index], points[other], side, scale) for other in chosen):
+            chosen.append(index)
+    shown = sorted(chosen)
+    return Words([points[i] for i in shown], [names[i] for i in shown], "above", MUTED)
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float], side: Side, scale: Scale) -> bool:
+    """Whether there is room for a number of a few digits at each of two points, in a narrow panel too."""
+    low, high = side.limits or (0.0, 1.0)
+    places = [math.log(x) if side.log else x for x in (low, high, one[0], other[0])]
+    across = abs(places[3] - places[2]) / (places[1] - places[0])
+    up = abs(one[1] - other[1]) / (scale.high - scale.low)
+    return across > _ROOM_ACROSS or up > _ROOM_UP

@@ -10,11 +10,11 @@ from pipeline.run.config import Cost
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.plots import png, trial
-from search.plots.chart import chart, parameter
+from search.plots.chart import chart, parameter, shows_objective
 from search.plots.course import history, learning_curves
 from search.plots.front import against_multiply_adds, against_parameters, against_time
 from search.plots.marks import Plot
-from search.plots.parameters import contour, importance, parallel, slices
+from search.plots.parameters import contour, importance, pair, parallel, slices, steady
 from search.plots.timeline import timeline
 from search.plots.verdict import verdict
 from search.study.vocabulary import Entry
@@ -54,8 +54,14 @@ def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot
     left_out = set()
     if parameter(facts) is None:
         left_out.add("chart")
-    if len(facts.axes) < 2:
+    elif shows_objective(facts):
+        left_out.add("slices")
+    if len(facts.varied) < 2:
+        left_out |= {"contour", "importance"} | ({"slices"} if not facts.varied else set())
+    elif pair(facts) is None:  # which the importance says
         left_out.add("contour")
+    if len(steady(facts)) < 2:
+        left_out.add("parallel_coordinates")
     if len({entry.result.parameters for entry in facts.valued if entry.result}) < 2:
         left_out.add("accuracy_against_parameters")
     figures = {

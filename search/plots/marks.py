@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """Horizontal bars lie in `lanes`, from a start to a stop."""
+    """Horizontal bars lie in `lanes`, from a start to a stop. `texts`: what each holds, given room."""
 
     lanes: Sequence[float]
     spans: Sequence[tuple[float, float]]
@@ -66,15 +66,16 @@ class Bars:
     hatch: Hatch = ""
     name: str = ""
     tips: Sequence[str] = ()
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Words:
-    """Short texts stand at points, right of them, or above."""
+    """Short texts stand right of points, left of them, or above."""
 
     points: Points
     texts: Sequence[str]
-    place: Literal["at", "right", "above"]
+    place: Literal["right", "left", "above"]
     colour: str
     name = ""
 
@@ -114,9 +115,9 @@ class Parallel:
 
 @dataclass(frozen=True)
 class Colours:
-    """A colour map, by the name that both libraries know, goes from `low` to `high`. `label`: of its bar."""
+    """Colours for numbers from `low` to `high`, in even steps. `label`: of the bar that explains them."""
 
-    name: str
+    steps: Sequence[str]
     low: float
     high: float
     label: str = ""
@@ -126,8 +127,8 @@ class Colours:
 class Plot:
     """A figure has a title, says how to read it, and has panels, row by row; without any it says `empty`.
 
-    `width`, `height`: inches. `shared`: the panels of a row have one upward side. `legend`: the title of
-    a legend beside the panels; without one it stands above. `hint`: what a mouse can do in it.
+    `width`, `height`: inches of its picture. `shared`: the panels of a row have one upward side. `legend`:
+    the title of a legend beside the panels; without one it stands above. `hint`: what a mouse can do in it.
     """
 
     title: str
@@ -147,3 +148,13 @@ class Plot:
         """Rows and columns of panels."""
         columns = min(self.columns, len(self.panels))
         return -(-len(self.panels) // columns), columns
+
+    @property
+    def named(self) -> list[Mark]:
+        """What its legend explains: of the marks that have a name the first of each, in all panels."""
+        found: dict[str, Mark] = {}
+        for panel in self.panels:
+            for mark in panel.marks if isinstance(panel, Panel) else ():
+                if mark.name:
+                    found.setdefault(mark.name, mark)
+        return list(found.values())

@@ -7,10 +7,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from search.plots.marks import Bars, Dots, Line, Mark, Parallel, Plot, Side, Surface, Words
 from search.plots.style import INK, MUTED
@@ -42,9 +42,9 @@ _ARROW: dict[str, Any] = {
     "path_effects": [withStroke(linewidth=3, foreground="white")],
 }
 _PLACES: dict[str, dict[str, Any]] = {
-    "at": {"xytext": (0, 0), "ha": "center", "va": "center", "size": 8, "clip_on": True},
     "right": {"xytext": (4, 0), "va": "center", "size": 9},
-    "above": {"xytext": (5, 5), "size": 9},
+    "left": {"xytext": (-4, 0), "va": "center", "ha": "right", "size": 9},
+    "above": {"xytext": (7, 5), "size": 9},
 }
 _BOLD = 3  # so many of the best rows of parallel coordinates stand out
 _TILT_FROM = 8.0  # letters of tick texts on an inch from which they would touch
@@ -72,7 +72,8 @@ def draw(plot: Plot) -> Figure:
     rows, columns = plot.grid
     colours = ScalarMappable()
     if plot.colours:
-        colours = ScalarMappable(Normalize(plot.colours.low, plot.colours.high), plot.colours.name)
+        steps = LinearSegmentedColormap.from_list("steps", list(plot.colours.steps))
+        colours = ScalarMappable(Normalize(plot.colours.low, plot.colours.high), steps)
     for index, panel in enumerate(plot.panels):
         axes = figure.add_subplot(rows, columns, index + 1)
         if isinstance(panel, Parallel):
@@ -87,7 +88,10 @@ def draw(plot: Plot) -> Figure:
             axes.set_ylabel("")
     if plot.colours and plot.colours.label:
         figure.colorbar(colours, ax=figure.axes, pad=0.02, label=plot.colours.label)
-    handles, names = figure.axes[0].get_legend_handles_labels()
+    drawn = [axes.get_legend_handles_labels() for axes in figure.axes]
+    known = {name: handle for pairs in drawn for handle, name in zip(*pairs, strict=True)}
+    names = [mark.name for mark in plot.named]
+    handles = [known[name] for name in names]
     if plot.legend:
         figure.legend(handles[::-1], names[::-1], loc="outside right upper", title=plot.legend)
     elif names:
@@ -105,12 +109,8 @@ def _side(axes: Axes, which: str, side: Side, room: float = math.inf) -> None:
         axes.set(**{f"{which}lim": side.limits})
     if side.ticks:
         axis.set_ticks(list(side.ticks), list(side.ticks.values()))
+        axis.set_minor_locator(NullLocator())
         axis.set_tick_params(rotation=30 if sum(map(len, side.ticks.values())) > room else 0)
-    elif side.log:
-        short = side.limits is not None and side.limits[1] < 100 * side.limits[0]
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
     elif side.whole:
         axis.set_major_locator(MaxNLocator(integer=True))
 
@@ -135,6 +135,10 @@ def _mark(axes: Axes, mark: Mark, colours: ScalarMappable, order: int) -> None:
             look |= {"color": mark.colour, "hatch": mark.hatch, "edgecolor": "white", "lw": 0.8}
             starts = [start for start, _ in mark.spans]
             axes.barh(mark.lanes, [b - a for a, b in mark.spans], 0.72, starts, **look)
+            inside: dict[str, Any] = {"ha": "center", "va": "center", "size": 8, "color": "white"}
+            for text, lane, (a, b) in zip(mark.texts, mark.lanes, mark.spans, strict=False):
+                if text:
+                    axes.text((a + b) / 2, lane, text, zorder=order + 1, clip_on=True, **inside)
         case Words():
             look = {"textcoords": "offset points", "color": mark.colour, **_PLACES[mark.place]}
             for at, text in zip(mark.points, mark.texts, strict=True):

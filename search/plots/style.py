@@ -1,9 +1,13 @@
 """What all figures have in common: their colours, the axis of a parameter, the mark of a trial."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
 
 from search.analysis.facts import Axis, Facts
 from search.plots.marks import Colours, Dots, Side, Symbol
@@ -11,8 +15,11 @@ from search.study.shown import shown
 from search.study.vocabulary import Entry, TrialState
 
 INK, MUTED, FAINT = "#1b2733", "#5c6b7a", "#c3ccd5"
-# The colour-blind tell them apart (Okabe and Ito 2008).
-BLUE, ORANGE, GREEN, RED, YELLOW = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#f0e442"
+# The colour-blind tell them apart (Okabe and Ito 2008). Each means one thing in all figures: blue a complete
+# trial, by its validation rows; orange and red one that was pruned, or failed; purple the test set; green
+# fresh seeds; yellow the best. Lines of ink sum trials up. Shades are for values: the darker, the better.
+BLUE, ORANGE, RED, YELLOW = "#0072b2", "#e69f00", "#d55e00", "#f0e442"
+PURPLE, GREEN = "#cc79a7", "#009e73"
 COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": RED}
 SYMBOLS: dict[TrialState, Symbol] = {"complete": "o", "pruned": "v", "failed": "X"}
 
@@ -20,6 +27,14 @@ NOTHING = "No trial has ended yet."
 
 _ENOUGH = 5
 """Values from which a few far away ones can be told."""
+
+_TICKS = 5
+"""Ticks on an axis at most: in a narrow panel more would touch each other."""
+
+
+def shade(share: float) -> str:
+    """The colour of the best (0), of the worst (1), and between: without the yellow that is the star's."""
+    return to_hex(mpl.colormaps["viridis"](0.82 * share))
 
 
 @dataclass(frozen=True)
@@ -67,15 +82,21 @@ class Scale:
         return f"{self.outside} {trials} outside, drawn at the edge" if self.outside else ""
 
     def side(self, facts: Facts) -> Side:
-        """The axis of the objective, with room for the marks at its lower edge."""
+        """The axis of the objective."""
         better = "higher" if facts.objective.maximizes else "lower"
-        label = f"{facts.metric} ({better} is better)"
-        return Side(label, (self.low - 0.04 * (self.high - self.low), self.high))
+        return Side(f"{facts.metric} ({better} is better)", self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The ends of an axis, with room for the marks at its lower edge."""
+        return self.low - 0.04 * (self.high - self.low), self.high
 
     def colours(self, facts: Facts, bar: bool = False) -> Colours:
         """Colours for objective values: the darker the better. `bar`: with a bar that explains them."""
-        name = "viridis_r" if facts.objective.maximizes else "viridis"
-        return Colours(name, self.low, self.high, self.side(facts).label if bar else "")
+        steps = [shade(share) for share in np.linspace(0, 1, 9)]
+        if facts.objective.maximizes:
+            steps.reverse()
+        return Colours(steps, self.low, self.high, self.side(facts).label if bar else "")
 
 
 def sentences(*parts: str) -> str:
@@ -97,29 +118,60 @@ def number_side(
     """An axis of numbers, with a margin."""
     if log:
         ratio = (high / low) ** 0.03
-        return Side(label, (low / ratio, high * ratio), log)
+        return Side(label, (low / ratio, high * ratio), log, ticks=ticks(low, high, log))
     margin = 0.03 * (high - low) or 0.5
     return Side(label, (low - margin, high + margin), whole=whole)
+
+
+def ticks(low: float, high: float, log: bool = False, whole: bool = False) -> dict[float, str]:
+    """Up to five round numbers from `low` to `high`, and their texts.
+
+    On a logarithmic axis the finest that fit of: 1, 2 and 5 of each power of ten; 1 and 3; 1 alone; every
+    second power, and so on. Where that leaves less than two, as within a factor of two, even steps.
+    """
+    values: list[float] = []
+    if log:
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        powers = range(first, last + 1)
+        choices = [(powers, (1, 2, 5)), (powers, (1, 3))]
+        choices += [(powers[-first % step :: step], (1,)) for step in range(1, len(powers) + 1)]
+        for exponents, digits in choices:
+            # As text: 10.0**-4 * 3 is not 0.0003.
+            found = [float(f"{digit}e{power}") for power in exponents for digit in digits]
+            values = [at for at in found if low * (1 - 1e-9) <= at <= high * (1 + 1e-9)]
+            if len(values) <= _TICKS:
+                break
+    if len(values) < 2:
+        found = [*map(float, MaxNLocator(_TICKS - 1, integer=whole).tick_values(low, high))]
+        margin = 1e-9 * (high - low)
+        values = [at for at in found if low - margin <= at <= high + margin] or [low]
+    return {at: number(at) for at in values}
+
+
+def number(value: float) -> str:
+    """`value` as a tick has it: 0.001, 1e-5, 10,000."""
+    if abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    return f"{round(value, 12):.6g}".replace("e-0", "e-")
 
 
 def trials(
     facts: Facts,
     entries: Sequence[Entry],
     place: Callable[[Entry], tuple[float, float]],
-    shade: Callable[[Entry], float] | None = None,
-    edge: str = "white",
+    shaded: Callable[[Entry], float] | None = None,
 ) -> list[Dots]:
     """The dots of `entries` stand each at its `place`, with a symbol for how they ended.
 
-    `shade`: the number of each on the plot's colours; without it they have the colour of their end.
+    `shaded`: the number of each on the plot's colours; without it they have the colour of their end.
     """
     dots = []
     for state, symbol in SYMBOLS.items():
         if chosen := [entry for entry in entries if entry.state == state]:
-            colour = [shade(entry) for entry in chosen] if shade else COLOURS[state]
+            colour = [shaded(entry) for entry in chosen] if shaded else COLOURS[state]
             tips = [tip(entry, facts) for entry in chosen]
-            name = "" if shade else state
-            dots.append(Dots([*map(place, chosen)], colour, symbol, name, tips, edge=edge))
+            name = "" if shaded else state
+            dots.append(Dots([*map(place, chosen)], colour, symbol, name, tips))
     return dots
 
 

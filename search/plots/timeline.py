@@ -1,6 +1,7 @@
 """Which worker ran which trial, and when."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from search.analysis.facts import Facts
 from search.plots.marks import Bars, Hatch, Line, Mark, Panel, Plot, Side, Words
@@ -39,13 +40,13 @@ def timeline(facts: Facts) -> Plot:
             places = [lane[entry.number] for entry in shown]
             bars = [spans[entry.number] for entry in shown]
             tips = [tip(entry, facts) for entry in shown]
-            marks.append(Bars(places, bars, COLOURS[state], hatch, state, tips))
-    numbered = [
-        (((start + stop) / 2, lane[number]), str(number))
-        for number, (start, stop) in spans.items()
-        if (stop - start) * length > 0.009 * len(str(number)) * whole
-    ]
-    marks.append(Words([at for at, _ in numbered], [text for _, text in numbered], "at", "white"))
+            numbers = [
+                str(entry.number)
+                if (stop - start) * length > 0.009 * len(str(entry.number)) * whole
+                else ""
+                for entry, (start, stop) in zip(shown, bars, strict=True)
+            ]
+            marks.append(Bars(places, bars, COLOURS[state], hatch, state, tips, numbers))
     if 0 < len(facts.promoted) <= _ARROWS:
         about += ". A line leads to the trial that went on from it"
         for entry in facts.promoted:
@@ -57,7 +58,8 @@ def timeline(facts: Facts) -> Plot:
         at, (paused, pause) = squeeze(begin) / length, time_unit(seconds)
         marks.append(Line([(at, -0.6), (at, len(names) - 0.4)], MUTED, 1.5, dash=":"))
         said = f"stopped {seconds / pause:.0f} {paused}"
-        marks.append(Words([(at, -0.5)], [said], "right", MUTED))
+        side: Literal["left", "right"] = "left" if at * length > 0.6 * whole else "right"
+        marks.append(Words([(at, -0.5)], [said], side, MUTED))
     across = Side(f"{unit} since the first trial began", (0, 1.02 * whole / length or 1.0))
     workers = {float(place): f"worker {name}" for place, name in enumerate(names)}
     up = Side("", (len(names) - 0.4, -0.6), ticks=workers)

@@ -3,18 +3,24 @@
 from html import escape
 from pathlib import Path
 
+from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from search.plots import interactive
 from search.plots.marks import Plot
 from search.plots.style import sentences
+from search.rendering.legend import legend
 
-_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_STYLE, _SCRIPT = (
+    (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+)
+_WIDTH, _NARROWEST = 900, 300
+"""Pixels of the page, and of a panel where there are several: below that they stand one below the other."""
 
 
 def document(title: str, parts: list[str], drawn: bool) -> str:
     """The whole page of `parts`, which are HTML. `title`: text; `drawn`: whether there are figures in it."""
-    script = f"<script>{get_plotlyjs()}</script>" if drawn else ""
+    script = f"<script>{get_plotlyjs()}</script><script>{_SCRIPT}</script>" if drawn else ""
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -30,10 +36,28 @@ def figure(name: str, plot: Plot) -> str:
     """
     if not plot.panels:
         return f"<p>{escape(plot.empty)}</p>"
-    drawn = interactive.draw(plot).to_html(
+    _, columns = plot.grid
+    panels = "".join(
+        _panel(name if index == 0 else f"{name}-{index + 1}", drawn, interactive.least_width(panel))
+        for index, (panel, drawn) in enumerate(
+            zip(plot.panels, interactive.draw(plot), strict=True)
+        )
+    )
+    width = "100%" if columns == 1 else f"{max(_NARROWEST, _WIDTH // columns)}px"
+    return (
+        f"<p>{escape(sentences(plot.about, plot.hint))}.</p>"
+        f"<div class=figure>{legend(plot)}<div class=panels style='--panel: {width}'>{panels}</div></div>"
+    )
+
+
+def _panel(name: str, drawn: interactive.Drawn, least: int) -> str:
+    """A panel that gets as wide as there is room, and is moved sideways below `least` pixels."""
+    inside = to_html(
+        drawn,
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
         config={"displayModeBar": False, "responsive": True},  # its buttons lead outside
+        validate=False,
     )
-    return f"<p>{escape(sentences(plot.about, plot.hint))}.</p>{drawn}"
+    return f"<div class=wide><div style='min-width: {least}px'>{inside}</div></div>"

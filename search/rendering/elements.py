@@ -54,4 +54,4 @@ def parameters(text: str) -> str:
 def picture(file: Path, name: str) -> str:
     """The PNG in `file`, within the page. `name` is text."""
     data = base64.b64encode(file.read_bytes()).decode()
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{data}">'
+    return f'<div class=wide><img alt="{escape(name)}" src="data:image/png;base64,{data}"></div>'

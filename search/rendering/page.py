@@ -151,7 +151,7 @@ def _asked(facts: Facts) -> str:
         f"<p>Which values give the {goal} {escape(facts.metric)}{beside}? "
         f"{len(ended)} of {about.trials} trials have ended: {escape(counts(facts.entries))}. "
         f"{'There are no others to try. ' if facts.used_up else ''}({how})</p>"
-        f"{table(['varied', 'over'], space)}"
+        f"{table(['varied', 'over'], space, kind='facts')}"
         f"<details><summary>Held fixed</summary><p>{held}</p></details>",
     )
 
@@ -196,7 +196,7 @@ def _failed(facts: Facts) -> str:
             ]
             for e in failed
         ]
-        parts.append(table(["trial", "tried", "why it failed"], rows))
+        parts.append(table(["trial", "tried", "why it failed"], rows, kind="facts"))
     else:
         parts.append("<p>No trial failed.</p>")
     return section("What failed, and why", "".join(parts))
@@ -218,7 +218,7 @@ def _origin(facts: Facts) -> str:
         f"<details><summary>The configuration; {public.HIDDEN} stands for commands and addresses</summary>"
         f"<pre>{yaml}</pre></details>"
     )
-    return section("Where it comes from", table(["", ""], rows) + config)
+    return section("Where it comes from", table(["", ""], rows, kind="facts") + config)
 
 
 def _when(facts: Facts) -> str:

@@ -143,7 +143,9 @@ class Maker:
         from pipeline.tracking.mlflow import MlflowTracker
 
         table = TrialTable.load(self._source.url, self._source.name)
-        _trials(Facts.recorded(table), self._source, self._folder)
+        facts = Facts.recorded(table)
+        _trials(facts, self._source, self._folder)
+        facts.importance  # noqa: B018  # what it imports takes a second
         MlflowTracker(str(self._source.tracking.uri))  # the next one is made at once
         return ""
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.colors import to_rgb
+from matplotlib.text import Annotation
 
 from pipeline.data import Dataset, Split
 from search.plots import interactive, png, trial
@@ -23,6 +25,8 @@ from search.plots.marks import Bars, Dots, Line, Panel, Parallel, Plot, Side, Su
 from search.plots.parameters import contour, parallel
 from search.plots.style import BLUE
 from search.plots.timeline import timeline
+from search.rendering.legend import legend
+from search.study.space import Range, Space
 from tests.search import made
 from tests.search.studies import CASES
 
@@ -44,8 +48,13 @@ def described(plot: Plot) -> Seen:
                     case Line():
                         yield "line", index, rounded(mark.points)
                     case Bars():
-                        bars = zip(mark.lanes, mark.spans, strict=True)
+                        bars = list(zip(mark.lanes, mark.spans, strict=True))
                         yield from (("bar", index, rounded([y, *span])) for y, span in bars)
+                        yield from (
+                            ("words", index, text, rounded([sum(span) / 2, y]))
+                            for text, (y, span) in zip(mark.texts, bars, strict=False)
+                            if text
+                        )
                     case Words():
                         words = zip(mark.texts, mark.points, strict=True)
                         yield from (("words", index, text, rounded(at)) for text, at in words)
@@ -70,24 +79,34 @@ def drawn_by_matplotlib(plot: Plot) -> Seen:
             (left, low), (right, high) = extents.get_points()
             yield "bar", index, rounded([(low + high) / 2, left, right])
         for text in axes.texts:
-            if text.arrow_patch is not None:
+            if getattr(text, "arrow_patch", None) is not None:
                 yield "line", index, rounded([text.xyann, text.xy])
             else:
-                yield "words", index, text.get_text(), rounded(text.xy)
+                at = text.xy if isinstance(text, Annotation) else text.get_position()
+                yield "words", index, text.get_text(), rounded(at)
 
     figure = png.draw(plot)
     panels = zip(range(len(plot.panels)), figure.axes, strict=False)  # a bar of colours comes last
     return Counter(each for index, axes in panels for each in seen(index, axes))
 
 
+def figures(plot: Plot) -> list[go.Figure]:
+    """What plotly is given, as its own objects, which check every name and value."""
+    return [go.Figure(panel) for panel in interactive.draw(plot)]
+
+
 def drawn_by_plotly(plot: Plot) -> Seen:
-    def seen(trace: Any) -> Iterator[tuple[Any, ...]]:
-        index = int((trace.xaxis or "x").removeprefix("x") or 1) - 1
+    def seen(index: int, trace: Any) -> Iterator[tuple[Any, ...]]:
         if isinstance(trace, go.Heatmap):
             yield "surface", index, np.shape(trace.z)
         elif isinstance(trace, go.Bar):
-            bars = zip(trace.y, trace.base, trace.x, strict=True)
+            bars = list(zip(trace.y, trace.base, trace.x, strict=True))
             yield from (("bar", index, rounded([y, start, start + x])) for y, start, x in bars)
+            yield from (
+                ("words", index, text, rounded([start + x / 2, y]))
+                for text, (y, start, x) in zip(trace.text or (), bars, strict=False)
+                if text
+            )
         elif trace.mode == "markers":
             points = zip(trace.x, trace.y, strict=True)
             yield from (("dot", index, rounded(point)) for point in points)
@@ -97,7 +116,12 @@ def drawn_by_plotly(plot: Plot) -> Seen:
         else:
             yield "line", index, rounded(list(zip(trace.x, trace.y, strict=True)))
 
-    return Counter(each for trace in interactive.draw(plot).data for each in seen(trace))
+    return Counter(
+        each
+        for index, figure in enumerate(figures(plot))
+        for trace in figure.data
+        for each in seen(index, trace)
+    )
 
 
 @pytest.mark.parametrize("draw", [drawn_by_matplotlib, drawn_by_plotly])
@@ -122,7 +146,7 @@ def axis_of_matplotlib(side: Side) -> dict[str, Any]:
 
 
 def axis_of_plotly(side: Side) -> dict[str, Any]:
-    axis = interactive.draw(Plot("", "", [Panel(side, Side(""), [])])).layout.xaxis
+    axis = figures(Plot("", "", [Panel(side, Side(""), [])]))[0].layout.xaxis
     log = axis.type == "log"
     return {
         "label": axis.title.text,
@@ -159,34 +183,32 @@ def test_ticks_of_whole_numbers_stand_at_whole_numbers() -> None:
     side = Side("epoch", (0.9, 3.1), whole=True)
     plot = Plot("", "", [Panel(side, Side(""), [Line([(1, 0), (3, 1)], BLUE)])])
     assert {1, 2, 3} <= set(png.draw(plot).axes[0].get_xticks()) <= {0, 1, 2, 3, 4}
-    assert interactive.draw(plot).layout.xaxis.dtick == 1
+    assert figures(plot)[0].layout.xaxis.dtick == 1
 
 
 def legend_of_matplotlib(plot: Plot) -> list[str]:
     return [text.get_text() for legend in png.draw(plot).legends for text in legend.get_texts()]
 
 
-def legend_of_plotly(plot: Plot) -> list[str]:
-    figure = interactive.draw(plot)
-    names = [trace.name for trace in figure.data if trace.showlegend]
-    return names[::-1] if figure.layout.legend.traceorder == "reversed" else names
+def legend_of_page(plot: Plot) -> list[str]:
+    return re.findall("<span>(.*?)</span></button>", legend(plot))
 
 
-@pytest.mark.parametrize("legend", [legend_of_matplotlib, legend_of_plotly])
-def test_the_legend_names_each_kind_of_mark_once(legend: Callable[[Plot], list[str]]) -> None:
+@pytest.mark.parametrize("names", [legend_of_matplotlib, legend_of_page])
+def test_the_legend_names_each_kind_of_mark_once(names: Callable[[Plot], list[str]]) -> None:
     facts = CASES["mixed space"]()
     kinds = ["best so far", "complete", "pruned", "failed", "best"]
-    assert legend(history(facts)) == kinds
-    assert legend(timeline(facts)) == ["complete", "pruned", "failed"]
+    assert names(history(facts)) == kinds
+    assert names(timeline(facts)) == ["complete", "pruned", "failed"]
     best = [f"{entry.number}: {entry.value:.4f}" for entry in facts.ranked[:10]]
-    assert legend(learning_curves(facts)) == best
+    assert names(learning_curves(facts)) == best
 
 
 def test_parallel_coordinates_are_drawn_row_by_row_through_their_axes() -> None:
     plot = parallel(CASES["mixed space"]())
     (panel,) = plot.panels
     assert isinstance(panel, Parallel)
-    (lines,) = interactive.draw(plot).data
+    ((lines,),) = (figure.data for figure in figures(plot))
     for side, dimension, values in zip(
         panel.sides, lines.dimensions, zip(*panel.rows, strict=True), strict=True
     ):
@@ -206,9 +228,10 @@ def test_parallel_coordinates_are_drawn_row_by_row_through_their_axes() -> None:
 
 
 def test_the_better_is_darker_in_both_libraries() -> None:
-    plot = contour(CASES["mixed space"]())
+    space = Space({path: Range(low=0.0, high=0.5) for path in ("model.dropout", "model.l2")})
+    plot = contour(made.facts(made.many(5, space), space))
     assert plot.colours is not None
-    scale = interactive.draw(plot).layout.coloraxis
+    scale = figures(plot)[0].layout.coloraxis
     assert (scale.cmin, scale.cmax) == (plot.colours.low, plot.colours.high)
     pictured = png.draw(plot).axes[0].collections[0]
     assert isinstance(pictured, PathCollection)
@@ -222,7 +245,7 @@ def test_the_mouse_shows_signs_as_they_are_written() -> None:
     tip = "trial 0\nmodel.name = <b>%{x}"
     marks = [Dots([(0, 0)], BLUE, tips=[tip]), Line([(0, 0), (1, 1)], BLUE, tip=tip)]
     plot = Plot("", "", [Panel(Side("epoch"), Side(""), marks)])
-    dots, line = interactive.draw(plot).data
+    dots, line = figures(plot)[0].data
     assert dots.hovertext == ("<b>trial 0</b><br>model.name = &lt;b&gt;%{x}",)
     assert line.hovertemplate.startswith("epoch %{x}: %{y:.4f}<br><b>trial 0</b>")
     assert line.hovertemplate.endswith("model.name = &lt;b&gt;%&#123;x}<extra></extra>")
@@ -240,7 +263,7 @@ def test_figures_become_pngs(case: str, tmp_path: Path) -> None:
 def test_interactive_figures_can_be_written(case: str) -> None:
     for plot in of_study(CASES[case]()).values():
         if plot.panels:
-            assert interactive.draw(plot).to_json()
+            assert all(figure.to_json() for figure in figures(plot))
 
 
 def test_a_figure_without_panels_says_why() -> None:

@@ -90,7 +90,40 @@ def test_what_accuracy_costs_has_the_intervals_of_a_verdict() -> None:
 
 def test_one_parameter_has_no_contour() -> None:
     assert "contour" not in of_study(made.facts(made.many(3)))
-    assert "contour" in of_study(made.facts(made.many(3, made.MIXED), made.MIXED))
+    assert "contour" in of_study(made.facts(made.many(3, PLANE), PLANE))
+
+
+@pytest.mark.parametrize(
+    ("paths", "metric", "shown"),
+    [
+        (("model.dropout",), "val_accuracy", {"chart"}),
+        (("model.dropout", "train.seed"), "val_accuracy", {"chart"}),
+        (("model.dropout",), "val_loss", {"chart", "slices"}),
+        (("train.seed",), "val_accuracy", set()),
+        (
+            ("model.dropout", "model.l2"),
+            "val_accuracy",
+            {"slices", "parallel_coordinates", "contour", "importance"},
+        ),
+    ],
+    ids=["one", "one repeated", "one, and its loss", "a seed", "two"],
+)
+def test_no_figure_of_parameters_says_nothing_or_what_another_says(
+    paths: tuple[str, ...], metric: str, shown: set[str]
+) -> None:
+    space = Space({p: Choices((0, 1) if p == "train.seed" else (0.1, 0.2)) for p in paths})
+    entries = [made.trial(n, space=space) for n in range(3)]
+    goal = "minimize" if metric == "val_loss" else "maximize"
+    objective = ObjectiveConfig(metric=metric, direction=goal, select="best")
+    drawn = set(of_study(made.facts(entries, space, objective=objective)))
+    of_parameters = {"chart", "slices", "parallel_coordinates", "contour", "importance"}
+    assert drawn & of_parameters == shown
+
+
+def test_the_chart_of_one_parameter_shows_who_was_pruned_who_failed_and_who_is_best() -> None:
+    (panel,) = panels(chart(made.facts(ENDED)))
+    names = {group.name: len(group.points) for group in marks(Dots, panel) if group.name}
+    assert names == {"pruned": 1, "failed": 1, "best": 1}
 
 
 @pytest.mark.parametrize(
@@ -116,9 +149,10 @@ def test_the_chart_shows_every_trial_and_the_mean_of_each_value() -> None:
         "test accuracy": [(0, 0.916), (1, 0.964)],  # 0.005 below, as made
     }
     assert {(0, 0.916), (0, 0.926), (1, 0.964), (1, 0.974)} <= dots(accuracy)
-    assert len(dots(accuracy)) == 8
-    assert lines(parameters) == {"parameters": [(0, 32000), (1, 128000)]}
-    assert lines(seconds) == {"seconds per epoch": [(0, 0.666667), (1, 0.666667)]}
+    assert len(dots(accuracy)) == 9, "and one that failed"
+    assert [list(line.points) for line in marks(Line, parameters)] == [[(0, 32000), (1, 128000)]]
+    (line,) = marks(Line, seconds)
+    assert [(x, round(y, 6)) for x, y in line.points] == [(0, 0.666667), (1, 0.666667)]
 
 
 def test_the_chart_of_another_parameter_is_of_accuracy_alone() -> None:
@@ -195,11 +229,11 @@ def test_slices_show_where_trials_failed() -> None:
     assert [x for x, _ in crosses.points] == [ENDED[3].params["model.dropout"]]
 
 
-def test_slices_colour_the_trials_by_number_and_lead_through_the_median_of_each_choice() -> None:
+def test_slices_show_how_trials_ended_and_lead_through_the_median_of_each_choice() -> None:
     facts = made.facts(made.many(12, made.MIXED), made.MIXED)
     panel = panels(parameters.slices(facts))[0]
     (trials,) = [group for group in marks(Dots, panel) if group.colour != YELLOW]
-    assert trials.colour == list(range(12))
+    assert (trials.colour, trials.name) == (COLOURS["complete"], "complete")
     values = [[e.value for e in facts.entries if e.params["model.hidden_units"] == units]
               for units in made.MIXED.dimensions["model.hidden_units"].grid()]  # fmt: skip
     assert len(marks(Line, panel)) == 3
@@ -236,10 +270,14 @@ def test_parallel_coordinates_lead_each_complete_trial_to_its_value_the_best_fir
 
 
 def test_contours_interpolate_between_the_trials_and_nowhere_else() -> None:
+    places = [(0.08 * x, 0.16 * y) for x in range(6) for y in range(6)]
     entries = [
         made.trial(n, 0.5 + 0.1 * x + 0.2 * y, PLANE, params={"model.dropout": x, "model.l2": y})
-        for n, (x, y) in enumerate([(0, 0), (0.4, 0), (0, 0.8), (0.4, 0.8), (0.1, 0.3), (0.3, 0.2)])
+        for n, (x, y) in enumerate(places)
     ]
+    few = parameters.contour(made.facts(entries[:29], PLANE))
+    assert not marks(Surface, panels(few)[0]), "they are too few"
+    assert "interpolated" not in few.about
     (panel,) = panels(parameters.contour(made.facts(entries, PLANE)))
     ((surface,), on) = marks(Surface, panel), {"model.dropout": 0, "model.l2": 1}
     x, y = (surface.x, surface.y) if on[panel.across.label] == 0 else (surface.y, surface.x)
@@ -248,7 +286,7 @@ def test_contours_interpolate_between_the_trials_and_nowhere_else() -> None:
     expected = 0.5 + 0.1 * x[None, :] + 0.2 * y[:, None]
     np.testing.assert_allclose(values[inside], expected[inside], atol=1e-6)
     assert np.isnan(values[:, x > 0.4]).all()
-    assert len(dots(panel)) == 6
+    assert len(dots(panel)) == 36
 
 
 def test_the_learning_curves_of_the_best_ten_stand_out() -> None:
@@ -323,3 +361,15 @@ def test_the_unbeaten_trials_are_those_that_none_is_faster_and_better_than() -> 
     facts = made.facts(entries)
     found = front(facts, priced(facts), "train_seconds")
     assert [each.entry.number for each in found] == [1, 2, 0]
+
+
+def test_numbers_beside_a_front_do_not_touch() -> None:
+    """Trials of nearly the same time and value: the better one has its number."""
+    seconds = [2.0, 2.01, 9.0]
+    entries = [
+        made.trial(n, result=made.result([0.9 + n / 1e4 + (n == 2) / 10], s))
+        for n, s in enumerate(seconds)
+    ]
+    (panel,) = panels(against_time(made.facts(entries)))
+    (words,) = marks(Words, panel)
+    assert words.texts == ["1", "2"]

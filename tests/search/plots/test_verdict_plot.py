@@ -16,7 +16,7 @@ from tests.search.plots.test_drawing import (
     drawn_by_matplotlib,
     drawn_by_plotly,
     legend_of_matplotlib,
-    legend_of_plotly,
+    legend_of_page,
 )
 from tests.search.plots.test_plots import marks, panels
 from tests.search.verdicts import MEANS, asked, by_mean, compared, facts, rows_of, three
@@ -119,9 +119,9 @@ def test_the_answer_has_a_star_and_the_default_a_line_through_all_rows(
     assert line.colour == INK
 
 
-@pytest.mark.parametrize("legend", [legend_of_matplotlib, legend_of_plotly])
-def test_the_legend_names_star_and_line(legend: Callable[[Plot], list[str]]) -> None:
-    assert legend(verdict(compared())) == ["default", "the cheapest of the tie"]
+@pytest.mark.parametrize("names", [legend_of_matplotlib, legend_of_page])
+def test_the_legend_names_star_and_line(names: Callable[[Plot], list[str]]) -> None:
+    assert names(verdict(compared())) == ["default", "the cheapest of the tie"]
 
 
 def test_rows_stand_in_the_order_of_the_verdict_under_their_names() -> None:

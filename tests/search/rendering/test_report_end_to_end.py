@@ -14,7 +14,6 @@ STUDY = ("-m", "search.optimize", "+study=smoke", "study.trials=4", "train.epoch
 FIGURES = {
     "accuracy_against_parameters.png",
     "accuracy_against_time.png",
-    "contour.png",
     "history.png",
     "importance.png",
     "learning_curves.png",
