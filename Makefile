@@ -11,6 +11,7 @@ EXTRAS ?= test
 STUDY  ?= dropout
 DATA   ?=
 ARGS   ?=
+PORT   ?= 5000
 BIN    := .venv/bin
 comma  := ,
 chosen  = data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.data); \
@@ -49,8 +50,10 @@ serve: $(READY) ## answer on http://127.0.0.1:5001/invocations with the champion
 replicate: $(READY) ## run the published networks and compare; LONG=1 for those of 200 epochs and more
 	@$(BIN)/python -m search.replicate replicate.long=$(if $(LONG),true,false) $(ARGS)
 
-ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
-	$(BIN)/python -m mlflow ui --workers 1
+ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000, or on another PORT=5001
+	@if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
+		echo "ui: port $(PORT) is taken, by another UI perhaps (make ui PORT=$$(($(PORT) + 1)) takes the next one)" >&2; exit 69; fi
+	$(BIN)/python -m mlflow ui --workers 1 --port $(PORT)
 
 test: $(READY) ## the tests, in under three minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not faults"

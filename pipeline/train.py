@@ -29,6 +29,7 @@ from pipeline.network.environment import environment
 from pipeline.run.config import RunConfig, as_words, run_config
 from pipeline.run.custom import CustomConfig, source_of
 from pipeline.run.result import DivergedError, EpochMetrics
+from pipeline.tracking.address import run_page
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.record import (
     RunRecord,
@@ -38,6 +39,7 @@ from pipeline.tracking.record import (
     final_texts,
     outcome_tags,
     provenance_tags,
+    source_tags,
     tell_doubts,
 )
 
@@ -103,7 +105,11 @@ def main(values: dict[str, Any]) -> int:
         status="RUNNING",
         started_at=time.time(),
         params=run.parameters(),
-        tags={**provenance_tags(about), "data.digest": dataset.digest},
+        tags={
+            **source_tags("pipeline/train.py"),
+            **provenance_tags(about),
+            "data.digest": dataset.digest,
+        },
         dataset=info,
     )
     history: list[EpochMetrics] = []
@@ -168,7 +174,7 @@ def main(values: dict[str, Any]) -> int:
     print("  ".join(f"{name} {value:.4f}" for name, value in result.test.items()))
     print(f"loop {result.loop}, device {result.device}")
     if publisher is not None and not waiting:
-        print(f"Tracked in the experiment {EXPERIMENT!r}: make ui")
+        print(f"Tracked:{run_page(tracking, EXPERIMENT, record.uid)}")
     if keeping.path is not None:
         words = [*as_words(run.parameters()), f"launcher.threads_per_worker={threads}"]
         again = shlex.join(["python", "-m", "pipeline.train", *words])

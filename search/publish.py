@@ -70,6 +70,7 @@ def _relocate(uri: str) -> None:
 def _publish(source: "Source") -> None:
     """Publish a study that no launch has now, and its report."""
     from pipeline.command.errors import UnavailableError
+    from pipeline.tracking.address import runs_page
     from pipeline.tracking.config import open_publisher
     from search.analysis.leaderboard import finalists_of
     from search.telling.runs import Records
@@ -102,6 +103,8 @@ def _publish(source: "Source") -> None:
         )
     back = f", {publisher.restored} of them from MLflow's trash" if publisher.restored else ""
     print(f"{study}: {publisher.changed} runs published{back}, {len(entries)} trials in all")
+    page = runs_page(tracking, study, ascending=not table.about().objective.maximizes)
+    print(f"Compare the trials:{page}")
     if tracking.report and entries:
         _publish_report(source, table, finalists)
 

@@ -86,7 +86,7 @@ class RunResult:
         Raises PlumblineError where it was not counted.
         """
         if name == "train_seconds":
-            return sum(epoch.seconds for epoch in self.history)
+            return self.seconds
         if name == "parameters":
             return self.parameters
         if name not in self.costs:
@@ -96,13 +96,21 @@ class RunResult:
             )
         return self.costs[name]
 
+    @property
+    def seconds(self) -> float:
+        """Of its epochs, whichever run they were trained in: what is called seconds everywhere."""
+        return sum(epoch.seconds for epoch in self.history)
+
     def final_metrics(self) -> dict[str, float]:
         """What is logged once, at the end of a run."""
+        # `train_seconds` is the same again, with what lies between the epochs.
+        parts = {name: value for name, value in self.timings.items() if name != "train_seconds"}
         return {
             "objective": self.value,
             "best_epoch": self.best_epoch,
             **self.test,
-            **self.timings,
+            "seconds": self.seconds,
+            **parts,
             "examples_per_second": self.examples_per_second,
             "parameters": self.parameters,
             **self.costs,

@@ -34,6 +34,8 @@ _RUNS = """
     AND runs.lifecycle_stage = 'active' ORDER BY runs.start_time
 """
 
+_EXPERIMENT = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+
 
 def database_of(uri: str) -> Path | None:
     """The file of an SQLite tracking URI, with `%25` read as MLflow reads it; None for a server."""
@@ -95,6 +97,13 @@ def runs_in(file: Path, experiment: str) -> dict[str, str]:
     """The runs in `experiment` that are not in the trash: their ids by uid. As quick as `ended_in`."""
     with contextlib.closing(_read_only(file)) as connection:
         return dict(connection.execute(_RUNS, (UID, experiment)).fetchall())
+
+
+def experiment_in(file: Path, name: str) -> str | None:
+    """The id of an experiment that is not in the trash, if there is one. As quick as `ended_in`."""
+    with contextlib.closing(_read_only(file)) as connection:
+        row = connection.execute(_EXPERIMENT, (name,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def create_database(file: Path, make: Callable[[str], object]) -> None:

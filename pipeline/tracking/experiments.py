@@ -8,7 +8,7 @@ from pipeline.command.deadline import bounded
 from pipeline.command.errors import UnavailableError
 from pipeline.command.redact import redact
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.database import UID, database_of, runs_in
+from pipeline.tracking.database import UID, database_of, experiment_in, runs_in
 from pipeline.tracking.record import RunRecord
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SECONDS = 300.0  # for thousands of runs on a server
+_MOMENT = 10.0  # for one answer that nothing hangs on
 
 
 def is_there(tracking: TrackingConfig) -> bool:
@@ -46,6 +47,26 @@ def run_ids(tracking: TrackingConfig, experiment: str) -> dict[str, str]:
         return {run.data.tags[UID]: run.info.run_id for run in runs if UID in run.data.tags}
 
     return _ask(tracking, found)
+
+
+def experiment_id(tracking: TrackingConfig, name: str) -> str | None:
+    """What MLflow calls the experiment `name`; None where there is none. Nothing is created.
+
+    Raises UnavailableError where the tracker does not say so at once.
+    """
+    if not is_there(tracking):
+        return None
+    if (file := database_of(str(tracking.uri))) is not None:
+        try:
+            return experiment_in(file, name)
+        except sqlite3.Error as error:
+            raise UnavailableError(f"tracking.uri: {file.absolute()}: {error}") from None
+
+    def found(tracker: "MlflowTracker") -> str | None:
+        there = tracker.client.get_experiment_by_name(name)
+        return None if there is None else str(there.experiment_id)
+
+    return _ask(tracking, found, _MOMENT)
 
 
 def is_taken(tracking: TrackingConfig, name: str) -> bool:
@@ -156,13 +177,15 @@ def _is_of(tags: Mapping[str, str], uids: Sequence[str]) -> bool:
     return uid in uids or uid.startswith(tuple(f"{each}-" for each in uids))
 
 
-def _ask(tracking: TrackingConfig, what: "Callable[[MlflowTracker], T]") -> T:
+def _ask(
+    tracking: TrackingConfig, what: "Callable[[MlflowTracker], T]", seconds: float = _SECONDS
+) -> T:
     """What the tracker answers, within bounds. Raises UnavailableError where it does not."""
     from pipeline.tracking.mlflow import MlflowTracker, TrackingError
 
     uri = str(tracking.uri)
     try:
-        return bounded(_SECONDS)(lambda: what(MlflowTracker(uri)))()
+        return bounded(seconds)(lambda: what(MlflowTracker(uri)))()
     except (TrackingError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnavailableError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.command import public
 from pipeline.command.deadline import bounded
 from pipeline.tracking.database import ATTEMPT, UID, create_database, database_of
-from pipeline.tracking.known import Known, milliseconds
+from pipeline.tracking.known import NAME, Known, ended_at, milliseconds
 from pipeline.tracking.publisher import Change
 from pipeline.tracking.record import DatasetInfo, RunRecord
 from pipeline.tracking.relocation import check_place, local_folder, location
@@ -235,12 +235,11 @@ class MlflowTracker:
 
     def _create(self, record: RunRecord) -> Known:
         tags = {**record.tags, UID: record.uid, ATTEMPT: str(record.attempt)}
-        tags |= self._nesting(record)
+        tags |= {**self._nesting(record), NAME: record.name}
         run_id = self.client.create_run(
             self._experiment_id(record.experiment),
             start_time=milliseconds(record.started_at),
             tags=tags,
-            run_name=record.name,
         ).info.run_id
         return Known(run_id, record.attempt, "RUNNING", None, deleted=False, tags=tags, params={})
 
@@ -269,8 +268,7 @@ class MlflowTracker:
             del params[:_PARAMS_PER_BATCH], tags[:_TAGS_PER_BATCH]
         if not run.described and record.dataset is not None:
             self.client.log_inputs(run.run_id, datasets=[_dataset_input(record.dataset)])
-        run.described = True
-        run.points = len(record.points)
+        run.logged(record)
 
     def _end(self, run: Known, record: RunRecord) -> None:
         if record.texts:
@@ -281,9 +279,10 @@ class MlflowTracker:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(text, encoding="utf-8")
                 self.client.log_artifacts(run.run_id, folder)
-        ended_at = None if record.ended_at is None else milliseconds(record.ended_at)
-        self.client.set_terminated(run.run_id, record.status, ended_at)
-        run.status, run.ended_at, run.tags = record.status, ended_at, {**run.tags, **record.tags}
+        if run.tags.get(NAME) != record.name:  # how it ended is a part of it
+            self.client.set_tag(run.run_id, NAME, record.name)
+        self.client.set_terminated(run.run_id, record.status, ended_at(record))
+        run.end(record)
 
 
 def _dataset_input(info: DatasetInfo) -> entities.DatasetInput:

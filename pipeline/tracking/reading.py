@@ -16,7 +16,7 @@ from pipeline.run.custom import SETTINGS, CustomConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import EpochMetrics, RunResult, Stop
 from pipeline.tracking.database import UID, database_of
-from pipeline.tracking.record import provenance_of
+from pipeline.tracking.record import metric_name, provenance_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -83,9 +83,19 @@ def _asked(tracker: "MlflowTracker", run_id: str) -> "tuple[Run, str, Mapping[st
     """
     run = tracker.client.get_run(run_id)
     experiment = tracker.client.get_experiment(run.info.experiment_id)
-    names = [name for name in (*_EPOCH, *_ONCE, *_TEST) if name in run.data.metrics]
-    histories = {name: tracker.client.get_metric_history(run_id, name) for name in names}
+    names = {name: _named(name, run) for name in (*_EPOCH, *_ONCE, *_TEST)}
+    histories = {
+        name: tracker.client.get_metric_history(run_id, there)
+        for name, there in names.items()
+        if there in run.data.metrics
+    }
     return run, str(experiment.name), histories
+
+
+def _named(name: str, run: "Run") -> str:
+    """What a metric is called there: versions before had no prefixes."""
+    there = metric_name(name)
+    return there if there in run.data.metrics else name
 
 
 def _no_answer(uri: str, error: Exception) -> str:
@@ -118,7 +128,7 @@ def _refuse_what_did_not_end_well(run: "Run") -> None:
         reason = tags.get("reason") or tags.get("trial.reason")
         state = "still running" if run.info.status == "RUNNING" else run.info.status
         raise ConfigError(f"run: {known} is {state}{f': {reason}' if reason else ''}")
-    if not all(name in run.data.metrics for name in _ONCE):
+    if not all(_named(name, run) in run.data.metrics for name in _ONCE):
         raise ConfigError(f"run: {known} has no objective on record")
 
 
@@ -169,8 +179,8 @@ def _training(config: RunConfig, run: "Run", histories: "Mapping[str, list[Metri
         best_epoch=int(once["best_epoch"]),
         test={name: once[name] for name in _TEST if name in once},
         timings={},
-        examples_per_second=run.data.metrics.get("examples_per_second", 0.0),
-        parameters=int(run.data.metrics.get("parameters", 0)),
+        examples_per_second=run.data.metrics.get(_named("examples_per_second", run), 0.0),
+        parameters=int(run.data.metrics.get(_named("parameters", run), 0)),
         model_summary="",
         device=tags.get("device", ""),
         loop=tags.get("loop", ""),

@@ -75,10 +75,35 @@ class RunRecord:
         return self.status != "RUNNING"
 
 
+_GROUPS = {
+    "time": (
+        *("seconds", "epoch_seconds", "build_seconds", "compile_seconds", "test_seconds"),
+        *("seconds_total", "examples_per_second", "best_epoch"),
+    ),
+    "network": ("parameters", "multiply_adds", "model_bytes", "training_flops", "nodes"),
+    "system": ("peak_gpu_memory_mib",),
+}
+_GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
+
+
+def metric_name(name: str) -> str:
+    """What a metric is called in the tracker: `time/best_epoch`, but `val_accuracy`.
+
+    MLflow lists names by the alphabet and gives each prefix a section of its own: what trials are
+    compared by comes first, without one.
+    """
+    return f"{_GROUP_OF[name]}/{name}" if name in _GROUP_OF else name
+
+
+def source_tags(file: str) -> dict[str, str]:
+    """The command that a run is of, by its file: MLflow's column Source shows the last part."""
+    return {"mlflow.source.name": file, "mlflow.source.type": "LOCAL"}
+
+
 def epoch_points(history: tuple[EpochMetrics, ...]) -> tuple[Point, ...]:
     """The curves: one point per metric and epoch, and the epoch's seconds."""
     return tuple(
-        Point(name, value, epoch.epoch, epoch.finished_at)
+        Point(metric_name(name), value, epoch.epoch, epoch.finished_at)
         for epoch in history
         for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
     )
@@ -86,7 +111,12 @@ def epoch_points(history: tuple[EpochMetrics, ...]) -> tuple[Point, ...]:
 
 def final_points(result: RunResult, at: float) -> tuple[Point, ...]:
     """What is measured once, at the end of a run."""
-    return tuple(Point(name, value, 0, at) for name, value in result.final_metrics().items())
+    return points_at(result.final_metrics(), at)
+
+
+def points_at(metrics: Mapping[str, float], at: float) -> tuple[Point, ...]:
+    """Metrics that are measured once."""
+    return tuple(Point(metric_name(name), value, 0, at) for name, value in metrics.items())
 
 
 def outcome_tags(result: RunResult) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Forest:
         """What is logged of it, under the names that a network's run has where it has them."""
         return {
             **self.test.metrics,
-            "train_seconds": self.train_seconds,
+            "seconds": self.train_seconds,
             "test_seconds": self.test_seconds,
             "nodes": self.nodes,
         }

@@ -30,8 +30,8 @@ def trials(facts: Facts, run_ids: Mapping[str, str]) -> Rows:
     """All trials by number, whatever their state. `run_ids`: their runs in MLflow, by uid.
 
     Columns: the trial; what varies, by override path; what was measured once, under the names that MLflow
-    has for it; time, attempts, lineage; at last the settings that don't vary. `seconds` are those of
-    its epochs, as on the leaderboard. Times are in UTC.
+    has for it, less their prefixes; time, attempts, lineage; at last the settings that don't vary.
+    `seconds` are those of its epochs, as on the leaderboard. Times are in UTC.
     """
     varied = tuple(facts.space.dimensions)
     parts = [_parts(entry, varied, run_ids.get(entry.uid)) for entry in facts.entries]

@@ -14,6 +14,7 @@ from pipeline.command.redact import redact
 from pipeline.command.section import validated
 from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig, run_config
+from pipeline.tracking.address import runs_page
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.publisher import Publisher
 from pipeline.tracking.record import DatasetInfo, RunRecord, dataset_info, tell_doubts
@@ -96,7 +97,8 @@ def measure(values: Mapping[str, Any], command: str) -> int:
             "does it later."
         )
     elif tracking.name != "none":
-        console.print(f"\nTracked in the experiment {EXPERIMENT!r}: make ui")
+        page = runs_page(tracking, EXPERIMENT, "test_accuracy")
+        console.print(f"\nTracked:{page}")
     if runs.missing:
         console.print(
             f"\nStopped, {runs.missing} runs are missing; the same command goes on:\n"

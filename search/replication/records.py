@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.command import public
 from pipeline.tracking.record import (
     DatasetInfo,
-    Point,
     RunRecord,
     Status,
     environment_tags,
@@ -16,7 +15,9 @@ from pipeline.tracking.record import (
     final_points,
     final_texts,
     outcome_tags,
+    points_at,
     provenance_tags,
+    source_tags,
 )
 from pipeline.training.diagnosis import as_json as matrix_as_json
 from pipeline.training.forest import Forest, ForestConfig
@@ -43,7 +44,11 @@ def _record(
         status=status,
         started_at=started_at,
         dataset=dataset,
-        tags={**tags, **({"data.digest": dataset.digest} if dataset else {})},
+        tags={
+            **source_tags("search/replicate.py"),
+            **tags,
+            **({"data.digest": dataset.digest} if dataset else {}),
+        },
         **rest,
     )
 
@@ -87,7 +92,7 @@ def of_forest(
         {**environment_tags(), "experiment": FOREST},
         ended_at=now,
         params=config.parameters(),
-        points=tuple(Point(name, v, 0, now) for name, v in forest.final_metrics().items()),
+        points=points_at(forest.final_metrics(), now),
         texts={"confusion_test.json": matrix_as_json(forest.test.confusion, "test")},
     )
 

@@ -12,6 +12,7 @@ from pipeline.command.errors import PlumblineError, StoppedError
 from pipeline.command.redact import redact
 from pipeline.command.section import validated
 from pipeline.run.config import run_config
+from pipeline.tracking.address import run_page
 from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from search.analysis.facts import Facts, Source
 from search.analysis.finalists import Finalists, asked_of
@@ -244,7 +245,8 @@ def _farewell(
     if unpublished:
         screen.print(f"\n{unpublished} runs are not published yet: the same command does it later.")
     elif settings.tracking.name != "none":
-        screen.print(f"\nThe run `verdict` stands in the experiment {name!r}: make ui")
+        page = run_page(settings.tracking, name, VerdictRecords(finalists).uid)
+        screen.print(f"\nThe run `verdict`:{page}")
     if verdict is None:
         screen.print(f"\nStopped; the same command goes on:\n  {redact(command)}")
         return StoppedError.exit_code

@@ -14,19 +14,18 @@ from rich.console import Console
 from pipeline.command import public
 from pipeline.command.cli import listing
 from pipeline.command.compose import conf_folder, to_yaml
-from pipeline.command.errors import PlumblineError, StorageError
-from pipeline.command.redact import redact
+from pipeline.command.errors import StorageError
 from pipeline.run.config import DataConfig
-from pipeline.tracking.config import missing, open_publisher
+from pipeline.tracking.config import open_publisher
 from pipeline.tracking.database import database_of
 from pipeline.tracking.record import DatasetInfo, dataset_info, environment_tags, tell_doubts
 from search.analysis.facts import Source
-from search.analysis.leaderboard import counts, finalists_of, summary
 from search.coordination.coordinator import Coordinator
 from search.coordination.prefixes import Prefixes, epochs_in
 from search.forecasting.estimator import Estimator
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu
+from search.setup.farewell import farewell, unpublished
 from search.setup.means import (
     estimator_of,
     launcher_for,
@@ -39,7 +38,7 @@ from search.setup.read import Setup, read
 from search.setup.start import warm_start, words
 from search.steering.launches import announce
 from search.steering.retrying import reopened
-from search.study.endings import BUDGET, NOTHING, STOPPED, Ending, of_error
+from search.study.endings import BUDGET, STOPPED, Ending, of_error
 from search.study.ranking import Ranking
 from search.study.space import replaced
 from search.study.vocabulary import About, Entry, Study
@@ -115,7 +114,7 @@ def launch(values: dict[str, Any], command: str) -> int:
                     coordinator.run(setup.study.trials)
                     progress.note(coordinator.usage())
                     watcher.over(_ending(setup, table, coordinator, stopper))
-        return _farewell(setup, table, watcher, screen, command)
+        return farewell(setup, table, watcher, screen, command)
 
 
 def _about(study: Study, values: Mapping[str, Any], command: str) -> About:
@@ -196,7 +195,7 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
     idle = _is_finished(setup, table)
     publisher = None  # it takes seconds to import MLflow and to look what is there
     told = idle and table.is_published(str(tracking.uri), table.ending().status)
-    if not (told and not _unpublished(setup, table)):
+    if not (told and not unpublished(setup, table)):
         publisher = open_publisher(tracking, progress.note)
     reporter = None
     if not idle and tracking.name != "none" and tracking.report:
@@ -212,12 +211,6 @@ def _watcher(setup: Setup, table: TrialTable, progress: Progress, stopper: Stopp
         None if idle else study.on_end,
         lambda: stopper.seconds_left,
     )
-
-
-def _unpublished(setup: Setup, table: TrialTable) -> int:
-    """How many runs the tracker lacks, itself asked, of what it should have of the study by now."""
-    attempts = {entry.uid: entry.attempts.made for entry in _ended(table)}
-    return len(missing(setup.tracking, table.name, {table.uid: 1, **attempts}))
 
 
 @contextmanager
@@ -264,33 +257,3 @@ def _ending(setup: Setup, table: TrialTable, coordinator: Coordinator, stopper: 
     if not table.is_finished(setup.study.trials):
         table.end(STOPPED if stopper.told else BUDGET)
     return table.ending()
-
-
-def _farewell(
-    setup: Setup, table: TrialTable, watcher: StudyWatcher, screen: Console, command: str
-) -> int:
-    """Print what came of the study, and what can be done now; the exit code."""
-    name, tracking, ending = setup.study.name, setup.tracking, watcher.ending
-    entries = table.entries()
-    told = summary(entries, setup.run.objective, name, finalists_of(table))
-    screen.print(told, crop=False)  # to be pasted whole
-    said = []
-    if tracking.name == "none":
-        pass
-    elif unpublished := watcher.unpublished or _unpublished(setup, table):
-        said.append(
-            f"{unpublished} runs are not published yet: python -m search.publish does it later."
-        )
-    else:
-        table.mark_published(str(tracking.uri), ending.status)
-        said.append(f"Compare the trials: make ui, then experiment {name!r}.")
-    if ending.exit_code == STOPPED.exit_code:
-        said.append(f"Stopped; the same command goes on:\n  {redact(command)}")
-    for text in said:
-        screen.print(f"\n{text}", soft_wrap=True)
-    if ending == NOTHING:
-        raise PlumblineError(
-            f"{name}: no trial is complete: {counts(entries)} (mend what the reasons above say, and try "
-            "the failed ones again with study.retry=failed)"
-        )
-    return ending.exit_code

@@ -17,6 +17,7 @@ from pipeline.tracking.record import (
     final_texts,
     outcome_tags,
     provenance_tags,
+    source_tags,
 )
 from search.analysis.leaderboard import markdown_of, of_front
 from search.study.endings import Ending
@@ -54,6 +55,7 @@ class Records:
             if entry.cost is not None:
                 points += (Point("cost", entry.cost, 0, entry.ended_at),)
         tags = {
+            **source_tags("search/optimize.py"),
             **self.about.search,
             "data.digest": self.about.dataset.digest,
             **provenance_tags(entry.worker),
@@ -119,6 +121,7 @@ class Records:
             if ranking:
                 points.append(Point(f"best_{objective.metric}", ranking[0].value, index, at))
         tags = {
+            **source_tags("search/optimize.py"),
             **self.about.versions,
             **self.about.search,
             "study.trials": str(self.about.trials),
@@ -194,7 +197,15 @@ def objective_params(about: About) -> dict[str, str]:
 
 
 def trial_name(entry: Entry) -> str:
-    """A name that can be read in a list: the number and what was tried."""
-    params = " ".join(f"{path.rpartition('.')[2]}={shown(v)}" for path, v in entry.params.items())
-    name = f"{entry.number:03d} {params}"
+    """A name that can be told apart where a list has room for its beginning: `7 pruned: 128, 0.37 (...)`.
+
+    How it ended, unless that was well, the trial that it went on from, what was tried, and at last what
+    these values are of.
+    """
+    ended = [entry.state] if entry.state in ("pruned", "failed") else []
+    after = [] if entry.continues is None else [f"after {entry.continues}"]
+    begin = " ".join([str(entry.number), *ended, *after])
+    values = ", ".join(map(shown, entry.params.values()))
+    of = ", ".join(path.rpartition(".")[2] for path in entry.params)
+    name = f"{begin}: {values} ({of})"
     return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 3] + "..."

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.tracking.record import Point, RunRecord, Status
+from pipeline.tracking.record import Point, RunRecord, Status, source_tags
 from search.analysis.estimates import Estimate
 from search.analysis.finalists import Finalists
 from search.analysis.plan import Run
@@ -51,10 +51,11 @@ class VerdictRecords:
         return [*found, *(self._of_seed(row) for row in self._rows)]
 
     def _uid_of(self, name: str) -> str:
-        return f"{self._uid}-{name.replace(' ', '-')}"
+        return f"{self.uid}-{name.replace(' ', '-')}"
 
     @property
-    def _uid(self) -> str:
+    def uid(self) -> str:
+        """Of the run `verdict`."""
         return f"{self.finalists.uid}-{VERDICT}"
 
     @cached_property
@@ -84,12 +85,13 @@ class VerdictRecords:
             "attempt": self.finalists.asked.times,
             **rest,
         }
+        whole["tags"] = {**source_tags("search/finalists.py"), **whole["tags"]}
         return RunRecord(uid=uid, experiment=facts.about.name, name=name, status=status, **whole)
 
     def _of_verdict(self, verdict: Verdict | None) -> RunRecord:
         tags = {"study.uid": self.finalists.uid}
         if verdict is None:
-            return self._record(self._uid, VERDICT, "KILLED", tags=tags, ended_at=None)
+            return self._record(self.uid, VERDICT, "KILLED", tags=tags, ended_at=None)
         said = words(verdict)
         answer = verdict.answer
         entry = None if answer is None else self.finalists.all[answer].entry
@@ -107,7 +109,7 @@ class VerdictRecords:
         if answer is not None:
             found[verdict.plan.metric] = verdict.of(answer).confirmed
         return self._record(
-            self._uid,
+            self.uid,
             VERDICT,
             "FINISHED" if answer is not None else "FAILED",
             tags=tags,
@@ -142,7 +144,7 @@ class VerdictRecords:
             tags=tags,
             params=params,
             points=points,
-            parent=self._uid,
+            parent=self.uid,
         )
 
     def _is_answer(self, name: str) -> bool:
@@ -151,13 +153,15 @@ class VerdictRecords:
 
     def _of_seed(self, row: Entry) -> RunRecord:
         name, part, place = self._owners[row.uid]
-        record = Records(self.finalists.facts.about, self._uid).of_trial(row)
+        record = Records(self.finalists.facts.about, self.uid).of_trial(row)
         about = {"finalist": name, "finalist.part": part, "finalist.seed": str(place)}
         return replace(
             record,
             name=f"{name}, {part} seed {place + 1}",
             parent=self._uid_of(name),
-            tags={key: text for key, text in record.tags.items() if key != "trial.number"} | about,
+            tags={key: text for key, text in record.tags.items() if key != "trial.number"}
+            | source_tags("search/finalists.py")
+            | about,
         )
 
     @cached_property

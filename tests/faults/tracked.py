@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.tracking.record import metric_name
 from search.study.vocabulary import Entry
 from tests.faults.launch import LONG
 
@@ -68,11 +69,11 @@ def assert_tracked(
         expected = {
             (metric, epoch.epoch): [(value, round(epoch.finished_at * 1000))]
             for epoch in entry.history
-            for metric, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+            for metric, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items()
         }
         if entry.result is not None:
             for metric, value in entry.result.final_metrics().items():
-                expected[metric, 0] = [(value, round(entry.ended_at * 1000))]
+                expected[metric_name(metric), 0] = [(value, round(entry.ended_at * 1000))]
         assert run.metrics == expected
     best = "best_val_accuracy"
     steps = {step for metric, step in by_uid[uid].metrics if metric == best}

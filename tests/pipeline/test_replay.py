@@ -116,7 +116,10 @@ def test_a_bit_that_changed_in_the_database_is_found(
     [
         ("UPDATE tags SET value = 'f00' WHERE key = 'digest.weights'", "weights f00 recorded"),
         ("UPDATE params SET value = '7' WHERE key = 'train.seed'", "first accuracy at epoch 1"),
-        ("UPDATE metrics SET value = 1 WHERE key = 'best_epoch'", "first best_epoch at the end: 1"),
+        (
+            "UPDATE metrics SET value = 1 WHERE key = 'time/best_epoch'",
+            "first best_epoch at the end: 1",
+        ),
         (
             "UPDATE metrics SET value = 0.5 WHERE key = 'test_recall'",
             "first test_recall at the end",
@@ -131,6 +134,16 @@ def test_whatever_of_a_run_was_changed_is_named(
     code, out, _ = replay(run_id)
     assert (code, certificate()["replay"]) == (1, "differs")
     assert said in out
+
+
+def test_a_run_of_a_version_whose_metrics_had_no_prefixes_is_read(
+    replay: Replay, clone: Path, run_id: str
+) -> None:
+    for table in ("metrics", "latest_metrics"):
+        change(clone, f"UPDATE {table} SET key = substr(key, 6) WHERE key LIKE 'time/%'")
+        change(clone, f"UPDATE {table} SET key = substr(key, 9) WHERE key LIKE 'network/%'")
+    code, out, err = replay(run_id)
+    assert code == 0, out + err
 
 
 def test_what_changed_since_is_said_before_it_is_trained(

@@ -17,6 +17,7 @@ import pytest
 from pipeline.command.compose import compose
 from pipeline.data import load
 from pipeline.run.config import DataConfig, run_config
+from pipeline.tracking.record import metric_name
 from search.study.vocabulary import Entry
 from search.trial_table.trials import TrialTable
 from tests.search.conftest import environment, run_python
@@ -205,14 +206,15 @@ def test_mlflow_shows_of_a_trial_what_the_table_has(launches: list[Launch]) -> N
         curves = {
             (name, epoch.epoch): value
             for epoch in entry.history
-            for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+            for name, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items()
         }
         assert {name for name, _ in curves} == {
-            *("loss", "accuracy", "val_loss", "val_accuracy", "epoch_seconds")
+            *("loss", "accuracy", "val_loss", "val_accuracy", "time/epoch_seconds")
         }
         assert entry.result is not None
-        finals = {(name, 0): value for name, value in entry.result.final_metrics().items()}
-        assert {"test_accuracy", "test_loss", "seconds_total", "best_epoch"} <= {
+        found = entry.result.final_metrics().items()
+        finals = {(metric_name(name), 0): value for name, value in found}
+        assert {"test_accuracy", "test_loss", "time/seconds", "time/best_epoch"} <= {
             name for name, _ in finals
         }
         assert run.metrics == pytest.approx(curves | finals, rel=1e-12)

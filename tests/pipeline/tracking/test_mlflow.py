@@ -47,6 +47,37 @@ def test_an_ended_run_has_its_time_final_metrics_and_texts(store: Store, record:
         assert file.read_text(encoding="utf-8") == text
 
 
+def test_a_run_is_called_as_its_end_says(store: Store, record: RunRecord) -> None:
+    tracker = store.tracker()
+    tracker.publish(record)
+    tracker.publish(finished(record, name="a run, pruned"))
+    run = store.run()
+    assert run.info.run_name == run.data.tags["mlflow.runName"] == "a run, pruned"
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_010_250)
+    assert not tracker.publish(finished(record, name="a run, pruned"))
+
+
+def test_metrics_that_a_version_before_called_otherwise_are_there_under_both_names(
+    store: Store, record: RunRecord
+) -> None:
+    before = finished(record, name="000 before")
+    store.tracker().publish(before)
+    renamed = tuple(
+        p._replace(metric="time/x") if p.metric == "objective" else p for p in before.points
+    )
+    now = replace(before, name="0: now", points=renamed)
+    assert store.tracker().publish(now) == Change.PUBLISHED
+    run = store.run()
+    assert (run.data.metrics["objective"], run.data.metrics["time/x"]) == (0.25, 0.25)
+    assert (run.info.run_name, run.info.status, run.info.end_time) == (
+        "0: now",
+        "FINISHED",
+        1_010_250,
+    )
+    assert len(store.curve("loss")) == 3
+    assert store.tracker().publish(now) == Change.NOTHING
+
+
 @pytest.mark.parametrize("fresh", [False, True], ids=["the same tracker", "a fresh tracker"])
 @pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
 def test_publishing_again_makes_no_duplicates(

@@ -41,10 +41,10 @@ def test_a_curve_has_one_point_per_metric_and_epoch_at_its_own_time() -> None:
     assert epoch_points(HISTORY) == (
         Point("loss", 0.5, 1, 1000.25),
         Point("val_loss", 0.6, 1, 1000.25),
-        Point("epoch_seconds", 1.5, 1, 1000.25),
+        Point("time/epoch_seconds", 1.5, 1, 1000.25),
         Point("loss", 0.4, 2, 1001.0),
         Point("val_loss", 0.7, 2, 1001.0),
-        Point("epoch_seconds", 0.5, 2, 1001.0),
+        Point("time/epoch_seconds", 0.5, 2, 1001.0),
     )
 
 
@@ -57,12 +57,12 @@ def test_final_points_are_the_objective_test_metrics_timings_and_size() -> None:
     points = {point.metric: point for point in final_points(RESULT, 1002.0)}
     assert {name: point.value for name, point in points.items()} == {
         "objective": 0.6,
-        "best_epoch": 1,
         "test_loss": 0.65,
         "test_accuracy": 0.9,
-        "train_seconds": 2.0,
-        "examples_per_second": 50.0,
-        "parameters": 21,
+        "time/best_epoch": 1,
+        "time/seconds": 2.0,
+        "time/examples_per_second": 50.0,
+        "network/parameters": 21,
     }
     assert {point.at for point in points.values()} == {1002.0}
 

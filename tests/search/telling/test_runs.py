@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.command.compose import compose, to_yaml
 from pipeline.run.config import run_config
+from pipeline.tracking.record import metric_name, source_tags
 from search.study.endings import MET, Ending
 from search.study.shown import pasted, shown
 from search.study.space import replaced
@@ -63,11 +64,11 @@ def test_a_complete_trial_is_tracked_with_curves_finals_and_parameters() -> None
     values = {(point.metric, point.step): (point.value, point.at) for point in record.points}
     assert len(values) == len(record.points)
     for epoch in subject.history:
-        for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items():
+        for name, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items():
             assert values[name, epoch.epoch] == (value, epoch.finished_at)
     assert subject.result is not None
     for name, value in subject.result.final_metrics().items():
-        assert values[name, 0] == (value, 2003.0)
+        assert values[metric_name(name), 0] == (value, 2003.0)
     assert values["objective", 0][0] == 0.75
     assert record.tags["trial.number"] == "3"
     assert record.tags["trial.state"] == "complete"
@@ -193,10 +194,22 @@ def test_a_study_without_trials_has_a_record() -> None:
     assert "study.best_trial" not in record.tags
 
 
-def test_a_trials_name_shows_number_and_values_and_stays_short() -> None:
-    assert trial_name(entry(7, params={"model.dropout": 0.123456, "train.optimizer": "sgd"})) == (
-        "007 dropout=0.1235 optimizer=sgd"
-    )
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "7: 0.1235, sgd (dropout, optimizer)"),
+        ({"state": "running"}, "7: 0.1235, sgd (dropout, optimizer)"),
+        ({"state": "pruned"}, "7 pruned: 0.1235, sgd (dropout, optimizer)"),
+        ({"state": "failed"}, "7 failed: 0.1235, sgd (dropout, optimizer)"),
+        ({"continues": 3}, "7 after 3: 0.1235, sgd (dropout, optimizer)"),
+    ],
+)
+def test_a_trials_name_begins_with_what_differs(changes: dict[str, Any], name: str) -> None:
+    params = {"model.dropout": 0.123456, "train.optimizer": "sgd"}
+    assert trial_name(entry(7, params=params, **changes)) == name
+
+
+def test_a_trials_name_stays_short() -> None:
     long = entry(7, params={f"model.field_{n}": 0.123456 for n in range(40)})
     assert len(trial_name(long)) == 120
 
@@ -261,7 +274,8 @@ def test_a_trial_is_tagged_with_what_trained_it_whoever_publishes() -> None:
 def test_of_a_trial_whose_row_does_not_say_nothing_is_made_up() -> None:
     tags = records().of_trial(entry()).tags
     known = {"device", "threads", "loop", "trial.number", "trial.state", "data.digest"}
-    assert set(tags) - known == set(records().about.search)
+    assert source_tags("search/optimize.py").items() <= tags.items()
+    assert set(tags) - known - set(source_tags("")) == set(records().about.search)
 
 
 def test_a_study_is_tagged_with_what_its_launch_was() -> None:
