@@ -75,24 +75,21 @@ class RunRecord:
         return self.status != "RUNNING"
 
 
-_GROUPS = {
-    "time": (
-        *("seconds", "epoch_seconds", "build_seconds", "compile_seconds", "test_seconds"),
-        *("seconds_total", "examples_per_second", "best_epoch"),
-    ),
-    "network": ("parameters", "multiply_adds", "model_bytes", "training_flops", "nodes"),
-    "system": ("peak_gpu_memory_mib",),
+_WHAT_IT_TOOK = {
+    *("seconds", "epoch_seconds", "build_seconds", "compile_seconds", "test_seconds"),
+    *("seconds_total", "examples_per_second", "best_epoch"),
+    *("parameters", "multiply_adds", "model_bytes", "training_flops", "nodes"),
+    "peak_gpu_memory_mib",
 }
-_GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
 
 
 def metric_name(name: str) -> str:
-    """What a metric is called in the tracker: `time/best_epoch`, but `val_accuracy`.
+    """What a metric is called in the tracker: `system/seconds`, but `val_accuracy`.
 
-    MLflow lists names by the alphabet and gives each prefix a section of its own: what trials are
-    compared by comes first, without one.
+    What trials are compared by comes first there. MLflow lists names by the alphabet, and gives each
+    prefix a section before those without one; but for `system/`, which it shows last.
     """
-    return f"{_GROUP_OF[name]}/{name}" if name in _GROUP_OF else name
+    return f"system/{name}" if name in _WHAT_IT_TOOK else name
 
 
 def source_tags(file: str) -> dict[str, str]:

@@ -69,7 +69,7 @@ def assert_tracked(
         expected = {
             (metric, epoch.epoch): [(value, round(epoch.finished_at * 1000))]
             for epoch in entry.history
-            for metric, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items()
+            for metric, value in {**epoch.metrics, "system/epoch_seconds": epoch.seconds}.items()
         }
         if entry.result is not None:
             for metric, value in entry.result.final_metrics().items():

@@ -117,7 +117,7 @@ def test_a_bit_that_changed_in_the_database_is_found(
         ("UPDATE tags SET value = 'f00' WHERE key = 'digest.weights'", "weights f00 recorded"),
         ("UPDATE params SET value = '7' WHERE key = 'train.seed'", "first accuracy at epoch 1"),
         (
-            "UPDATE metrics SET value = 1 WHERE key = 'time/best_epoch'",
+            "UPDATE metrics SET value = 1 WHERE key = 'system/best_epoch'",
             "first best_epoch at the end: 1",
         ),
         (
@@ -140,8 +140,7 @@ def test_a_run_of_a_version_whose_metrics_had_no_prefixes_is_read(
     replay: Replay, clone: Path, run_id: str
 ) -> None:
     for table in ("metrics", "latest_metrics"):
-        change(clone, f"UPDATE {table} SET key = substr(key, 6) WHERE key LIKE 'time/%'")
-        change(clone, f"UPDATE {table} SET key = substr(key, 9) WHERE key LIKE 'network/%'")
+        change(clone, f"UPDATE {table} SET key = substr(key, 8) WHERE key LIKE 'system/%'")
     code, out, err = replay(run_id)
     assert code == 0, out + err
 

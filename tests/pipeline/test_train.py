@@ -71,11 +71,12 @@ def test_a_run_that_went_well_exits_0_and_tells_its_result(
     assert lines[1].startswith("epoch 2/2  ")
     assert (
         lines[2]
-        == f"epoch {metrics['time/best_epoch']:.0f}: val_accuracy {metrics['objective']:.4f}"
+        == f"epoch {metrics['system/best_epoch']:.0f}: val_accuracy {metrics['objective']:.4f}"
     )
     assert f"test_accuracy {metrics['test_accuracy']:.4f}" in lines[3]
     assert lines[4] == f"loop tensorflow, device {tracked(folder).data.tags['device']}"
-    assert EXPERIMENT in lines[5]
+    assert lines[5] == "Tracked: make ui, then"
+    assert lines[6].endswith(tracked(folder).info.run_id)
 
 
 def test_a_run_is_tracked_under_its_override_paths(
@@ -101,7 +102,7 @@ def test_a_run_is_tracked_with_curves_data_set_and_summary(
     assert done.returncode == 0, done.stderr
     run = tracked(folder)
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
-    for metric in ("loss", "accuracy", "val_loss", "val_accuracy", "time/epoch_seconds"):
+    for metric in ("loss", "accuracy", "val_loss", "val_accuracy", "system/epoch_seconds"):
         history = client.get_metric_history(run.info.run_id, metric)
         assert [point.step for point in history] == [1, 2], metric
         assert run.info.start_time <= history[0].timestamp <= history[1].timestamp

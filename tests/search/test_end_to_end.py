@@ -206,15 +206,15 @@ def test_mlflow_shows_of_a_trial_what_the_table_has(launches: list[Launch]) -> N
         curves = {
             (name, epoch.epoch): value
             for epoch in entry.history
-            for name, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items()
+            for name, value in {**epoch.metrics, "system/epoch_seconds": epoch.seconds}.items()
         }
         assert {name for name, _ in curves} == {
-            *("loss", "accuracy", "val_loss", "val_accuracy", "time/epoch_seconds")
+            *("loss", "accuracy", "val_loss", "val_accuracy", "system/epoch_seconds")
         }
         assert entry.result is not None
         found = entry.result.final_metrics().items()
         finals = {(metric_name(name), 0): value for name, value in found}
-        assert {"test_accuracy", "test_loss", "time/seconds", "time/best_epoch"} <= {
+        assert {"test_accuracy", "test_loss", "system/seconds", "system/best_epoch"} <= {
             name for name, _ in finals
         }
         assert run.metrics == pytest.approx(curves | finals, rel=1e-12)

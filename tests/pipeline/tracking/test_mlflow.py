@@ -63,12 +63,12 @@ def test_metrics_that_a_version_before_called_otherwise_are_there_under_both_nam
     before = finished(record, name="000 before")
     store.tracker().publish(before)
     renamed = tuple(
-        p._replace(metric="time/x") if p.metric == "objective" else p for p in before.points
+        p._replace(metric="system/x") if p.metric == "objective" else p for p in before.points
     )
     now = replace(before, name="0: now", points=renamed)
     assert store.tracker().publish(now) == Change.PUBLISHED
     run = store.run()
-    assert (run.data.metrics["objective"], run.data.metrics["time/x"]) == (0.25, 0.25)
+    assert (run.data.metrics["objective"], run.data.metrics["system/x"]) == (0.25, 0.25)
     assert (run.info.run_name, run.info.status, run.info.end_time) == (
         "0: now",
         "FINISHED",

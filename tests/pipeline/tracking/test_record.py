@@ -41,10 +41,10 @@ def test_a_curve_has_one_point_per_metric_and_epoch_at_its_own_time() -> None:
     assert epoch_points(HISTORY) == (
         Point("loss", 0.5, 1, 1000.25),
         Point("val_loss", 0.6, 1, 1000.25),
-        Point("time/epoch_seconds", 1.5, 1, 1000.25),
+        Point("system/epoch_seconds", 1.5, 1, 1000.25),
         Point("loss", 0.4, 2, 1001.0),
         Point("val_loss", 0.7, 2, 1001.0),
-        Point("time/epoch_seconds", 0.5, 2, 1001.0),
+        Point("system/epoch_seconds", 0.5, 2, 1001.0),
     )
 
 
@@ -59,10 +59,10 @@ def test_final_points_are_the_objective_test_metrics_timings_and_size() -> None:
         "objective": 0.6,
         "test_loss": 0.65,
         "test_accuracy": 0.9,
-        "time/best_epoch": 1,
-        "time/seconds": 2.0,
-        "time/examples_per_second": 50.0,
-        "network/parameters": 21,
+        "system/best_epoch": 1,
+        "system/seconds": 2.0,
+        "system/examples_per_second": 50.0,
+        "system/parameters": 21,
     }
     assert {point.at for point in points.values()} == {1002.0}
 

@@ -64,7 +64,7 @@ def test_a_complete_trial_is_tracked_with_curves_finals_and_parameters() -> None
     values = {(point.metric, point.step): (point.value, point.at) for point in record.points}
     assert len(values) == len(record.points)
     for epoch in subject.history:
-        for name, value in {**epoch.metrics, "time/epoch_seconds": epoch.seconds}.items():
+        for name, value in {**epoch.metrics, "system/epoch_seconds": epoch.seconds}.items():
             assert values[name, epoch.epoch] == (value, epoch.finished_at)
     assert subject.result is not None
     for name, value in subject.result.final_metrics().items():
