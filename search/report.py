@@ -1,12 +1,13 @@
-"""The report of a study as one HTML page that opens offline; its figures go to MLflow too.
+"""The report of a study as one HTML page that opens offline, or of several that are compared.
 
 python -m search.report study=dropout
 python -m search.report study.name=dropout report.path=reports/dropout.html
+python -m search.report 'studies=[dropout,learning_rate]'
 """
 
-import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def main(values: dict[str, Any]) -> int:
     from pipeline.tracking.config import TrackingConfig
     from pipeline.tracking.database import database_of
     from search.analysis.facts import Source
+    from search.comparison.asked import compared
+    from search.rendering.document import write
     from search.rendering.report import ReportConfig, publish, render
     from search.study.address import named
     from search.trial_table.storage import StorageConfig, errors_named
@@ -29,6 +32,9 @@ def main(values: dict[str, Any]) -> int:
     storage = validated(StorageConfig, values["storage"], "storage")
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     config = validated(ReportConfig, values["report"], "report")
+    if config.studies is not None:
+        print("\n".join(compared(values, config, storage.url)))
+        return 0
     with errors_named(storage.url), tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
         study = TrialTable.load(storage.url, named(values)).name
         source = Source(storage.url, study, tracking, values["data"]["path"])
@@ -36,14 +42,7 @@ def main(values: dict[str, Any]) -> int:
         rendered = render(source, Path(name), pictures_of_trials=True)
         if rendered.problem:
             print(f"report: {rendered.problem}", file=sys.stderr)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")  # until it is whole, the old page stays
-        try:
-            shutil.copy(Path(name) / "study" / "report.html", partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline")
+        print(write((Path(name) / "study" / "report.html").read_text(encoding="utf-8"), path))
         database = database_of(str(tracking.uri))
         if tracking.name == "none" or (database is not None and not database.exists()):
             return 0  # nothing is published here
@@ -62,14 +61,22 @@ def main(values: dict[str, Any]) -> int:
     return 0
 
 
+def spelled_out(overrides: Sequence[str]) -> list[str]:
+    """`overrides` with `studies=` by its full name."""
+    return [f"report.{text}" if text.startswith("studies=") else text for text in overrides]
+
+
 def _help(_: Path) -> str:
     return (
-        "Takes the same storage.url and tracking.uri as the study. report.path: the page to write,\n"
-        "NAME.html where it is not given; data.path: where the data lie now, for the hardest images.\n"
-        "exit codes: 0 written, 2 no such study, 69 written, but the tracker can't be reached"
+        "studies=[ONE,OTHER,...]: one page that compares them; it is published nowhere.\n"
+        "report.path: the page to write, where it is not given NAME.html, or ONE+OTHER.html.\n"
+        "data.path: where the data lie now, for the hardest images.\n"
+        "Takes the same storage.url and tracking.uri as the study.\n\n"
+        "exit codes: 0 written, 2 bad configuration or no such study, 69 written, but the tracker can't be\n"
+        "reached, 74 input/output"
     )
 
 
 if __name__ == "__main__":
-    description = "Write a study's report as one HTML page, and publish its figures."
-    sys.exit(command(sys.argv[1:], main, "search.report", description, _help))
+    description = "Write a study's report as one HTML page and publish it, or compare several."
+    sys.exit(command(spelled_out(sys.argv[1:]), main, "search.report", description, _help))

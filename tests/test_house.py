@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     "search",
     "search.setup",
+    "search.comparison",
     "search.steering",
     "search.reading",
     "search.replication",

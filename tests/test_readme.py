@@ -20,10 +20,12 @@ from pipeline.command.section import validated
 from pipeline.run.config import run_config
 from pipeline.tracking.config import TrackingConfig
 from pipeline.training.forest import ForestConfig
-from search import export, replay, studies
+from search import export, replay, report, studies
 from search.analysis.plan import FinalistsConfig
+from search.comparison.asked import names_of
 from search.export import ExportConfig
 from search.reading.files import TableConfig
+from search.rendering.report import ReportConfig
 from search.replication.networks import chosen
 from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
@@ -86,6 +88,14 @@ def a_named_study(values: dict[str, Any]) -> None:
     validated(StorageConfig, values["storage"], "storage")
 
 
+def a_report(values: dict[str, Any]) -> None:
+    config = validated(ReportConfig, values["report"], "report")
+    if config.studies is None:
+        a_named_study(values)
+    else:
+        assert names_of(values, config) == config.studies
+
+
 def finalists(values: dict[str, Any]) -> None:
     a_named_study(values)
     validated(FinalistsConfig, values["finalists"], "finalists")
@@ -120,7 +130,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.finalists": finalists,
     "search.replay": a_replay,
     "search.export": an_export,
-    "search.report": a_named_study,
+    "search.report": a_report,
     "search.publish": a_named_study,
     "search.table": a_table,
     "search.studies": the_studies,
@@ -132,6 +142,7 @@ SPELLED_OUT = {
     "pipeline.replay": replay_of_a_run.spelled_out,
     "search.export": export.spelled_out,
     "search.replay": replay.spelled_out,
+    "search.report": report.spelled_out,
     "search.studies": studies.spelled_out,
 }
 

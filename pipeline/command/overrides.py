@@ -20,6 +20,7 @@ _TEXTS = {
         "study.question",
         "study.summary",
         "study.on_end",
+        "report.studies",
         "study.warm_start",
         "run",
         "cron",
@@ -30,9 +31,13 @@ _TEXTS = {
 }
 """Settings that are a text whatever it looks like: 20261127, nan and größe are names."""
 
+_NAMES = {"study.warm_start", "report.studies"}
+"""Settings that are a list of such texts, or one."""
+
 SPACE = "study.space"
 """What a study varies: a tree whose branches are the user's."""
 
+_LIST = re.compile(r"\s*\[(.*)\]\s*")
 _SIGN = re.compile(r"~|\+*")
 _KEY = re.compile(r"[A-Za-z_$][\w$-]*([./][\w$-]+)*", re.ASCII)
 
@@ -205,6 +210,8 @@ def _word(text: str, options: Mapping[str, Sequence[str]], usual: refused.Usual)
     if setting in _TEXTS and not is_text and refused.is_plain(value):
         quoted = QuotedString(value.strip(), Quote.single).with_quotes()
         read = _read(f"{name}=", str(quoted))
+    if setting in _NAMES and (listed := _LIST.fullmatch(value)):
+        read = _read(f"{name}=", _quoted(listed[1])) or read
     if read is None:
         raise ConfigError(refused.value(setting, value))
     if read.is_sweep_override():
@@ -215,6 +222,17 @@ def _word(text: str, options: Mapping[str, Sequence[str]], usual: refused.Usual)
     if word.is_of_space and re.fullmatch(r"(low|high|step|log|choices|when):.*", str(word.value)):
         raise ConfigError(refused.split(setting))
     return word
+
+
+def _quoted(names: str) -> str:
+    """A list of `names`, each a text whatever it looks like; one that is quoted already stays as it is."""
+    each = [name.strip() for name in names.split(",")]
+    plain = [refused.is_plain(name) and bool(name) for name in each]
+    quoted = [
+        QuotedString(name, Quote.single).with_quotes() if is_plain else name
+        for name, is_plain in zip(each, plain, strict=True)
+    ]
+    return f"[{','.join(quoted)}]"
 
 
 def _read(name: str, value: str) -> Override | None:

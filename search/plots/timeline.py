@@ -1,6 +1,6 @@
 """Which worker ran which trial, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from search.analysis.facts import Facts
@@ -21,13 +21,7 @@ def timeline(facts: Facts) -> Plot:
     lanes = lanes_of(ended)
     names = list(dict.fromkeys(sorted(lanes.values(), key=_by_number)))
     lane = {number: names.index(name) for number, name in lanes.items()}
-    gaps = pauses(ended)
-    origin = min(entry.started_at for entry in ended)
-
-    def squeeze(at: float) -> float:
-        """Seconds from the first trial to `at`, pauses left out."""
-        return at - origin - sum(seconds for begin, seconds in gaps if begin < at)
-
+    gaps, squeeze = pauses(ended), clock_of(ended)
     whole = max(squeeze(entry.ended_at or 0.0) for entry in ended)
     unit, length = time_unit(whole)
     spans = {
@@ -83,6 +77,12 @@ def lanes_of(ended: Sequence[Entry]) -> dict[int, str]:
 
 def _by_number(name: str) -> tuple[int, str]:
     return (int(name) if name.isdecimal() else len(name) + 10**6, name)
+
+
+def clock_of(ended: Sequence[Entry]) -> Callable[[float], float]:
+    """Gives the seconds from the first trial to a time, pauses left out. `ended`: one trial at least."""
+    origin, gaps = min(entry.started_at for entry in ended), pauses(ended)
+    return lambda at: at - origin - sum(seconds for begin, seconds in gaps if begin < at)
 
 
 def pauses(ended: Sequence[Entry]) -> list[tuple[float, float]]:

@@ -61,3 +61,15 @@ def _panel(name: str, drawn: interactive.Drawn, least: int) -> str:
         validate=False,
     )
     return f"<div class=wide><div style='min-width: {least}px'>{inside}</div></div>"
+
+
+def write(html: str, path: Path) -> str:
+    """Write the page to `path`; a line that says so. Until it is whole, an old page there stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser, offline"

@@ -22,9 +22,20 @@ from search.trial_table.trials import TrialTable
 
 
 class ReportConfig(Section):
-    """`path`: the file that `python -m search.report` writes; None: it is called as what it is about."""
+    """`path`: the file that `python -m search.report` writes; None: it is called as what it is about.
+
+    `studies`: names of those that are compared; None: it is about one.
+    """
 
     path: Annotated[str, Field(min_length=1)] | None = None
+    studies: list[str] | None = None
+
+    @field_validator("studies", mode="before")
+    @classmethod
+    def _listed(cls, studies: object) -> object:
+        if isinstance(studies, str) and "," in studies:
+            raise ValueError(f"report.studies: expected a list (report.studies=[{studies}])")
+        return [studies] if isinstance(studies, str) else studies
 
     @field_validator("path")
     @classmethod

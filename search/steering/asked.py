@@ -18,7 +18,7 @@ from search.steering.listing import all_of, as_lines, in_full, one_of
 from search.steering.retrying import retry
 from search.steering.stopping import stop
 from search.steering.watching import watch
-from search.study.address import named
+from search.study.address import by_rule, named
 from search.trial_table.storage import StorageConfig, chosen_in, damage_named, place, reading
 
 _OWN = {"to": "rename", "now": "stop", "yes": "delete", "tracking": "delete"}
@@ -93,7 +93,8 @@ def read(values: Mapping[str, Any]) -> Asked:
     """Check what was asked. Raises ConfigError; nothing is looked at yet."""
     config = validated(StudiesConfig, values["studies"], "studies")
     if config.to is not None:
-        config = config.model_copy(update={"to": _new_name(values, config.to)})
+        to = by_rule(values, config.to, "studies.to")
+        config = config.model_copy(update={"to": to})
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     if config.tracking and tracking.name == "none":
         raise ConfigError(
@@ -107,14 +108,6 @@ def read(values: Mapping[str, Any]) -> Asked:
         Path(values["study"]["summary"]),
         Console(highlight=False, markup=False),
     )
-
-
-def _new_name(values: Mapping[str, Any], to: str) -> str | None:
-    """`to`, by the rule for a study that is made."""
-    try:
-        return named({**values, "study": {**values["study"], "name": to}})
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("study.name:", "studies.to:")) from None
 
 
 def _list(asked: Asked) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.command.errors import ConfigError
 from pipeline.command.section import validated
 from search.study.vocabulary import StudyConfig
 
@@ -16,6 +17,14 @@ def named(values: Mapping[str, Any]) -> str | None:
     named_so = values["study"] if given is not None else {**values["study"], "name": "any"}
     checked = validated(StudyConfig, named_so, "study")
     return None if given is None else checked.name
+
+
+def by_rule(values: Mapping[str, Any], name: str, place: str) -> str:
+    """`name` by the rule for a study that is made. Raises ConfigError; `place`: the setting that it names."""
+    try:
+        return str(named({**values, "study": {**values["study"], "name": name}}))
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("study.name:", f"{place}:")) from None
 
 
 def of_finalists(uid: str) -> str:

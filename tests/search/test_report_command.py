@@ -68,15 +68,19 @@ def test_the_command_writes_one_page(workdir: Path, url: str) -> None:
 def test_a_write_that_is_interrupted_leaves_the_old_page_whole(
     workdir: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(source: Path, target: Path) -> None:
-        target.write_bytes(source.read_bytes()[:100])
-        raise OSError("no space left on device")
+    whole = Path.write_text
+
+    def full(path: Path, text: str, **how: str) -> int:
+        if path.suffix == ".partial":
+            whole(path, text[:100], **how)
+            raise OSError("no space left on device")
+        return whole(path, text, **how)
 
     recorded(url, "mine")
     assert main(values(url)) == 0
     old = (workdir / "mine.html").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(search.report.shutil, "copy", full)
+        patch.setattr(Path, "write_text", full)
         with pytest.raises(OSError, match="no space left"):
             main(values(url))
     assert (workdir / "mine.html").read_bytes() == old

@@ -22,7 +22,7 @@ objective: {metric: val_accuracy}
 study: {name: null, question: null, trials: 20, on_end: null, warm_start: [], space: {},
   summary: "mlruns/${study.name}.json"}
 data: {path: null}
-report: {path: report.html}
+report: {path: null, studies: null}
 export: {formats: [keras]}
 cron: null
 run: null
@@ -100,6 +100,22 @@ def test_a_text_needs_no_quotes_beside_the_shells(word: str, text: str | None) -
     for name in path.split("."):
         value = value[name]
     assert value == (typed if text is None else text)
+
+
+@pytest.mark.parametrize("setting", ["study.warm_start", "report.studies"])
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("[20261127,nan]", ["20261127", "nan"]),
+        ("[007, 1_1 ,true,größe]", ["007", "1_1", "true", "größe"]),
+        ("['a',\"b\",null]", ["a", "b", "null"]),
+        ("[]", []),
+        ("[a]", ["a"]),
+    ],
+)
+def test_names_in_a_list_are_texts_too(setting: str, typed: str, names: list[str]) -> None:
+    section, _, name = setting.partition(".")
+    assert composed([f"{setting}={typed}"])[section][name] == names
 
 
 def test_null_is_no_name() -> None:

@@ -1,0 +1,1 @@
+"""Several studies are put beside each other on one page."""
