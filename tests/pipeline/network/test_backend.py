@@ -59,12 +59,33 @@ def test_threads_are_limited_for_every_library_that_starts_some(
 def test_jax_is_limited_by_its_own_flag_beside_those_already_set(
     monkeypatch: pytest.MonkeyPatch, threads: int, flag: str
 ) -> None:
-    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    variables = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+    for variable in variables:
         monkeypatch.setenv(variable, "1")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("XLA_FLAGS", "--other=1")
     limit_threads(threads)
     assert os.environ["XLA_FLAGS"] == f"--other=1 --xla_cpu_multi_thread_eigen={flag}"
+    assert os.environ["NPROC"] == str(threads)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_jax_starts_as_many_threads_as_it_may_use(run_python: RunPython, threads: int) -> None:
+    script = (
+        "import os\n"
+        "os.environ['KERAS_BACKEND'] = 'jax'\n"
+        "from pipeline.network.backend import limit_threads\n"
+        f"limit_threads({threads})\n"
+        "import jax.numpy as jnp\n"
+        "jnp.ones((256, 256)).dot(jnp.ones((256, 256))).block_until_ready()\n"
+        "from pathlib import Path\n"
+        "names = [file.read_text() for file in Path('/proc/self/task').glob('*/comm')]\n"
+        "print(sum('XLAEigen' in name for name in names))"
+    )
+    done = run_python("-c", script)
+    assert done.stdout.split() == [str(threads)], done.stdout + done.stderr
 
 
 def test_the_device_is_the_first_gpu_or_the_cpu() -> None:
