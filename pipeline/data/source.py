@@ -21,8 +21,8 @@ MNIST_DIGEST = "52cd6c10ae77107af32269dd9d10ca19c1b749e83235a0c75e2f0729ebeaf141
 """SHA-256 over dtype, shape and bytes of the four MNIST arrays, whatever file held them."""
 
 
-def locate(config: DataConfig) -> DataConfig:
-    """`config` with the path that the data will be read from; MNIST is downloaded if it must be.
+def locate(config: DataConfig, download: bool = True) -> DataConfig:
+    """`config` with the path that the data will be read from; MNIST is downloaded if it must be, and may be.
 
     Workers are given this path, so that all of them read the same file.
     Raises UnavailableError, naming the ways out, where MNIST is nowhere to be had.
@@ -37,18 +37,21 @@ def locate(config: DataConfig) -> DataConfig:
         with told("data: Keras's cache", "there can be none"):
             path = _keras_cache()
             there = path.exists()
+        if not there and not download:
+            raise UnavailableError(f"data: MNIST is not in Keras's cache ({shown(path)})")
         if not there:
             _download_with_keras(path)
     return config.model_copy(update={"path": str(path)})
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: DataConfig, download: bool = True) -> Dataset:
     """The data set that `config` names, read and checked, scaled by its training rows.
 
+    `download`: whether MNIST is downloaded where it is not here.
     Raises UnavailableError where it can't be had or is not what it should be, ConfigError where
     `test_split` leaves no rows on one side.
     """
-    config = locate(config)
+    config = locate(config, download)
     if config.name == "digits":
         arrays, source = _digits(), "scikit-learn: load_digits"
         check_layout(arrays, source)

@@ -2,7 +2,6 @@
 
 import shlex
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from pipeline.command.errors import UnavailableError
 from pipeline.tracking.config import TrackingConfig
@@ -33,13 +32,10 @@ def run_page(tracking: TrackingConfig, experiment: str, uid: str) -> str:
 
 
 def _seen(tracking: TrackingConfig, experiment: str, page: str) -> str:
-    uri, base, how = str(tracking.uri), None, ""
-    if database_of(uri) is not None:
+    uri, base, how = str(tracking.uri), tracking.server, ""
+    if base is None and database_of(uri) is not None:
         backend = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         base, how = _HERE, f" {'make ui' if uri == _USUAL else backend}, then"
-    elif (parts := urlsplit(uri)).scheme in ("http", "https"):
-        host = parts.netloc.rpartition("@")[2]  # a password is nobody's to read
-        base = parts._replace(netloc=host).geturl().rstrip("/")
     known = None
     if base is not None:
         with suppress(UnavailableError):  # it is told by its name

@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pipeline.command.collector import imports_only
+from pipeline.command.redact import redact
 from pipeline.command.section import PositiveInt, Section, unambiguous
 from pipeline.tracking.database import database_of, ended_in
 from pipeline.tracking.publisher import Publisher
-from pipeline.tracking.uri import fault
+from pipeline.tracking.uri import fault, shown_at
 
 
 class TrackingConfig(Section):
     """Where runs are published. `uri`: an MLflow tracking URI.
 
+    `ui`: the address at which a browser sees them, where that is not `uri`; the report links to it.
     `report`: whether a study's figures are made and published. `report_seconds`: how often while it
     runs; None: at its end only.
     `keep_models`: of how many of the best trials the weights are kept. `system_metrics`: whether a
@@ -29,6 +31,7 @@ class TrackingConfig(Section):
     keep_models: PositiveInt
     report: bool = True
     system_metrics: bool = True
+    ui: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _mlflow_has_a_uri(self) -> "TrackingConfig":
@@ -36,7 +39,17 @@ class TrackingConfig(Section):
             raise ValueError("tracking.uri: is missing (for example sqlite:///mlflow.db)")
         if self.name == "mlflow" and self.uri is not None and (wrong := fault(self.uri)):
             raise ValueError(wrong)
+        if self.ui is not None and shown_at(self.ui) is None:
+            raise ValueError(
+                "tracking.ui: expected the address of a server, http://HOST:PORT, got "
+                f"{redact(self.ui)}"
+            )
         return self
+
+    @property
+    def server(self) -> str | None:
+        """Where a browser sees the runs, without user and password; None where no server is known."""
+        return None if self.name == "none" else shown_at(self.ui or self.uri or "")
 
 
 _INTERVAL_SECONDS = 5.0

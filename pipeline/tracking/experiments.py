@@ -69,6 +69,17 @@ def experiment_id(tracking: TrackingConfig, name: str) -> str | None:
     return _ask(tracking, found, _MOMENT)
 
 
+def run_pages(tracking: TrackingConfig, experiment: str) -> dict[str, str]:
+    """The addresses of the pages of all runs in `experiment`, by uid; none where no server shows them.
+
+    Raises UnavailableError where the tracker can't be asked.
+    """
+    if (server := tracking.server) is None or not (runs := run_ids(tracking, experiment)):
+        return {}
+    base = f"{server}/#/experiments/{experiment_id(tracking, experiment)}/runs"
+    return {uid: f"{base}/{run}" for uid, run in runs.items()}
+
+
 def is_taken(tracking: TrackingConfig, name: str) -> bool:
     """Whether MLflow has an experiment or a registered model of that name, in its trash perhaps."""
 

@@ -42,6 +42,19 @@ def fault(uri: str) -> str | None:
     return _told(uri, _RULE)
 
 
+def shown_at(uri: str) -> str | None:
+    """The address of the server at `uri` as a page may show it, without a user; None: there is none."""
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018  # raises where it is no number
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", uri):
+        return None
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+
+
 def _fault_of_a_server(uri: str) -> str | None:
     parts = urlsplit(uri)
     if not parts.hostname or re.search(r"\s", uri):

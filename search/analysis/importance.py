@@ -101,7 +101,7 @@ def importance(space: Space, objective: ObjectiveConfig, complete: Sequence[Entr
     return Importance(
         tuple(_share(path, shares, samples) for path in places[:settled]),
         tuple(places[settled:]),
-        f"{_AGREE} of {_SAMPLES} samples of the {len(complete)} complete trials have the same order",
+        f"{_AGREE} of {_SAMPLES} samples drawn from the {len(complete)} complete trials have this order",
     )
 
 

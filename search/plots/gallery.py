@@ -88,10 +88,13 @@ def save_study(facts: Facts, folder: Path, finalists: Finalists | None = None) -
         save(png.draw(plot), folder / f"{name}.png")
 
 
-def save_trial(entry: Entry, dataset: Dataset, folder: Path) -> None:
-    """Write confusion matrix and hardest images of a trial, as far as it has them."""
+def save_trial(entry: Entry, dataset: Dataset | None, folder: Path) -> None:
+    """Write confusion matrix and hardest images of a trial, as far as it has them.
+
+    `dataset`: None where there is none to take images from.
+    """
     if entry.result is None or not entry.result.confusion:
         return
     save(trial.confusion(entry), folder / "confusion.png")
-    if trial.pictured(dataset):
+    if dataset is not None and trial.pictured(dataset.shape):
         save(trial.hardest(entry, dataset), folder / "hardest.png")

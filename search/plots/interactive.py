@@ -44,7 +44,7 @@ def draw(plot: Plot) -> list[Drawn]:
     height = _INCH * plot.height if rows == 1 else max(_LOWEST, _INCH * plot.height / rows)
     layout: dict[str, Any] = {
         "height": round(height),
-        "margin": {"l": 55, "r": 15, "t": 15, "b": 45},
+        "margin": {"l": 55, "r": 28, "t": 15, "b": 45},
         "font": {"family": "system-ui, sans-serif", "size": _TEXT, "color": INK},
         "hoverlabel": {"bgcolor": "white", "font": {"size": 12}, "align": "left"},
         "hovermode": "closest",

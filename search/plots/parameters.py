@@ -77,7 +77,7 @@ def importance(facts: Facts) -> Plot:
     marks.append(Words(ends, texts, "right", INK))
     caveat = f"{found.samples}; lines: where nine of ten of them lie"
     if len(others) > 1:
-        caveat += f". Not so of {', '.join(others)}: the grey bar is all of them"
+        caveat += f". The order of {', '.join(others)} is not settled: the grey bar is their sum"
     across = Side(
         "share of the importance", (0, 1.12), ticks={n / 4: f"{n / 4:.0%}" for n in range(5)}
     )

@@ -149,9 +149,11 @@ def ticks(low: float, high: float, log: bool = False, whole: bool = False) -> di
 
 
 def number(value: float) -> str:
-    """`value` as a tick has it: 0.001, 1e-5, 10,000."""
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
+    """`value` as a tick has it: 0.001, 1e-5, 10k, 2M."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.6g}M"
+    if abs(value) >= 1e4:
+        return f"{value / 1e3:.6g}k"
     return f"{round(value, 12):.6g}".replace("e-0", "e-")
 
 
@@ -171,7 +173,8 @@ def trials(
             colour = [shaded(entry) for entry in chosen] if shaded else COLOURS[state]
             tips = [tip(entry, facts) for entry in chosen]
             name = "" if shaded else state
-            dots.append(Dots([*map(place, chosen)], colour, symbol, name, tips))
+            size = 8.0 if symbol == "v" else 6.5  # a triangle looks smaller
+            dots.append(Dots([*map(place, chosen)], colour, symbol, name, tips, size))
     return dots
 
 

@@ -12,12 +12,13 @@ from pipeline.data import Dataset, grey_size
 from pipeline.run.result import Example
 from pipeline.training.diagnosis import per_class
 from search.plots.png import blank, styled
-from search.plots.style import BLUE, INK, MUTED, RED
+from search.plots.style import BLUE, INK, MUTED
 from search.study.vocabulary import Entry
 
 _WRITTEN = 30  # classes up to which there is room for numbers
-_COLUMNS = 4
-_SIDE, _BAR = 1.25, 0.95  # of an image, and of a bar of probability 1, in inches
+_COLUMNS = 3
+_WIDTH = 7.9  # inches: the page shows it at its size, so that the smallest texts have 11 pixels
+_SIDE, _BAR = 1.25, 0.85  # of an image, and of a bar of probability 1, in inches
 
 
 @styled
@@ -26,7 +27,8 @@ def confusion(entry: Entry) -> Figure:
     assert entry.result is not None
     counts = np.array(entry.result.confusion)
     classes, right, rows = len(counts), int(counts.trace()), int(counts.sum())
-    about = f"{rows:,} validation rows, {rows - right:,} of them wrong ({1 - right / rows:.2%})"
+    wrongly = f"{rows - right:,} of them wrong ({1 - right / rows:.2%})"
+    about = f"{rows:,} validation rows, {wrongly}: orange, the darker the more"
     size = min(12.0, max(6.6, 2.6 + 0.52 * classes))
     figure = blank(f"Confusion matrix of trial {entry.number}", about, size + 0.8, size)
     axes = figure.add_subplot(frame_on=False)
@@ -59,9 +61,9 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def pictured(dataset: Dataset) -> bool:
-    """Whether the rows of `dataset` are images."""
-    return grey_size(dataset.shape) is not None or dataset.shape[2:] == (3,)
+def pictured(shape: tuple[int, ...]) -> bool:
+    """Whether rows of `shape` are images."""
+    return grey_size(shape) is not None or shape[2:] == (3,)
 
 
 @styled
@@ -71,10 +73,10 @@ def hardest(entry: Entry, dataset: Dataset) -> Figure:
     examples = entry.result.hardest
     size = grey_size(dataset.shape) or dataset.shape
     rows = -(-len(examples) // _COLUMNS)
-    width, height = 11.0, 1.0 + 1.75 * rows
+    width, height = _WIDTH, 1.0 + 1.75 * rows
     figure = blank(
         f"Hardest validation images of trial {entry.number}",
-        "Highest loss first. Bars: the probability of every class, blue for the true one",
+        "Highest loss first. Bars: the probability of every class, the true one in blue",
         width,
         height,
     )
@@ -106,7 +108,7 @@ def _bars(axes: Axes, left: float, top: float, example: Example) -> None:
     step = _SIDE / len(shown)
     places = [top + (index + 0.5) * step for index in range(len(shown))]
     lengths = [_BAR * example.probabilities[label] for label in shown]
-    colours = [BLUE if label == example.label else RED for label in shown]
+    colours = [BLUE if label == example.label else MUTED for label in shown]
     axes.barh(places, lengths, 0.75 * step, left, color=colours)
     bottom = top + _SIDE
     frame = ([left, left, left + _BAR], [top, bottom, bottom])

@@ -41,6 +41,11 @@ def table(
     return f'<div class=wide><table class="{kind}">{top}<tbody>{body}</tbody></table></div>'
 
 
+def link(text: str, address: str | None) -> str:
+    """`text`, which is HTML, as a link; as it is where there is no address."""
+    return text if address is None else f'<a href="{escape(address)}">{text}</a>'
+
+
 def command(text: str) -> str:
     """A command to be pasted, from its text."""
     return f"<pre>{escape(text)}</pre>"

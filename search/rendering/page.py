@@ -2,9 +2,11 @@
 
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import starmap
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.command import public
 from pipeline.command.compose import compose
@@ -17,8 +19,18 @@ from search.analysis.front import front, priced
 from search.analysis.leaderboard import cause, columns, counts, doubt, of_front, row
 from search.plots.gallery import FRONTS, VERDICT, of_study
 from search.plots.marks import Plot
+from search.plots.trial import pictured
 from search.rendering.document import document, figure
-from search.rendering.elements import command, listed, parameters, picture, section, table, tiles
+from search.rendering.elements import (
+    command,
+    link,
+    listed,
+    parameters,
+    picture,
+    section,
+    table,
+    tiles,
+)
 from search.rendering.verdict import of_verdict
 from search.study.shown import comparison_of, in_units, pasted
 from search.study.space import fixed
@@ -29,14 +41,20 @@ _ROWS = 20
 _ORIGINS = {"mlflow.user": "run by", "mlflow.source.git.commit": "git commit"}
 
 
-def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> str:
+def page(
+    facts: Facts,
+    pictures: Path,
+    finalists: Finalists | None = None,
+    runs: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The whole report. `pictures`: folder of the PNGs of the best trial, if there are any.
 
-    `finalists`: what is on record of their comparison; None where nobody asked for one.
+    `finalists`: what is on record of their comparison; None where nobody asked for one. `runs`: addresses of
+    the trials' runs in MLflow, by uid, as far as they are known.
     """
     figures = of_study(facts, finalists)
     drawn = any(plot.panels for plot in figures.values())
-    verdict = _verdict(finalists, figures.pop(VERDICT, None))
+    verdict = _verdict(finalists, figures.pop(VERDICT, None), runs)
     cost = facts.objective.cost
     of_the_front = "" if cost is None else figure(FRONTS[cost], figures.pop(FRONTS[cost]))
     title = facts.about.question or facts.about.name
@@ -44,14 +62,14 @@ def page(facts: Facts, pictures: Path, finalists: Finalists | None = None) -> st
         f"<header><p>Hyperparameter study <b>{escape(facts.about.name)}</b></p><h1>{escape(title)}</h1>",
         f"<p>{_when(facts)}</p></header>",
         verdict,
-        _front(facts, finalists, of_the_front),
+        _front(facts, finalists, of_the_front, runs),
         "" if finalists is not None and finalists.answered else _single(facts, finalists),
         _doubted(facts),
         _asked(facts),
-        _leaders(facts),
+        _leaders(facts, runs),
         *starmap(_figure, figures.items()),
-        _mistakes(pictures),
-        _failed(facts),
+        _mistakes(facts, pictures),
+        _failed(facts, runs),
         _origin(facts),
     ]
     return document(title, parts, drawn)
@@ -71,16 +89,16 @@ def command_for(entry: Entry) -> str:
     return shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
 
 
-def _verdict(finalists: Finalists | None, plot: Plot | None) -> str:
+def _verdict(finalists: Finalists | None, plot: Plot | None, runs: Mapping[str, str]) -> str:
     """The verdict, where one stands."""
     if finalists is None or finalists.verdict is None or plot is None:
         return ""
     answer = finalists.answer
     again = "" if answer is None else command_for(answer.entry)
-    return of_verdict(finalists, finalists.verdict, figure(VERDICT, plot), again)
+    return of_verdict(finalists, finalists.verdict, figure(VERDICT, plot), again, runs)
 
 
-def _front(facts: Facts, finalists: Finalists | None, drawn: str) -> str:
+def _front(facts: Facts, finalists: Finalists | None, drawn: str, runs: Mapping[str, str]) -> str:
     """The front of a study that searched one, cheapest first, and how one of its members is taken."""
     cost, objective = facts.objective.cost, facts.objective
     if cost is None or not facts.ranking:
@@ -94,6 +112,7 @@ def _front(facts: Facts, finalists: Finalists | None, drawn: str) -> str:
             cells[heads.index(objective.metric)] = (
                 f"{each.value:.4f} ({each.low:.4f} to {each.high:.4f})"
             )
+    linked = [_linked(cells, each.entry, runs) for cells, each in zip(rows, members, strict=True)]
     names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
     numbers = [
         (str(len(members)), "configurations that none beats in both"),
@@ -102,7 +121,7 @@ def _front(facts: Facts, finalists: Finalists | None, drawn: str) -> str:
     ]
     return section(
         "The front",
-        f"{tiles(numbers)}{drawn}{table(names, [[*map(escape, cells)] for cells in rows], kind='numbers')}"
+        f"{tiles(numbers)}{drawn}{table(names, linked, kind='numbers')}"
         f"<p>One of them as files:</p>{''.join(map(command, of_front(facts.about.name)))}",
     )
 
@@ -156,41 +175,57 @@ def _asked(facts: Facts) -> str:
     )
 
 
-def _leaders(facts: Facts) -> str:
+def _leaders(facts: Facts, runs: Mapping[str, str]) -> str:
     best = facts.ranking[:_ROWS]
     if not best:
         return ""
     heads = columns(best, facts.objective)
-    rows = [[escape(cell) for cell in row(each, heads, facts.objective)] for each in best]
+    rows = [_linked(row(each, heads, facts.objective), each.entry, runs) for each in best]
     names = [escape(head.rpartition(".")[2].replace("_", " ")) for head in heads]
     return section("The best trials", table(names, rows, kind="numbers"))
+
+
+def _linked(cells: Sequence[str], entry: Entry, runs: Mapping[str, str]) -> list[str]:
+    """A row of texts as HTML, whose first one, the trial's number, leads to its run."""
+    number, *others = map(escape, cells)
+    return [link(number, runs.get(entry.uid)), *others]
 
 
 def _figure(name: str, plot: Plot) -> str:
     return section(plot.title, figure(name, plot))
 
 
-def _mistakes(pictures: Path) -> str:
-    shown = [pictures / f"best_{name}.png" for name in ("confusion", "hardest")]
+def _mistakes(facts: Facts, pictures: Path) -> str:
+    confusion, hardest = (pictures / f"best_{name}.png" for name in ("confusion", "hardest"))
     inside = "".join(
-        picture(file, "what the best network gets wrong") for file in shown if file.exists()
+        picture(file, "what the best network gets wrong")
+        for file in (confusion, hardest)
+        if file.exists()
     )
+    shape = facts.about.dataset.train_shape[1:]
+    if confusion.exists() and not hardest.exists() and pictured(tuple(shape)):
+        inside += (
+            "<p>The hardest images are not shown: the data are not where they lay when the study ran, or are "
+            "others by now. This says where they are:</p>"
+            + command(f"python -m search.report study.name={facts.about.name} data.path=FILE")
+        )
     return section("What the best network still gets wrong", inside)
 
 
-def _failed(facts: Facts) -> str:
+def _failed(facts: Facts, runs: Mapping[str, str]) -> str:
     failed = facts.state("failed")
     pruned = facts.state("pruned")
     parts = []
     if pruned:
         parts.append(
-            f"<p>{len(pruned)} trials were stopped early (pruned) because they fell behind: "
-            f"{', '.join(str(entry.number) for entry in pruned)}.</p>"
+            f"<p>{len(pruned)} {'trial was' if len(pruned) == 1 else 'trials were'} stopped early (pruned), "
+            f"having fallen behind: "
+            f"{', '.join(link(str(e.number), runs.get(e.uid)) for e in pruned)}.</p>"
         )
     if failed:
         rows = [
             [
-                str(e.number),
+                link(str(e.number), runs.get(e.uid)),
                 f"<code>{escape(pasted(e.params))}</code>",
                 escape(public.error(cause(e))),
             ]

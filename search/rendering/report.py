@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from pipeline.command.errors import PlumblineError
+from pipeline.command.errors import PlumblineError, UnavailableError
 from pipeline.command.section import Section
-from pipeline.data import load
+from pipeline.data import Dataset, load
+from pipeline.tracking.experiments import run_pages
 from search.analysis.facts import MADE_OF, REPORT, Facts, Source
 from search.analysis.finalists import Finalists
 from search.analysis.front import as_csv as front_as_csv
@@ -82,11 +83,15 @@ def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
             for picture in best.glob("*.png"):
                 shutil.copy(picture, of_study / f"best_{picture.name}")
     save_study(facts, of_study, finalists)
+    try:
+        runs = run_pages(source.tracking, source.name)
+    except UnavailableError as error:
+        runs, problem = {}, problem or f"no links to runs: {error}"
     for name, text in {
         "leaderboard.csv": as_csv(facts.entries, facts.objective),
         "front.csv": front_as_csv(facts, finalists),
         "leaderboard.md": as_markdown(facts.entries, facts.objective),
-        "report.html": page(facts, of_study, finalists),
+        "report.html": page(facts, of_study, finalists, runs),
     }.items():
         (of_study / name).write_text(text, encoding="utf-8")
     return Rendered(problem, folders, table.uid, made_of(facts.entries, finalists))
@@ -100,19 +105,38 @@ def _trials(facts: Facts, source: Source, folder: Path) -> tuple[dict[str, Path]
     new = [entry for entry in chosen if not folders[entry.uid].exists()]
     if not new:
         return folders, ""
-    try:
-        dataset = load(facts.data.at(source.data))
-        if dataset.digest != facts.about.dataset.digest:
-            raise PlumblineError(f"{dataset.source}: is not the data that the study was run on")
-        for entry in new:
-            half = folder / "half"  # of one that was killed, too
-            shutil.rmtree(half, ignore_errors=True)
-            half.mkdir()
-            save_trial(entry, dataset, half)
-            half.rename(folders[entry.uid])
-    except (PlumblineError, OSError) as error:  # data that are gone cost their pictures only
-        return {}, f"no validation images: {error}"
-    return folders, ""
+    dataset = _data_of(facts, source.data)
+    for entry in new:
+        half = folder / "half"  # of one that was killed, too
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir()
+        save_trial(entry, dataset if isinstance(dataset, Dataset) else None, half)
+        half.rename(folders[entry.uid])
+    return folders, "" if isinstance(dataset, Dataset) else f"no validation images: {dataset}"
+
+
+def _data_of(facts: Facts, path: str | None) -> Dataset | str:
+    """The data of a study, from `path`, or else from where they lay when it ran; or why they can't be had.
+
+    MNIST may lie where it is looked for usually by now; it is never downloaded for a report.
+    """
+    recorded, about = facts.data, facts.about
+    anywhere = recorded.model_copy(update={"path": None})
+    places = [anywhere] if recorded.name in ("digits", "mnist") else []
+    if path is not None:
+        places = [recorded.at(path)]
+    elif recorded.name != "digits":
+        places.insert(0, recorded.at(recorded.path or about.dataset.source))
+    problem = ""
+    for place in places:
+        try:
+            dataset = load(place, download=False)
+            dataset.check(about.dataset.digest, about.name)
+        except (PlumblineError, OSError) as error:
+            problem = problem or str(error)
+        else:
+            return dataset
+    return problem
 
 
 def publish(source: Source, rendered: Rendered) -> bool:
@@ -155,7 +179,9 @@ class Maker:
 
         table = TrialTable.load(self._source.url, self._source.name)
         facts = Facts.recorded(table)
-        _trials(facts, self._source, self._folder)
+        folders, problem = _trials(facts, self._source, self._folder)
+        for folder in folders.values() if problem else ():
+            shutil.rmtree(folder)  # drawn with the last report, which says what is missing
         facts.importance  # noqa: B018  # what it imports takes a second
         MlflowTracker(str(self._source.tracking.uri))  # the next one is made at once
         return ""

@@ -1,5 +1,6 @@
 """The verdict's section of the page: what can be said, a picture, and every configuration in a table."""
 
+from collections.abc import Mapping
 from html import escape
 
 from search.analysis.facts import in_words
@@ -8,14 +9,19 @@ from search.analysis.leaderboard import doubt
 from search.analysis.race import Standing
 from search.analysis.verdict import Verdict
 from search.analysis.wording import HEADS, cells, shown, words
-from search.rendering.elements import command, listed, parameters, section, table, tiles
+from search.rendering.elements import command, link, listed, parameters, section, table, tiles
 from search.study.shown import comparison_of, pasted
 
 _HEADS = ("configuration", *HEADS, "seconds")
 
 
-def of_verdict(finalists: Finalists, verdict: Verdict, figure: str, again: str) -> str:
-    """The section. `figure`: HTML; `again`: the command that trains the answer's network, or nothing."""
+def of_verdict(
+    finalists: Finalists, verdict: Verdict, figure: str, again: str, runs: Mapping[str, str]
+) -> str:
+    """The section. `figure`: HTML; `again`: the command that trains the answer's network, or nothing.
+
+    `runs`: addresses of the trials' runs in MLflow, by uid.
+    """
     study = finalists.facts.about.name
     first, *others = words(verdict)
     parts = []
@@ -24,7 +30,7 @@ def of_verdict(finalists: Finalists, verdict: Verdict, figure: str, again: str) 
     if verdict.answer is not None:
         parts.append(tiles(_numbers(verdict, verdict.of(verdict.answer))))
     parts += [f"<p class=lead>{escape(first)}</p>", listed(map(escape, others)), figure]
-    parts.append(_configurations(finalists, verdict))
+    parts.append(_configurations(finalists, verdict, runs))
     if verdict.answer is not None:
         settings = parameters(pasted(finalists.all[verdict.answer].params))
         parts.append(f"<p>What {escape(verdict.answer)} is: {settings}</p>")
@@ -52,19 +58,21 @@ def _numbers(verdict: Verdict, answer: Standing) -> list[tuple[str, str]]:
     return [*found, (str(verdict.runs), "runs over fresh seeds")]
 
 
-def _configurations(finalists: Finalists, verdict: Verdict) -> str:
+def _configurations(finalists: Finalists, verdict: Verdict, runs: Mapping[str, str]) -> str:
     answer = [each.name for each in verdict.standings].index
     return table(
         _HEADS,
-        [_cells(finalists, each) for each in verdict.standings],
+        [_cells(finalists, each, runs) for each in verdict.standings],
         kind="numbers named",
         answer=None if verdict.answer is None else answer(verdict.answer),
     )
 
 
-def _cells(finalists: Finalists, standing: Standing) -> list[str]:
+def _cells(finalists: Finalists, standing: Standing, runs: Mapping[str, str]) -> list[str]:
+    entry = finalists.all[standing.name].entry
+    name = link(escape(standing.name), None if entry is None else runs.get(entry.uid))
     return [
-        f"{escape(standing.name)}<small>{escape(finalists.words_for(standing.name))}</small>",
+        f"{name}<small>{escape(finalists.words_for(standing.name))}</small>",
         *cells(standing),
         f"{standing.seconds:.1f}",
     ]

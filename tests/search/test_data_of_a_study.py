@@ -102,7 +102,7 @@ def test_images_with_a_channel_are_shown_as_images(
     shape: tuple[int, ...], drawn: tuple[int, ...] | None
 ) -> None:
     dataset = images(*shape)
-    assert trial.pictured(dataset) == (drawn is not None)
+    assert trial.pictured(dataset.shape) == (drawn is not None)
     if drawn is not None:
         (axes,) = trial.hardest(made.trial(0), dataset).axes
         shown = axes.images[0].get_array()

@@ -14,7 +14,9 @@ import search.report
 import search.telling.reporter
 from pipeline.command.compose import compose
 from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
+from pipeline.run.config import DataConfig
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.experiments import experiment_id, run_ids
 from pipeline.tracking.mlflow import MlflowTracker
 from search.analysis.facts import Source
 from search.rendering import report as rendering
@@ -158,9 +160,51 @@ def test_other_data_than_the_study_had_cost_the_images_only(url: str, tmp_path: 
     table = recorded(url, "mine")
     source = Source(url, "mine", tracking())
     rendered = rendering.render(source, tmp_path, pictures_of_trials=True)
-    assert "not the data that the study was run on" in rendered.problem
-    assert list(rendered.folders) == [table.uid]
-    assert (tmp_path / "study" / "report.html").exists()
+    assert "these are not the data of mine" in rendered.problem
+    assert {file.name for file in rendered.folders[f"{table.uid}-2"].iterdir()} == {"confusion.png"}
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert "The hardest images are not shown: the data are not where they lay" in page
+    assert "python -m search.report study.name=mine data.path=FILE" in page
+
+
+REMEMBERED, SAID = "/was/mnist.npz", "/now/mnist.npz"
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "looked"),
+    [
+        (None, [REMEMBERED, None], [REMEMBERED]),
+        (None, [None], [REMEMBERED, None]),
+        (None, [], [REMEMBERED, None]),
+        (SAID, [SAID, REMEMBERED], [SAID]),
+        (SAID, [REMEMBERED, None], [SAID]),
+    ],
+    ids=["as they lay", "in the cache by now", "gone", "elsewhere", "not where it was said"],
+)
+def test_data_are_looked_for_where_they_lay_and_never_downloaded(
+    said: str | None,
+    there: list[str | None],
+    looked: list[str | None],
+    monkeypatch: pytest.MonkeyPatch,
+    digits: Any,
+) -> None:
+    """Of MNIST that was found by itself the study's configuration names no path; its record does."""
+    found: list[str | None] = []
+
+    def load(config: DataConfig, download: bool) -> Any:
+        assert not download
+        found.append(config.path)
+        if config.path not in there:
+            raise UnavailableError(f"no file {config.path}")
+        return digits
+
+    monkeypatch.setattr(rendering, "load", load)
+    data = DataConfig(name="mnist", path=None, scale=True)
+    trial = made.trial(0, run=made.BASE.model_copy(update={"data": data}))
+    record = dataclasses.replace(made.DATA, source=REMEMBERED, digest=digits.digest)
+    had = rendering._data_of(made.facts([trial], dataset=record), said)
+    assert found == looked
+    assert had is digits if looked[-1] in there else had == f"no file {looked[0]}"
 
 
 def test_the_best_trials_get_pictures(
@@ -199,6 +243,28 @@ def tracking(keep_models: int = 3) -> TrackingConfig:
     return TrackingConfig(
         name="mlflow", uri=tracker_here(), report_seconds=None, keep_models=keep_models
     )
+
+
+def test_rows_lead_to_their_runs_on_the_server_that_was_said_and_without_its_password(
+    workdir: Path, url: str
+) -> None:
+    table = recorded(url, "mine")
+    records = Records(table.about(), table.uid)
+    tracker = MlflowTracker(tracker_here())
+    tracker.publish(records.of_study(table.entries(), MET))
+    for entry in table.entries()[:2]:
+        tracker.publish(records.of_trial(entry))
+    said = ("tracking=mlflow", f"tracking.uri={tracker_here()}")
+    assert main(values(url, *said)) == 0
+    assert "/#/experiments/" not in (workdir / "mine.html").read_text(), "no server is known"
+    assert main(values(url, *said, "tracking.ui=http://ann:s3cret@here:5000/ml/")) == 0
+    html = (workdir / "mine.html").read_text()
+    runs = run_ids(tracking(), "mine")
+    base = f"http://here:5000/ml/#/experiments/{experiment_id(tracking(), 'mine')}/runs"
+    for number in (0, 1):
+        assert f'<a href="{base}/{runs[f"{table.uid}-{number}"]}">{number}</a>' in html
+    assert html.count("/#/experiments/") == 2, "those that are published"
+    assert "s3cret" not in html
 
 
 def closed(reporter: Reporter, patience: float) -> float:
@@ -248,7 +314,7 @@ def test_a_last_report_that_gets_no_idle_time_is_made_all_the_same(
     assert reporter._process is not first
     assert list(workdir.rglob("report.html")), notes
     (note,) = notes
-    assert "no validation images" in note  # of data that are made up
+    assert "its runs are not published yet" in note  # those of its trials
 
 
 def test_a_study_waits_no_longer_than_it_was_told_to(url: str) -> None:

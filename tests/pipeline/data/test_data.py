@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.command.errors import ConfigError, UnavailableError
-from pipeline.data import MNIST_DIGEST, Dataset, Split, load, locate
+from pipeline.data import MNIST_DIGEST, Dataset, Split, load, locate, source
 from pipeline.run.config import DataConfig
 from tests.conftest import RunPython
 from tests.pipeline.datasets import images, mnist, own, refusal, save, save_idx
@@ -221,3 +221,13 @@ def test_the_data_command_finds_mnist(mnist_path: Path, run_python: RunPython) -
     done = run_python("-m", "pipeline.data", MNIST_PATH=str(mnist_path))
     assert done.stdout == "mnist\n"
     assert str(mnist_path) in done.stderr
+
+
+def test_what_only_reads_mnist_never_downloads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("MNIST_PATH", raising=False)
+    monkeypatch.setattr(source, "_download_with_keras", pytest.fail)
+    with pytest.raises(UnavailableError, match="MNIST is not in Keras's cache"):
+        load(DataConfig(name="mnist", path=None, scale=True), download=False)

@@ -123,3 +123,35 @@ def test_it_is_said_where_a_uri_came_from(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
     with pytest.raises(ConfigError, match=r"got ./mlruns \(from MLFLOW_TRACKING_URI\)"):
         validated(TrackingConfig, {**REST, "uri": "./mlruns"}, "tracking")
+
+
+@pytest.mark.parametrize(
+    ("uri", "ui", "server"),
+    [
+        ("http://here:5000", None, "http://here:5000"),
+        ("https://here/mlflow/", None, "https://here/mlflow"),
+        ("http://ann:s3cret@here:5000", None, "http://here:5000"),
+        ("http://t0ken@here", None, "http://here"),
+        ("http://[::1]:5000", None, "http://[::1]:5000"),
+        ("sqlite:///mlflow.db", None, None),
+        ("databricks", None, None),
+        ("sqlite:///mlflow.db", "http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+        ("http://inside:5000", "https://ann:s3cret@outside/ml", "https://outside/ml"),
+    ],
+)
+def test_a_browser_is_sent_to_a_server_alone_and_without_its_password(
+    uri: str, ui: str | None, server: str | None
+) -> None:
+    given = {"name": "mlflow", "uri": uri, "report_seconds": None, "keep_models": 1, "ui": ui}
+    tracking = validated(TrackingConfig, given, "tracking")
+    assert tracking.server == server
+    assert validated(TrackingConfig, {**given, "name": "none"}, "tracking").server is None
+
+
+@pytest.mark.parametrize(
+    "ui", ["here:5000", "sqlite:///mlflow.db", "http://", "http://a:b", "5000"]
+)
+def test_what_no_browser_opens_is_no_ui(ui: str) -> None:
+    given = {"name": "mlflow", "uri": "sqlite:///mlflow.db", "report_seconds": None, "ui": ui}
+    with pytest.raises(ConfigError, match=r"tracking\.ui: expected the address of a server"):
+        validated(TrackingConfig, {**given, "keep_models": 1}, "tracking")

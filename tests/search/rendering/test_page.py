@@ -108,7 +108,7 @@ def test_the_page_tells_what_failed_and_why_in_one_line(pictures: Path) -> None:
     text = read(made.facts(ENDED), pictures).text
     assert "its worker was ended by SIGKILL" in text
     assert "SIGKILL\nmore" not in text
-    assert "1 trials were stopped early" in text or "trial was stopped early" in text
+    assert "1 trial was stopped early (pruned)" in text
 
 
 def test_the_page_says_where_the_numbers_come_from(pictures: Path) -> None:
@@ -176,6 +176,13 @@ def test_the_space_is_read_from_the_configuration_that_the_study_keeps() -> None
         ("model.dropout", ()),
         ("train.optimizer", ("adam", "sgd")),
     ]
+
+
+def test_each_row_of_a_trial_leads_to_its_run_where_that_is_known(tmp_path: Path) -> None:
+    runs = {f"s1-{n}": f"http://here/#/experiments/1/runs/{n}&" for n in (0, 5, 6, 7)}
+    reader = Reader(page(made.facts(ENDED), tmp_path, runs=runs))
+    assert [each.rpartition("/")[2] for each in reader.references] == ["5&", "0&", "6&", "7&"]
+    assert Reader(page(made.facts(ENDED), tmp_path)).references == []
 
 
 def test_commands_and_addresses_are_not_on_the_page(tmp_path: Path) -> None:
