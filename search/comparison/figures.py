@@ -43,7 +43,7 @@ def best_so_far(group: Sequence[Compared]) -> Plot:
     scale = Scale.of(steps)
     up = scale.side(group[0].facts)
     last = max(at for _, by_number, _ in courses for at, _ in by_number)
-    whole = max(by_time[-1][0] for _, _, by_time in courses if by_time)
+    whole = max((by_time[-1][0] for _, _, by_time in courses if by_time), default=0.0)
     unit, length = time_unit(whole)
     ways: list[tuple[Side, list[tuple[Compared, Points]]]] = [
         (

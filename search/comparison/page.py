@@ -65,6 +65,8 @@ def _comparable(together: Sequence[Sequence[Compared]]) -> str:
 def _figures(together: Sequence[Sequence[Compared]]) -> Iterator[str]:
     """The sections of figures: in each are studies that can be compared."""
     for number, group in enumerate(together):
+        if group[0].facts.apart:
+            continue  # not even its own trials can be compared
         whose = f": {_named(group)}" if len(together) > 1 else ""
         costs = [each.facts.objective.cost for each in group]
         yield _drawn(f"best_so_far_{number}", figures.best_so_far(group), whose)

@@ -10,7 +10,7 @@ from search.comparison.page import page
 from search.steering.launches import Launch
 from tests.search import made
 from tests.search.comparison.beside import beside, judged, study
-from tests.search.comparison.test_compared import LOSS
+from tests.search.comparison.test_compared import LOSS, trained
 from tests.search.rendering.test_page import Reader
 from tests.search.telling.test_front import OBJECTIVE, SPACE
 from tests.search.telling.test_front import study as front_study
@@ -126,6 +126,14 @@ def test_what_differs_is_told_apart_from_what_is_the_same() -> None:
 def test_studies_of_other_spaces_are_not_drawn_where_they_searched() -> None:
     reader = read(study("one", made.many(2)), study("two", made.many(2, made.MIXED), made.MIXED))
     assert figures_of(reader) == ["best_so_far_0", "best_so_far_0-2"]
+
+
+def test_a_study_whose_own_trials_can_not_be_compared_is_drawn_nowhere() -> None:
+    mixed = study("mixed", [made.trial(0), trained(1, "data", shuffle=True)])
+    reader = read(mixed, study("one", made.many(2)))
+    assert figures_of(reader) == ["best_so_far_1", "best_so_far_1-2"]
+    assert "its own trials can't be compared" in reader.text
+    assert "one and mixed differ in data.shuffle" in reader.text
 
 
 def test_a_front_has_its_cost_and_its_figure() -> None:
