@@ -11,13 +11,10 @@ equally long end them together; there `seconds_per_trial` allows for that.
 """
 
 import argparse
-import heapq
-import itertools
 import json
 import os
 import tempfile
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +30,7 @@ from pipeline.tracking.record import dataset_info
 from search.coordination.coordinator import Coordinator
 from search.forecasting.estimator import Estimator
 from search.setup.read import read
+from search.simulate.launcher import Script, SimulatedLauncher
 from search.study.vocabulary import Study
 from search.telling.progress import Progress
 from search.telling.runs import Records
@@ -43,62 +41,42 @@ from search.trial_table.weights import WeightStore
 from search.workers.messages import Epoch, Event, Finished, Started, Task
 from search.workers.stopping import Stopper
 
-Script = Generator[tuple[float, Event], None, None]
+
+class RealClock:
+    """The clock of this machine."""
+
+    def __call__(self) -> float:
+        return time.monotonic()
+
+    def wait(self, until: float) -> None:
+        if (left := until - time.monotonic()) > 0:
+            time.sleep(left)
 
 
-class SimulatedLauncher:
-    """`workers` workers whose trials last between `low` and `high` seconds.
+class Launcher(SimulatedLauncher):
+    """Simulated workers in real time, whose trials last between `low` and `high` seconds.
 
     `ended`: when each trial ended, by `time.monotonic`. `waited`: seconds that workers were without a trial.
     """
 
     def __init__(self, workers: int, low: float, high: float) -> None:
-        self._workers = workers
-        self._seconds = np.random.default_rng(0), low, high
-        self._scripts: dict[int, Script] = {}
-        self._due: list[tuple[float, int, int, Event]] = []
-        self._order = itertools.count()
+        draw = np.random.default_rng(0)
+        super().__init__(workers, lambda task: _trial(task, draw.uniform(low, high)), RealClock())
         self._idle: list[float] = []
         self.ended: list[float] = []
         self.waited: list[float] = []
 
-    def free(self) -> int:
-        return self._workers - len(self._scripts)
-
     def submit(self, task: Task) -> None:
         if self._idle:
             self.waited.append(time.monotonic() - self._idle.pop(0))
-        draw, low, high = self._seconds
-        self._scripts[task.number] = _trial(task, draw.uniform(low, high))
-        self._next(task.number)
+        super().submit(task)
 
     def poll(self, timeout: float) -> list[Event]:
-        now = time.monotonic()
-        first = self._due[0][0] if self._due else now + timeout
-        if first > now:
-            time.sleep(min(first - now, timeout))
-            now = time.monotonic()
-        events: list[Event] = []
-        while self._due and self._due[0][0] <= now:
-            _, _, number, event = heapq.heappop(self._due)
-            events.append(event)
-            if isinstance(event, Started):
-                self._next(number)
-            elif isinstance(event, Finished):
-                del self._scripts[number]
-                self.ended.append(now)
-                self._idle.append(now)
+        events = super().poll(timeout)
+        ends = [time.monotonic() for event in events if isinstance(event, Finished)]
+        self.ended += ends
+        self._idle += ends
         return events
-
-    def reply(self, number: int, prune: bool) -> None:
-        self._next(number)
-
-    def close(self) -> None:
-        self._scripts.clear()
-
-    def _next(self, number: int) -> None:
-        after, event = next(self._scripts[number])
-        heapq.heappush(self._due, (time.monotonic() + after, next(self._order), number, event))
 
 
 def _trial(task: Task, seconds: float) -> Script:
@@ -165,7 +143,7 @@ def simulate(
         publisher = open_publisher(setup.tracking, print)
         glance = SummaryFile(folder / "summary.json", "simulated", trials, objective)
         records = Records(table.about(), table.uid)
-        launcher = SimulatedLauncher(workers, low, high)
+        launcher = Launcher(workers, low, high)
         coordinator = Coordinator(
             study,
             table,

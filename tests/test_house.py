@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = (
     "search",
+    "search.simulate",
     "search.setup",
     "search.comparison",
     "search.steering",
@@ -62,7 +63,11 @@ DOORS = {
     "pandas": ["search/reading/opened.py"],
     "matplotlib": ["search/plots/"],
     "plotly": ["search/rendering/document.py"],
-    "sklearn": ["pipeline/data/source.py", "pipeline/training/forest.py"],
+    "sklearn": [
+        "pipeline/data/source.py",
+        "pipeline/training/forest.py",
+        "search/simulate/surrogate.py",
+    ],
 }
 """Third-party tool -> the files and rooms that may import it, anywhere in them. All of them do."""
 

@@ -31,6 +31,7 @@ from search.scheduling.cron import check
 from search.scheduling.request import ScheduleConfig
 from search.setup.read import read
 from search.setup.replay import ReplayConfig
+from search.simulate.methods import SimulateConfig
 from search.steering.asked import read as asked
 from search.trial_table.storage import StorageConfig
 from tests.conftest import RunPython
@@ -120,6 +121,11 @@ def an_export(values: dict[str, Any]) -> None:
     validated(ExportConfig, values["export"], "export")
 
 
+def a_simulation(values: dict[str, Any]) -> None:
+    a_study(values)
+    validated(SimulateConfig, values["simulate"], "simulate")
+
+
 DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "pipeline.train": a_run,
     "pipeline.replay": a_tracked_run,
@@ -134,6 +140,7 @@ DOORS: dict[str, Callable[[dict[str, Any]], None]] = {
     "search.publish": a_named_study,
     "search.table": a_table,
     "search.studies": the_studies,
+    "search.simulate": a_simulation,
 }
 """What each command checks before it does anything."""
 
@@ -149,7 +156,8 @@ SPELLED_OUT = {
 
 def assert_is_let_in(command: str) -> None:
     _, _, module, *words = shlex.split(os.path.expandvars(command))
-    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+    place = ROOT / module.replace(".", "/")
+    assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
     if module in OWN_ARGUMENTS or "--help" in words:
         return
     if module in SPELLED_OUT:

@@ -31,17 +31,18 @@ def words(
         for count, span in found.by_workers.items()
     ]
     lines = [f"{name}: {found.trials} trials to come, with {means.workers} workers."]
-    lines += [_wrapped(f"  {what:<{_COLUMN}}{said}") for what, said in (*facts, *by_workers)]
+    lines += [wrapped(f"  {what:<{_COLUMN}}{said}") for what, said in (*facts, *by_workers)]
     lines.append("Assumed:")
-    lines += [_wrapped(f"  - {said}", 4) for said in _assumed(found, base, prunes)]
+    lines += [wrapped(f"  - {said}", 4) for said in _assumed(found, base, prunes)]
     known = (
         f"By {measured} measured runs and {rows} trials on record of this machine; what a trial takes is "
         f"known to within {found.spread:.0%}."
     )
-    return [*lines, _wrapped(known, 0)]
+    return [*lines, wrapped(known, 0)]
 
 
-def _wrapped(line: str, indent: int = _COLUMN + 2) -> str:
+def wrapped(line: str, indent: int = _COLUMN + 2) -> str:
+    """`line` for a terminal of 80 columns, what does not fit below it."""
     return textwrap.fill(
         line, 80, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )

@@ -14,6 +14,7 @@ from pipeline.data import load
 from pipeline.run.config import DataConfig, RunConfig
 from pipeline.tracking.record import dataset_info
 from search.coordination.prefixes import epochs_in, key_of
+from search.forecasting.advice import advice
 from search.forecasting.corners import corners
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator, curves_of, drawn
@@ -23,7 +24,7 @@ from search.forecasting.kept import Measured, digest_of
 from search.forecasting.measuring import Measuring
 from search.forecasting.plays import Asked
 from search.forecasting.samples import Sample, machine_of, samples
-from search.forecasting.words import duration, words
+from search.forecasting.words import duration, words, wrapped
 from search.machine.cpus import usable_cpus
 from search.machine.gpus import Gpu, visible_gpus
 from search.machine.memory import peak_of
@@ -111,7 +112,11 @@ def _foretold(setup: Setup, values: Mapping[str, Any]) -> list[str]:
     found = forecast(asked, make_engine, setup.prunes, means, ground.size, costs, runs, alike)
     if not found.trials:
         return [f"{setup.study.name}: nothing left to try."]
-    return words(setup.study.name, found, setup.run, len(measured.samples), len(rows), setup.prunes)
+    lines = words(
+        setup.study.name, found, setup.run, len(measured.samples), len(rows), setup.prunes
+    )
+    said = advice(setup.study.trials, setup.space, setup.search)
+    return lines if said is None else [*lines, wrapped(f"Method: {said}", 0)]
 
 
 def told_to_schedule(setup: Setup, launch_seconds: float) -> str | None:

@@ -18,6 +18,7 @@ COMMANDS = [
         for file in (ROOT / room).glob("[!_]*.py")
     ),
     "search",
+    "search.simulate",
     "pipeline.data",
 ]
 
@@ -54,6 +55,7 @@ def test_the_package_lists_its_commands_with_a_line_each(run_python: RunPython) 
     done = run_python("-m", "search")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
+    assert "python -m search.simulate" in lines
     for room in ("search", "pipeline"):
         for file in (ROOT / room).glob("[!_]*.py"):
             place = lines.index(f"python -m {room}.{file.stem}")

@@ -1,0 +1,1 @@
+"""Samplers, pruners and engines are compared in simulated studies, on networks that were trained once."""
