@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.command import public
 from pipeline.command.section import as_override, flatten
 from search.analysis.facts import Facts
+from search.study.rungs import place_of
 from search.study.vocabulary import Entry
 
 Cell = str | int | float | bool | datetime | None
@@ -82,6 +83,7 @@ def _parts(entry: Entry, varied: Sequence[str], run_id: str | None) -> Sequence[
             "attempts_lost": entry.attempts.losses,
             "attempts_excused": entry.attempts.excused,
             "continues": entry.continues,
+            **place_of(entry)._asdict(),
             "extends": entry.extends,
             "prefix_of": entry.prefix_of,
             "same_as": entry.same_as,

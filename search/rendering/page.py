@@ -137,7 +137,8 @@ def _single(facts: Facts, finalists: Finalists | None) -> str:
     numbers = [(f"{leader.value:.4f}", f"{facts.metric}, {leader}")]
     if best.result is not None:
         numbers.append((f"{leader.tests['test_accuracy']:.4f}", "accuracy on the test set"))
-        numbers.append((f"{facts.train_seconds(best):.1f} s", "of training"))
+        before = "" if best.continues is None else f", after trial {best.continues}"
+        numbers.append((f"{best.train_seconds:.1f} s", f"of training{before}"))
     numbers.append((str(len(facts.state("complete"))), "complete trials"))
     why = doubt(finalists, facts.objective.cost is not None)
     unsure = (

@@ -168,13 +168,13 @@ class _Results:
             self.failed.append(_line(network, entry))
             return
         metrics = {**entry.result.history[-1].metrics, **entry.result.test}
-        self._count(network.name, metrics, entry.result.timings["seconds_total"])
+        self._count(network.name, metrics, entry.result.seconds)
 
     def add_forest(self, config: ForestConfig, dataset: Dataset, threads: int) -> None:
         """Fit the forest, and take it in."""
         started = time.time()
         fitted = fit(config, dataset, threads)
-        seconds = fitted.train_seconds + fitted.test_seconds
+        seconds = fitted.train_seconds
         self._count(FOREST, fitted.test.metrics, seconds)
         self.note(f"{FOREST}: {_told(fitted.test.metrics, seconds)}")
         self.publish(of_forest(config, fitted, started, dataset_info(dataset)))
@@ -210,7 +210,7 @@ def _line(network: Network, entry: Entry) -> str:
     name = f"{network.name}, seed {entry.params['train.seed']}"
     if entry.result is None:
         return f"{name}: failed: {entry.reason}"
-    return f"{name}: {_told(entry.result.test, entry.result.timings['seconds_total'])}"
+    return f"{name}: {_told(entry.result.test, entry.result.seconds)}"
 
 
 def _told(metrics: Mapping[str, float], seconds: float) -> str:

@@ -8,7 +8,9 @@ from pipeline.tracking.address import runs_page
 from pipeline.tracking.config import missing
 from search.analysis.leaderboard import counts, finalists_of, summary
 from search.setup.read import Setup
+from search.study.address import again
 from search.study.endings import NOTHING, STOPPED
+from search.study.shown import next_steps
 from search.telling.watcher import StudyWatcher
 from search.trial_table.trials import TrialTable
 
@@ -26,7 +28,8 @@ def farewell(
     """Print what came of the study, and what can be done now; the exit code."""
     name, tracking, ending = setup.study.name, setup.tracking, watcher.ending
     entries = table.entries()
-    told = summary(entries, setup.run.objective, name, finalists_of(table))
+    study = again(name, command)
+    told = summary(entries, setup.run.objective, study, finalists_of(table))
     screen.print(told, crop=False)  # to be pasted whole
     said = []
     if tracking.name == "none":
@@ -42,6 +45,9 @@ def farewell(
         said.append(f"Compare the trials:{page}")
     if ending.exit_code == STOPPED.exit_code:
         said.append(f"Stopped; the same command goes on:\n  {redact(command)}")
+    if ending.exit_code == 0 and not setup.study.finalists:  # else its comparison comes next
+        steps = next_steps(study, setup.run.objective.cost is not None)
+        said.append("\n".join(["Next:", *(f"  {step}" for step in steps)]))
     for text in said:
         screen.print(f"\n{text}", soft_wrap=True)
     if ending == NOTHING:

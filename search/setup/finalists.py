@@ -24,7 +24,8 @@ from search.forecasting.estimator import Estimator
 from search.forecasting.samples import samples
 from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers, our_turn
 from search.steering.launches import announce
-from search.study.address import named
+from search.study.address import again, named
+from search.study.shown import next_steps
 from search.study.vocabulary import Lock, Study, StudyConfig
 from search.telling.progress import Progress
 from search.telling.verdict import VerdictRecords, as_table
@@ -247,6 +248,10 @@ def _farewell(
     elif settings.tracking.name != "none":
         page = run_page(settings.tracking, name, VerdictRecords(finalists).uid)
         screen.print(f"\nThe run `verdict`:{page}")
+    if verdict is not None and verdict.answer is not None:
+        screen.print(
+            "\n".join(["\nNext:", *(f"  {step}" for step in next_steps(again(name, command)))])
+        )
     if verdict is None:
         screen.print(f"\nStopped; the same command goes on:\n  {redact(command)}")
         return StoppedError.exit_code

@@ -103,6 +103,7 @@ def launch(values: dict[str, Any], command: str) -> int:
             else:
                 watcher.begin()
                 progress.note(_what_is_to_come(setup, ground, table, workers, wanted))
+                progress.waits(f"starting {workers} worker{'s' * (workers > 1)}")
                 with (
                     progress,
                     stopper.listening(),

@@ -13,7 +13,7 @@ from search.analysis.facts import Facts
 from search.analysis.leaderboard import counts, summary
 from search.forecasting.estimator import Estimator
 from search.steering.standing import Standing, standing
-from search.study.shown import shown
+from search.study.shown import clock, shown
 from search.study.vocabulary import About
 from search.telling.progress import Progress
 from search.trial_table.storage import described_in, reading
@@ -139,7 +139,7 @@ def in_full(study: Standing) -> RenderableType:
     now = time.time()
     for entry in study.running:
         what = " ".join(f"{path}={shown(value)}" for path, value in entry.params.items())
-        does = "waits" if entry.run is None else f"runs for {now - entry.started_at:.0f} s"
+        does = "waits" if entry.run is None else f"runs for {clock(now - entry.started_at)}"
         line = f"  trial {entry.number} {does if study.held else 'is to run again'}  {what}"
         said.append(Text(line, no_wrap=True, overflow="ellipsis"))
     said += [Text(), summary(study.entries, about.objective, about.name, study.finalists)]

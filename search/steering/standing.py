@@ -71,8 +71,9 @@ class Standing:
 
     @property
     def seconds(self) -> float:
-        """How long its trials took, all workers together."""
-        return sum(e.ended_at - e.started_at for e in self.ended if e.ended_at and e.started_at)
+        """Of the epochs that its trials trained, all workers together; what was read off is not counted."""
+        epochs = ((entry.started_at, epoch) for entry in self.ended for epoch in entry.history)
+        return sum(epoch.seconds for began, epoch in epochs if epoch.finished_at >= began)
 
 
 def standing(storage: Storage, name: str) -> Standing:

@@ -1,9 +1,12 @@
 """Which study a command is about."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.command.errors import ConfigError
+from pipeline.command.overrides import key
+from pipeline.command.redact import redact
 from pipeline.command.section import validated
 from search.study.vocabulary import StudyConfig
 
@@ -25,6 +28,13 @@ def by_rule(values: Mapping[str, Any], name: str, place: str) -> str:
         return str(named({**values, "study": {**values["study"], "name": name}}))
     except ConfigError as error:
         raise ConfigError(str(error).replace("study.name:", f"{place}:")) from None
+
+
+def again(name: str, command: str) -> str:
+    """How another command names a study: with the storage and the tracker that `command` was typed with."""
+    words = shlex.split(redact(command))
+    where = [word for word in words if key(word).partition(".")[0] in ("storage", "tracking")]
+    return " ".join([name, shlex.join(where)]) if where else name
 
 
 def of_finalists(uid: str) -> str:

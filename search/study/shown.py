@@ -4,13 +4,29 @@ import json
 from collections.abc import Mapping, Sequence
 
 from pipeline.command.section import as_override
-from pipeline.run.config import Cost
+from pipeline.run.config import Cost, ModelConfig
+from pipeline.run.custom import CustomConfig
 from search.study.space import LAYER
 
 
 def shown(value: object) -> str:
     """A value short enough for a table: four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else as_override(_decoded(value))
+
+
+def clock(seconds: float) -> str:
+    """Time on the wall, in minutes and seconds: `1:05`. What training took is told in seconds."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def network(model: ModelConfig | CustomConfig) -> str:
+    """A network in two words: `2 x 128`, `256-128`, `softmax`, or what builds it."""
+    if not isinstance(model, ModelConfig):
+        return model.build
+    if len(set(model.layers)) == 1:
+        return f"{len(model.layers)} x {model.layers[0]}"
+    return "-".join(map(str, model.layers)) or "softmax"
 
 
 def in_units(cost: Cost | None, value: float) -> str:
@@ -34,6 +50,15 @@ def pasted(params: Mapping[str, object]) -> str:
 def comparison_of(study: str) -> str:
     """The command that compares the finalists of `study` over fresh seeds, until a verdict stands."""
     return f"python -m search.finalists study.name={study}"
+
+
+def next_steps(study: str, front: bool = False) -> list[str]:
+    """The commands that come after an answer. `study`: its name, with where it lies if that is to be said.
+
+    `front`: whether one of its members is still to be chosen.
+    """
+    commands = [f"python -m search.report study.name={study}"]
+    return commands if front else [*commands, f"python -m search.export study.name={study}"]
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,8 @@
 """Live progress: a view that redraws itself on a terminal, one plain line per trial elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -10,11 +11,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.command.errors import PlumblineError
+from pipeline.network.shapes import compiled_with
 from pipeline.run.config import ObjectiveConfig
 from search.forecasting.estimator import Estimator
 from search.study.ranking import Ranking
-from search.study.shown import in_units, shown
+from search.study.rungs import descent_of
+from search.study.shown import clock, in_units, network, shown
 from search.study.vocabulary import Entry
+
+_STYLES = {"failed": "red", "pruned": "dim"}
 
 
 class Progress:
@@ -41,9 +47,11 @@ class Progress:
         self._estimator = estimator
         self._ranking = Ranking(objective, ended)
         self._running: list[Entry] = []
+        self._waits = ""
+        self._compiled: set[tuple[str | None, str]] = set()  # by which worker, and what
         self._live = (
             Live(self._view(), console=console, refresh_per_second=2, transient=True)
-            if console.is_terminal
+            if console.is_interactive
             else None
         )
 
@@ -61,20 +69,52 @@ class Progress:
         if self._live:
             self._live.stop()
 
+    def waits(self, text: str) -> None:
+        """Say what is waited for until the first trial is there."""
+        if self._live:
+            self._waits = text
+            self._live.update(self._view())
+        else:
+            self.note(_sentence(text))
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Say what is waited for within the block, after the view; that it can't be said changes nothing."""
+        status = self._console.status(text) if self._live else None
+        with suppress(PlumblineError):
+            if status is None:
+                self.note(_sentence(text))
+            else:
+                status.start()
+        try:
+            yield
+        finally:
+            with suppress(PlumblineError):
+                if status is not None:
+                    status.stop()
+
     def update(self, running: Mapping[int, Entry]) -> None:
         """Show the trials that run now."""
         self._running = list(running.values())
+        for entry in self._running:
+            if entry.worker:
+                self._waits = ""
+            if entry.history and entry.run is not None and self._live:
+                self._compiled.add((entry.worker.get("worker"), compiled_with(entry.run)))
         if self._live:
             self._live.update(self._view())
 
     def ended(self, entry: Entry) -> None:
-        """Show a trial that ended: on a terminal only failures stay on the screen."""
+        """Show a trial that ended: on a terminal it scrolls by, in one line unless it failed."""
         self._ended += 1
         self._ranking.add(entry)
         if self._estimator is not None:
             self._estimator.add(entry)
         if self._live is None or entry.state == "failed":
             self._console.print(self._line(entry), highlight=False, soft_wrap=True)
+        else:
+            line = self._short_line(entry)
+            self._console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
 
     def note(self, text: str) -> None:
         """Print a line that stays."""
@@ -82,30 +122,42 @@ class Progress:
 
     def _line(self, entry: Entry) -> Text:
         params = " ".join(f"{path}={shown(value)}" for path, value in entry.params.items())
-        outcome = f"{self._objective.metric} {entry.value:.4f}" if entry.value is not None else ""
-        if entry.cost is not None:
-            outcome += f" {in_units(self._objective.cost, entry.cost)}"
-        reason = (entry.reason or "").splitlines()[:1]
         parts = [
-            f"{self._noun} {entry.number}: {entry.state}",
-            *([outcome] if outcome else reason),
+            *self._outcome(entry),
             params,
             self._cost(entry),
             f"{self._ended}/{self._target}",
             self._best_text(),
             f"left {self._left()}",
         ]
-        return Text("  ".join(parts), style="red" if entry.state == "failed" else "")
+        return Text("  ".join(parts), style=_STYLES["failed"] if entry.state == "failed" else "")
+
+    def _short_line(self, entry: Entry) -> Text:
+        """What fits above a view that has the rest."""
+        parts = [*self._outcome(entry), self._cost(entry), _params(entry)]
+        style = _STYLES.get(entry.state, "")
+        return Text("  ".join(parts), style)
+
+    def _outcome(self, entry: Entry) -> list[str]:
+        """How a trial ended, and with what."""
+        outcome = f"{self._objective.metric} {entry.value:.4f}" if entry.value is not None else ""
+        if entry.cost is not None:
+            outcome += f" {in_units(self._objective.cost, entry.cost)}"
+        reason = (entry.reason or "").splitlines()[:1]
+        at = f" at epoch {_epoch(entry)}" if entry.state == "pruned" and entry.history else ""
+        first = f"{self._noun} {entry.number}: {entry.state}{at}"
+        return [first, *([outcome] if outcome else reason)]
 
     def _cost(self, entry: Entry) -> str:
-        """What the trial took, and why it may be less than it would have been."""
-        if entry.same_as is not None:
-            return f"the same as {self._noun} {entry.same_as}"
-        if entry.prefix_of is not None:
-            return f"read off {self._noun} {entry.prefix_of}"
-        seconds = (entry.ended_at or entry.started_at) - entry.started_at
-        begun = "" if entry.extends is None else f" (after {self._noun} {entry.extends})"
-        return f"{seconds:.1f} s{begun}"
+        """The seconds of its epochs, and whose they are where another trial trained them."""
+        said = [f"{entry.train_seconds:.1f} s"]
+        for number, words in (
+            (entry.same_as, "the same as"),
+            (entry.prefix_of, "read off"),
+            (entry.extends, "its first epochs those of"),
+        ):
+            said += [] if number is None else [f"{words} {self._noun} {number}"]
+        return ", ".join([*said, *filter(None, [descent_of(entry, self._noun)])])
 
     def _best_text(self) -> str:
         if not self._ranking:
@@ -126,10 +178,7 @@ class Progress:
 
     def _left(self) -> str:
         left = self.seconds_left()
-        if left is None:
-            return "?"
-        minutes, seconds = divmod(round(left), 60)
-        return f"{minutes}:{seconds:02d}"
+        return "?" if left is None else clock(left)
 
     def _view(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
@@ -138,27 +187,43 @@ class Progress:
         head.add_row(
             Text(self._name, style="bold"), bar, count, self._best_text(), f"left {self._left()}"
         )
+        if self._waits:
+            return Group(head, Text(f"{self._waits} ..."))
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in (self._noun, "epoch", self._objective.metric, "seconds", "parameters"):
+        for column in (self._noun, "epoch", self._objective.metric, "running", "parameters"):
             table.add_column(column, justify="left" if column == "parameters" else "right")
         now = time.time()
         for entry in self._running:
             last = entry.history[-1].metrics.get(self._objective.metric) if entry.history else None
-            params = " ".join(
-                f"{path.rpartition('.')[2]}={shown(value)}" for path, value in entry.params.items()
-            )
             table.add_row(
                 str(entry.number),
-                _epoch(entry),
+                _epoch(entry) if entry.worker else "-",
                 f"{last:.4f}" if last is not None else "-",
-                f"{now - entry.started_at:.0f}",
-                Text(params, overflow="ellipsis", no_wrap=True),
+                clock(now - entry.started_at),
+                Text(self._does(entry) + _params(entry), overflow="ellipsis", no_wrap=True),
             )
         return Group(head, table)
 
+    def _does(self, entry: Entry) -> str:
+        """What a running trial waits for, and where it comes from."""
+        said = descent_of(entry, self._noun)
+        if entry.worker and entry.run is not None and not entry.history:
+            known = (entry.worker.get("worker"), compiled_with(entry.run)) in self._compiled
+            said = said if known else f"compiling {network(entry.run.model)}"
+        return f"{said}: " if said else ""
+
+
+def _params(entry: Entry) -> str:
+    return " ".join(
+        f"{path.rpartition('.')[2]}={shown(value)}" for path, value in entry.params.items()
+    )
+
 
 def _epoch(entry: Entry) -> str:
-    """How far a trial is; `-` before a worker has it, and where another process knows that alone."""
-    if not entry.worker:
-        return "-"
-    return f"{entry.history[-1].epoch if entry.history else 0}/{entry.settings['train.epochs']}"
+    """How far a trial is."""
+    last = entry.history[-1].epoch if entry.history else 0
+    return f"{last}/{entry.settings['train.epochs']}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -38,7 +38,7 @@ class Reporter:
         self._folder = tempfile.TemporaryDirectory(prefix="plumbline-report-")
         self._process: BaseProcess | None = None
         self._pipe: connection.Connection[Any, Any] | None = None
-        self._owed = False  # a last report, once a trial ended
+        self.owed = False  # a last report, once a trial ended
         self._stale = False  # whether trials ended since a report was asked for
         self._prepared = False  # as far as the last report can be, before the last trials end
         self._drawing = False  # whether the last report is
@@ -48,7 +48,7 @@ class Reporter:
 
     def trial_ended(self) -> None:
         """The report is out of date. The first time its process starts, to be ready when it is asked."""
-        self._owed = self._stale = True
+        self.owed = self._stale = True
         self._prepared = False
         if self._process is None:
             self._start()
@@ -67,13 +67,13 @@ class Reporter:
             self._last = time.monotonic()
             self._stale = False
             self._ask("report")
-        elif spare and self._owed and not self._prepared:
+        elif spare and self.owed and not self._prepared:
             self._prepared = True
             self._ask("prepare")
 
     def draw(self) -> None:
         """Have the last report drawn, while its runs are still being published; returns at once."""
-        if self._owed and not self._drawing:
+        if self.owed and not self._drawing:
             self._drawing = True
             self._ask("draw")
 
@@ -82,7 +82,7 @@ class Reporter:
         until = time.monotonic() + patience
         self._problem = ""  # from here on it is worth saying again
         try:
-            if self._owed and patience > 0:
+            if self.owed and patience > 0:
                 self._ask("publish")
                 self._hear(min(patience, _IDLE_SECONDS))
                 if self._asked and time.monotonic() + 1 < until:
@@ -91,7 +91,7 @@ class Reporter:
                     self._start(niceness=0)
                     self._ask("publish")
                     self._hear(until - time.monotonic())
-            if self._owed and (self._asked or patience <= 0):
+            if self.owed and (self._asked or patience <= 0):
                 self._say(f"not ready within {patience:g} s" if patience else "not published")
         finally:
             self._stop()

@@ -22,6 +22,7 @@ from pipeline.tracking.record import (
 from search.analysis.leaderboard import markdown_of, of_front
 from search.study.endings import Ending
 from search.study.ranking import Ranking
+from search.study.rungs import place_of
 from search.study.shown import comparison_of, pasted, shown
 from search.study.vocabulary import About, Entry, TrialState
 
@@ -67,6 +68,9 @@ class Records:
         before = entry.extends if entry.continues is None else entry.continues
         if before is not None:
             tags["trial.continues"] = str(before)
+        for what, at in place_of(entry)._asdict().items():
+            if at is not None:
+                tags[f"trial.{what}"] = str(at)
         if entry.same_as is not None:
             tags["trial.same_as"] = str(entry.same_as)
         if entry.prefix_of is not None:

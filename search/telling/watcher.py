@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from types import TracebackType
 
 from pipeline.command.errors import PlumblineError
@@ -145,12 +145,16 @@ class StudyWatcher:
             self._publisher.update(self._records.given_up(entry))
         self._publish_study(self.ending)
         self.unpublished = 1  # until it is known: a signal may come meanwhile
-        self.unpublished = self._publisher.close(_PUBLISH_SECONDS)
+        with self._progress.waiting("publishing to MLflow"):
+            self.unpublished = self._publisher.close(_PUBLISH_SECONDS)
 
     def _close_reporter(self) -> None:
         if self._reporter is not None:
             patience = _STOPPED_SECONDS if self.ending.exit_code else _REPORT_SECONDS
-            self._reporter.close(0 if self.unpublished else min(patience, self._seconds_left()))
+            patience = 0 if self.unpublished else min(patience, self._seconds_left())
+            drawn = self._reporter.owed and patience > 0
+            with self._progress.waiting("drawing the report") if drawn else nullcontext():
+                self._reporter.close(patience)
 
     def _call_on_end(self) -> None:
         if self._on_end is not None:

@@ -87,6 +87,15 @@ def test_a_pruned_trial_is_tracked_as_pruned() -> None:
     assert {"test_accuracy", "objective"} <= {point.metric for point in record.points}
 
 
+def test_a_trial_is_tagged_with_its_place_in_hyperband() -> None:
+    notes = {"tuner/bracket": 2, "tuner/round": 1}
+    tags = records().of_trial(entry(4, continues=3, notes=notes)).tags
+    assert [tags[f"trial.{name}"] for name in ("continues", "bracket", "rung")] == ["3", "2", "1"]
+    tags = records().of_trial(entry(4, notes={"pruner": {"completed_rung_0": 0.5}})).tags
+    assert tags["trial.rung"] == "0"
+    assert "trial.bracket" not in tags
+
+
 def test_a_failed_trial_is_tracked_with_its_reason_and_its_epochs() -> None:
     record = records().of_trial(failed(1))
     assert record.status == "FAILED"
