@@ -33,7 +33,8 @@ const over = (a, b) =>
   Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2.5;
 const name = element => JSON.stringify(element.textContent.trim().slice(0, 40));
 
-if (document.documentElement.scrollWidth > innerWidth) trouble.push('the page moves sideways');
+const { clientWidth, scrollWidth } = document.documentElement;
+if (scrollWidth > clientWidth) trouble.push('the page moves sideways');
 for (const plot of document.querySelectorAll('.js-plotly-plot')) {
   const frame = box(plot);
   const texts = [...plot.querySelectorAll('svg text')].filter(t => t.textContent.trim() && shown(t));
@@ -54,7 +55,7 @@ panels.forEach((one, index) => {
       trouble.push(`${name(one)} over ${name(other)}`);
 });
 for (const button of document.querySelectorAll('.legend button'))
-  if (box(button).right > innerWidth) trouble.push(`${name(button)} is cut off`);
+  if (box(button).right > clientWidth) trouble.push(`${name(button)} is cut off`);
 for (const element of document.querySelectorAll('body *')) {
   const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
   const small = parseFloat(getComputedStyle(element).fontSize) < 11;
@@ -62,7 +63,7 @@ for (const element of document.querySelectorAll('body *')) {
     trouble.push(`${name(element)} has ${getComputedStyle(element).fontSize}`);
 }
 for (const cell of document.querySelectorAll('table.facts td'))
-  if (box(cell).right > innerWidth) trouble.push(`${name(cell)} is cut off`);
+  if (box(cell).right > clientWidth) trouble.push(`${name(cell)} is cut off`);
 return trouble;
 """
 
@@ -112,6 +113,8 @@ def test_nothing_overlaps_is_cut_off_or_too_small(
     finalists = compared()
     pages = {name: page(facts(), tmp_path) for name, facts in STUDIES.items()}
     pages["verdict"] = page(finalists.facts, tmp_path, finalists)
+    alone = compared(seeds=1, max_seeds=1, confirm=1)  # "spread not known"
+    pages["verdict of a seed"] = page(alone.facts, tmp_path, alone)
     found = {}
     for name, html in pages.items():
         show(window, html, tmp_path, width)
