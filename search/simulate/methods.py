@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from pipeline.command.compose import CONF, compose, conf_folder
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
 from pipeline.command.section import Section, validated
+from pipeline.command.signals import ignore_signals
 from pipeline.run.config import run_config
 from search.analysis.facts import Facts
 from search.machine.cpus import usable_cpus
@@ -122,7 +123,8 @@ def played(found: Ground, typed: Sequence[str]) -> Iterator[Method]:
     config, done = found.config, dict[str, dict[int, Course]]()
     task = _task(typed, config)
     left = list(config.methods)
-    with ProcessPoolExecutor(usable_cpus(), get_context("spawn")) as processes:
+    # What stops this process is for it alone to tell, and to pass on.
+    with ProcessPoolExecutor(usable_cpus(), get_context("spawn"), ignore_signals) as processes:
         try:
             futures = [
                 processes.submit(
@@ -139,6 +141,8 @@ def played(found: Ground, typed: Sequence[str]) -> Iterator[Method]:
                     yield Method(called(method), tuple(c for _, c in sorted(done[method].items())))
         except BaseException:
             processes.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.kill()
             raise
 
 
