@@ -38,9 +38,8 @@ def limit_threads(threads: int) -> None:
         flags = os.environ.get("XLA_FLAGS", "")
         single = "true" if threads > 1 else "false"
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen={single}".strip()
-        os.environ["NPROC"] = str(
-            threads
-        )  # XLA starts a thread for each CPU whatever that flag says
+        # Whatever that flag says, XLA starts a thread for each CPU.
+        os.environ["NPROC"] = str(threads)
 
 
 @contextmanager
