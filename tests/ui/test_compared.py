@@ -11,46 +11,24 @@ from tests.search.comparison.beside import beside, judged, study
 from tests.search.telling.test_front import OBJECTIVE, SPACE
 from tests.search.telling.test_front import study as front_study
 from tests.ui.browser import Browser
+from tests.ui.test_report_page import TROUBLE, show
 
 pytestmark = pytest.mark.slow  # a browser
 
-_SIZE = "Emulation.setDeviceMetricsOverride"
 _FIGURES = """
 return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
     id: plot.id,
     colours: [...new Set(plot.data.map(trace => trace.line?.color ?? trace.marker.color))],
-    width: plot.getBoundingClientRect().width,
 }));
 """
 _LEGEND = """
 return Object.fromEntries([...document.querySelectorAll('section:nth-of-type(2) .beside th')].slice(1)
     .map(head => [head.innerText.trim(), getComputedStyle(head.querySelector('i')).backgroundColor]));
 """
-_OVERLAPS = """
-const all = (css, within = document) => [...within.querySelectorAll(css)];
-const groups = [all('main > *'), all('.panels > div')];
-for (const each of all('.legend, tr')) groups.push([...each.children]);
-for (const plot of all('.js-plotly-plot'))
-    groups.push(all('.xtick text, .xtitle', plot), all('.ytick text, .ytitle', plot));
-const found = [];
-for (const group of groups)
-    for (const [place, one] of group.entries())
-        for (const other of group.slice(place + 1)) {
-            const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
-            const beside = a.right <= b.left + 1 || b.right <= a.left + 1;
-            if (!beside && a.bottom > b.top + 1 && b.bottom > a.top + 1)
-                found.push([one, other].map(each => each.textContent.slice(0, 30)));
-        }
-return found;
-"""
-_OUTSIDE = """
-return [...document.querySelectorAll('section, .legend button')]
-    .filter(each => each.getBoundingClientRect().right > innerWidth + 1).map(each => each.className);
-"""
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compared() -> str:
     """A page of seven studies: two with a verdict, one of a front, one that can't be compared, long names."""
     mixed = [*made.many(12, made.MIXED), made.pruned(12, space=made.MIXED)]
     studies = [
@@ -64,29 +42,22 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study("other_rows", made.many(3), dataset=replace(made.DATA, digest="d2" * 32)),
         study("nothing_yet"),
     ]
-    path = tmp_path_factory.mktemp("compared") / "page.html"
-    path.write_text(page(beside(*studies)), encoding="utf-8")
-    return path
+    return page(beside(*studies))
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_nothing_overlaps_and_nothing_lies_outside(window: Browser, file: Path, width: int) -> None:
-    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
-    window.driver.execute_cdp_cmd(_SIZE, size)
-    window.open(file.as_uri())
-    window.see("h1", "größe")
-    window.until(
-        lambda: all(figure["width"] > 200 for figure in window.js(_FIGURES)),
-        "figures that are drawn",
-    )
-    assert window.js(_OVERLAPS) == []
-    assert window.js(_OUTSIDE) == []
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_overlaps_is_cut_off_or_too_small(
+    window: Browser, compared: str, tmp_path: Path, width: int
+) -> None:
+    show(window, compared, tmp_path, width)
+    assert window.js(TROUBLE) == []
     assert [entry for entry in window.logged("browser") if entry["level"] == "SEVERE"] == []
 
 
-def test_the_colours_of_every_figure_are_those_of_the_legend(window: Browser, file: Path) -> None:
-    window.open(file.as_uri())
-    window.see("h1", "größe")
+def test_the_colours_of_every_figure_are_those_of_the_legend(
+    window: Browser, compared: str, tmp_path: Path
+) -> None:
+    show(window, compared, tmp_path, 1280)
     legend = window.js(_LEGEND)
     assert len(legend) == len(set(legend.values())) == 7
     figures = window.js(_FIGURES)

@@ -21,7 +21,7 @@ _DRAWN = (
     "return [...document.querySelectorAll('.js-plotly-plot')].every(p => p.querySelector('svg'))"
 )
 
-_TROUBLE = """
+TROUBLE = """
 const trouble = [];
 const box = element => element.getBoundingClientRect();
 const shown = element => {
@@ -118,7 +118,7 @@ def test_nothing_overlaps_is_cut_off_or_too_small(
     found = {}
     for name, html in pages.items():
         show(window, html, tmp_path, width)
-        if trouble := window.js(_TROUBLE):
+        if trouble := window.js(TROUBLE):
             found[name] = trouble
     assert found == {}
 
@@ -126,13 +126,13 @@ def test_nothing_overlaps_is_cut_off_or_too_small(
 def test_the_measure_sees_what_overlaps(window: Browser, tmp_path: Path) -> None:
     """As panels did when they stood beside each other on any page."""
     show(window, page(CASES["mixed space"](), tmp_path), tmp_path, 400)
-    assert window.js(_TROUBLE) == []
+    assert window.js(TROUBLE) == []
     window.js("""
         for (const panels of document.querySelectorAll('.panels'))
             panels.style.gridTemplateColumns = 'repeat(3, 1fr)';
         document.querySelectorAll('.js-plotly-plot').forEach(plot => Plotly.Plots.resize(plot));
     """)
-    window.until(lambda: window.js(_TROUBLE), "an overlap")
+    window.until(lambda: window.js(TROUBLE), "an overlap")
 
 
 def test_a_name_in_a_legend_hides_its_marks_in_all_panels_and_shows_them_again(
