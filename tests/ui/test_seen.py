@@ -91,8 +91,9 @@ def test_the_report_opens_offline_whole_and_asks_nobody_for_anything(
     window.logged("performance")
     window.open((study_folder / "smoke.html").as_uri())
     window.see("h1", "Does everything work?")
-    figures = {name for name in FIGURES if name not in ("chart", "importance")}
-    window.until(lambda: len(window.js(_PLOTS)) == len(figures), "the figures of a small study")
+    figures = {name for name in FIGURES if name not in ("chart", "contour", "importance")}
+    panels = len(figures) + 2 + 1  # three slices, and two metrics of the learning curves
+    window.until(lambda: len(window.js(_PLOTS)) == panels, "the figures of a small study")
     for figure in figures:
         window.see(f"#{figure} .main-svg")
     pictures = window.js(_WIDTHS)
