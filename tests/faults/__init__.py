@@ -1,1 +1,1 @@
-"""Whatever dies, the study goes on: every row of the README's "What happens when..." as a user sees it."""
+"""Whatever dies, the study goes on: every row of docs/faults.md as a user sees it."""
