@@ -13,6 +13,7 @@ from search.plots.style import (
     INK,
     SYMBOLS,
     Scale,
+    beside,
     number_side,
     parameter_side,
     sentences,
@@ -128,8 +129,7 @@ def _tried(study: Compared, axis: Axis, scale: Scale) -> list[Mark]:
     ended = [entry for entry in facts.ended if axis.path in entry.params]
 
     def at(entry: Entry) -> tuple[float, float]:
-        aside = ((entry.number * 0.618) % 1 - 0.5) * 0.4 if axis.labels else 0.0
-        return axis.at(entry.params[axis.path]) + aside, scale.clip(entry)
+        return beside(axis, entry), scale.clip(entry)
 
     def tips(entries: Sequence[Entry]) -> list[str]:
         return [f"{study.name}, {tip(entry, facts)}" for entry in entries]

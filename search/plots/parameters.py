@@ -23,6 +23,7 @@ from search.plots.style import (
     INK,
     NOTHING,
     Scale,
+    beside,
     parameter_side,
     sentences,
     star,
@@ -99,7 +100,7 @@ def slices(facts: Facts) -> Plot:
         tried = [entry for entry in entries if axis.path in entry.params]
 
         def place(entry: Entry, axis: Axis = axis) -> tuple[float, float]:
-            return _spread(axis, entry), scale.clip(entry)
+            return beside(axis, entry), scale.clip(entry)
 
         marks: list[Mark] = [*trials(facts, tried, place), *_trend(axis, facts, scale)]
         if facts.ranked and axis.path in facts.ranked[0].params:
@@ -135,12 +136,6 @@ def _trend(axis: Axis, facts: Facts, scale: Scale) -> list[Line]:
     medians = [scale.within(float(np.median([v for _, v in window]))) for window in windows]
     places = [at for at, _ in points]
     return [Line(list(zip(places, medians, strict=True)), INK, 2.2, _MEDIAN)]
-
-
-def _spread(axis: Axis, entry: Entry) -> float:
-    """Where a trial stands on `axis`; trials with one choice stand side by side."""
-    aside = ((entry.number * 0.618) % 1 - 0.5) * 0.4 if axis.labels else 0.0
-    return axis.at(entry.params[axis.path]) + aside
 
 
 def steady(facts: Facts) -> list[Axis]:
@@ -203,7 +198,7 @@ def contour(facts: Facts) -> Plot:
     shown = [e for e in facts.ranked if across.path in e.params and up.path in e.params]
 
     def place(entry: Entry) -> tuple[float, float]:
-        return _spread(across, entry), _spread(up, entry)
+        return beside(across, entry), beside(up, entry)
 
     surface = _surface(across, up, shown, scale)
     if surface:

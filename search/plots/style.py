@@ -104,6 +104,12 @@ def sentences(*parts: str) -> str:
     return ". ".join(part.rstrip(".") for part in parts if part)
 
 
+def beside(axis: Axis, entry: Entry) -> float:
+    """Where a trial stands on `axis`; trials with one choice stand side by side."""
+    aside = ((entry.number * 0.618) % 1 - 0.5) * 0.4 if axis.labels else 0.0
+    return axis.at(entry.params[axis.path]) + aside
+
+
 def parameter_side(axis: Axis) -> Side:
     """The axis of a parameter: its choices by name, or its range."""
     if axis.labels:
