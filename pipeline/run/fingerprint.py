@@ -5,11 +5,11 @@ import json
 from pipeline.run.config import ModelConfig, OptimizerName, RunConfig
 
 _RATE = 0.001
-_RATES: dict[OptimizerName, float] = {"sgd": 0.01, "schedulefreeadamw": 0.0025}
+_RATES: dict[str, float] = {"sgd": 0.01, "schedulefreeadamw": 0.0025}
 _DECAYS: dict[OptimizerName, float] = {"adamw": 0.004, "muon": 0.004}
 
 
-def default_rate(optimizer: OptimizerName) -> float:
+def default_rate(optimizer: str) -> float:
     """Keras's learning rate for `optimizer` where none is given (`train.learning_rate=null`)."""
     return _RATES.get(optimizer, _RATE)  # listed, as the coordinator never imports Keras
 

@@ -98,8 +98,8 @@ def ground(typed: Sequence[str], values: dict[str, Any]) -> Ground:
         found, *_ = _ready(_with(task, method))
         found.check_oracle()
     rng, runs = np.random.default_rng(0), Runs(setup.run, setup.space)
-    fixed = settings(setup.run, record.space.dimensions)
-    shown = surrogate.show([{**fixed, **runs.draw(rng)} for _ in range(_DRAWN)])
+    paths = record.space.dimensions
+    shown = surrogate.show([settings(setup.run, paths, runs.draw(rng)) for _ in range(_DRAWN)])
     curves = shown.curves[:, : setup.run.train.epochs]
     objective = setup.run.objective
     if objective.select == "last":

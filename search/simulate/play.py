@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.run.config import RunConfig
+from pipeline.run.fingerprint import default_rate
 from pipeline.run.result import EpochMetrics, RunResult, State, Stop, Weights
 from search.coordination.coordinator import Coordinator
 from search.setup.read import Setup
 from search.simulate.launcher import Script, SimulatedClock, SimulatedLauncher
-from search.simulate.record import Floats, Record
+from search.simulate.record import OPTIMIZER, RATE, Floats, Record
 from search.simulate.surrogate import Surrogate
 from search.study.space import Stored, encode
 from search.study.vocabulary import Entry, Study
@@ -95,9 +96,18 @@ def trials(
     return watcher.entries
 
 
-def settings(run: RunConfig, paths: Collection[str]) -> dict[str, Stored]:
-    """The settings of `run` at `paths`, as a table stores them."""
-    return {path: encode(functools.reduce(getattr, path.split("."), run)) for path in paths}
+def settings(
+    run: RunConfig, paths: Collection[str], drawn: Mapping[str, Stored] | None = None
+) -> dict[str, Stored]:
+    """The settings of `run` at `paths`, as a table stores them, less those that are `drawn`.
+
+    A learning rate of null is there as Keras's own of the optimizer.
+    """
+    found = {path: encode(functools.reduce(getattr, path.split("."), run)) for path in paths}
+    found |= {path: value for path, value in (drawn or {}).items() if path in found}
+    if RATE in found and found[RATE] is None:
+        found[RATE] = default_rate(str(found.get(OPTIMIZER, run.train.optimizer)))
+    return found
 
 
 class _Replay:
@@ -143,8 +153,8 @@ class _Replay:
         yield 0.0, Finished(task.number, result, [], None)
 
     def _lot(self, run: RunConfig) -> float:
-        """A number in [0, 1): the luck of this network in this study."""
-        text = f"{self._seed} {settings(run, self._paths)}"
+        """A number in [0, 1): the luck of this network, with this seed, in this study."""
+        text = f"{self._seed} {run.train.seed} {settings(run, self._paths)}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
 
 

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 SEED = "train.seed"
 """What a network may be trained again with, and is the same configuration all the same."""
 
+OPTIMIZER, RATE = "train.optimizer", "train.learning_rate"
+"""The rate is null where it is Keras's own of the optimizer, and a number in a record that varies it."""
+
 _RUNS = 5
 """A study needs so many runs for each of its dimensions, or it says nothing of what lies between them."""
 

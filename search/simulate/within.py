@@ -6,8 +6,9 @@ from typing import Any
 from pipeline.command.errors import ConfigError
 from pipeline.command.section import as_override, flatten
 from pipeline.run.config import METRICS
+from pipeline.run.fingerprint import default_rate
 from search.setup.read import Setup
-from search.simulate.record import SEED, Record
+from search.simulate.record import OPTIMIZER, RATE, SEED, Record
 from search.simulate.surrogate import numbers_of
 from search.study.dimension import Choices, Dimension, Range, at_step, encode
 
@@ -24,17 +25,12 @@ def narrowed(setup: Setup, record: Record) -> tuple[dict[str, Any], list[str]]:
     space: dict[str, Any] = {}
     said: list[str] = []
     for path, dimension in setup.space.dimensions.items():
-        if path == SEED:
-            raise ConfigError(
-                f"study.space.{SEED}: a simulated study has one seed for each trial, and draws its luck "
-                f"(add '~study.space.{SEED}')"
-            )
-        if path not in record.space.dimensions:
+        if path != SEED and path not in record.space.dimensions:
             raise ConfigError(
                 f"study.space.{path}: the record {record.name} has no other {path} than one "
                 f"(add '~study.space.{path}', or record a study that varies it: simulate.record=STUDY)"
             )
-        there = record.space.dimensions[path]
+        there = record.space.dimensions.get(path, dimension)  # seeds have their own luck each
         kept = _common(dimension, there)
         if kept is None:
             raise ConfigError(
@@ -71,16 +67,28 @@ def _check(setup: Setup, record: Record) -> None:
         if path in setup.space.dimensions or path in _FREE or path.startswith("objective."):
             continue
         if (dimension := record.space.dimensions.get(path)) is not None:
-            if not _lies_in(ours.get(path), dimension):
-                faults.append(
-                    f"{path}: the record {record.name} has {dimension}, got {_text(ours, path)}"
-                )
+            faults += [
+                f"{path}: the record {record.name} has {dimension}, got {_text(ours, path)}{meant}"
+                for value, meant in _meant(path, ours.get(path), setup, record)
+                if not _lies_in(value, dimension)
+            ]
         elif ours.get(path) != theirs.get(path):
             faults.append(
                 f"{path}: the record {record.name} has {_text(theirs, path)}, got {_text(ours, path)}"
             )
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _meant(path: str, value: Any, setup: Setup, record: Record) -> list[tuple[Any, str]]:
+    """What a fixed `value` comes to, which is one of each optimizer where it is Keras's own rate."""
+    if path != RATE or value is not None:
+        return [(value, "")]
+    varied = setup.space.dimensions.get(OPTIMIZER)
+    there = record.space.dimensions.get(OPTIMIZER)
+    options = varied.options if isinstance(varied, Choices) else (setup.run.train.optimizer,)
+    known = [str(each) for each in options if there is None or there.has(each)]
+    return [(rate := default_rate(each), f" ({rate:g} with {each})") for each in known]
 
 
 def _text(settings: Mapping[str, Any], path: str) -> str:

@@ -14,6 +14,7 @@ from search.simulate.methods import Ground
 def head(found: Ground) -> list[str]:
     """What is compared on what, line by line."""
     surrogate, record, study = found.surrogate, found.record, found.setup.study
+    repeats = found.config.repeats
     seeds = "no configuration has two seeds: what it misses stands for their noise"
     if surrogate.noise is not None:
         seeds = f"seeds differ by {surrogate.noise:.4f} there"
@@ -23,8 +24,8 @@ def head(found: Ground) -> list[str]:
         f"Between them a surrogate: {surrogate.metric} is off by {surrogate.error:.4f} where a configuration "
         f"is left out, among the better half; {seeds}.",
         *(f"Within the record: {what}." for what in found.narrowed),
-        f"{found.config.repeats} studies of each method, of {duration(found.seconds)} on {found.workers} "
-        f"workers; the best network has {found.best:.4f}.",
+        f"{repeats} {'study' if repeats == 1 else 'studies'} of each method, of {duration(found.seconds)} "
+        f"on {found.workers} workers; the best network has {found.best:.4f}.",
     ]
 
 

@@ -1,11 +1,15 @@
 """A study is narrowed to its record in the open, or refused with a remedy."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipeline.command.errors import ConfigError
+from search.simulate.play import settings
+from search.simulate.record import Record
 from search.simulate.within import narrowed
+from search.study.parse import parse
 from tests.search.conftest import setup_of
 from tests.search.simulate.records import record
 
@@ -43,7 +47,6 @@ def test_what_the_record_has_not_is_left_out_and_said(dropout: Any, kept: Any) -
     [
         ((), space_of([0.7, 0.8]), "study.space.model.dropout: the record made has 0.0 .. 0.6"),
         ((), space_of([0.1], batch_size=[64, 128]), "study.space.train.batch_size"),
-        ((), space_of([0.1], seed=[0, 1]), "study.space.train.seed"),
         (
             ("train.batch_size=64",),
             space_of([0.1, 0.2]),
@@ -55,7 +58,12 @@ def test_what_the_record_has_not_is_left_out_and_said(dropout: Any, kept: Any) -
             "model.dropout: the record made has 0.0 .. 0.6",
         ),
         (
-            ("train.learning_rate=null",),
+            ("train.learning_rate=null", "train.optimizer=schedulefreeadamw"),
+            {"model": {"dropout": [0.1]}},
+            "train.optimizer: the record",
+        ),
+        (
+            ("train.learning_rate=0.02",),
             {"model": {"dropout": [0.1]}},
             "train.learning_rate: the record",
         ),
@@ -94,3 +102,34 @@ def test_one_number_that_is_fixed_is_a_place_in_the_record() -> None:
         setup_of("model.dropout=0.25", space={"train": {"learning_rate": RATE}}), record()
     )
     assert (space, said) == ({"train": {"learning_rate": RATE}}, [])
+
+
+def of_optimizers(high: float) -> Record:
+    """The record, had it several optimizers, and rates up to `high`."""
+    rate = {"low": 1e-4, "high": high, "log": True}
+    space = {"train": {"learning_rate": rate, "optimizer": ["adam", "sgd"]}}
+    return replace(record(), space=parse(space, record().base))
+
+
+def test_a_rate_of_null_is_that_of_each_optimizer() -> None:
+    study = setup_of("train.learning_rate=null", space={"train": {"optimizer": ["adam", "sgd"]}})
+    space, said = narrowed(study, of_optimizers(high=0.01))
+    assert (space, said) == ({"train": {"optimizer": ["adam", "sgd"]}}, [])
+    paths = ("train.learning_rate", "train.optimizer")
+    for optimizer, rate in (("adam", 0.001), ("sgd", 0.01)):
+        found = settings(study.run, paths, {"train.optimizer": optimizer, "train.seed": 3})
+        assert found == {"train.learning_rate": rate, "train.optimizer": optimizer}
+    with pytest.raises(ConfigError, match=r"got null \(0.01 with sgd\)"):
+        narrowed(study, of_optimizers(high=0.005))
+
+
+def test_an_optimizer_that_the_record_has_not_asks_for_no_rate() -> None:
+    study = setup_of("train.learning_rate=null", space={"train": {"optimizer": ["adam", "lion"]}})
+    space, said = narrowed(study, of_optimizers(high=0.005))
+    assert space == {"train": {"optimizer": ["adam"]}}
+    assert len(said) == 1
+
+
+def test_seeds_are_kept_though_no_record_varies_them() -> None:
+    space, said = narrowed(setup_of(space=space_of([0.1], seed=[0, 1, 2])), record())
+    assert (space["train"]["seed"], said) == ([0, 1, 2], [])
