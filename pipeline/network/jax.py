@@ -21,8 +21,8 @@ class JaxLoop(CompiledLoop):
 
     def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(run, shape, classes)
-        self._epoch = jax.jit(self._run_epoch, donate_argnums=0)
-        self._score = jax.jit(self._run_scores)
+        self._epoch = jax.jit(self.run_epoch, donate_argnums=0)
+        self._score = jax.jit(self.run_scores)
 
     def epoch(self, rows: Arrays, order: NDArray[np.int32]) -> Scores:
         variables = self._state_variables()
@@ -50,7 +50,8 @@ class JaxLoop(CompiledLoop):
     def _knob_values(self) -> list[jax.Array]:
         return [knob.value for knob in self._knobs.variables]
 
-    def _run_epoch(self, state: Any, knobs: Any, inputs: Any, targets: Any, order: Any) -> Any:
+    def run_epoch(self, state: Any, knobs: Any, inputs: Any, targets: Any, order: Any) -> Any:
+        """The next state, and the scores on the way: a function of nothing but what it is given."""
         rows, size = inputs.shape[0], self._batch_size
         steps = rows // size
 
@@ -86,7 +87,8 @@ class JaxLoop(CompiledLoop):
         weights, slots = optimizer.stateless_apply(slots, gradients, weights)
         return [*weights, *values, *slots], (loss, _hits(labels, probabilities))
 
-    def _run_scores(self, weights: Any, knobs: Any, inputs: Any, targets: Any) -> Any:
+    def run_scores(self, weights: Any, knobs: Any, inputs: Any, targets: Any) -> Any:
+        """Loss, accuracy and probabilities: a function of nothing but what it is given."""
         mapping = [*zip(weights_of(self._model), weights, strict=True)]
         mapping += self._turned(knobs)
         rows = inputs.shape[0]

@@ -77,6 +77,9 @@ class Loop(ABC):
     def predict(self, rows: Arrays) -> Predictions:
         """The same scores, with the probabilities that they are of."""
 
+    def end(self) -> None:  # noqa: B027  # one of its own has nothing to do
+        """The run is over, however it ended: there are no more epochs of it."""
+
     def weights(self) -> Weights:
         """A copy of what the network has learned: its weights, those that are not trained too."""
         return copies(weights_of(self._model))
@@ -127,6 +130,16 @@ class CompiledLoop(Loop):
         fresh.build(model.trainable_variables)
         assign(self._optimizer.variables, fresh.variables)
 
+    @property
+    def model(self) -> keras.Model:
+        """The network that is compiled."""
+        return self._model
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """What a state has, in its order."""
+        return self._state_variables()
+
     def _penalty(self) -> Any:
         """What the network adds to its loss; that on outputs comes in their precision."""
         return sum(keras.ops.cast(each, "float32") for each in self._model.losses)
@@ -143,8 +156,7 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
 
     The last few are kept: runs that split the rows each in their own way don't fill the memory.
     """
-    inputs, targets = (array.__array_interface__["data"][0] for array in rows)
-    key = (inputs, targets, len(rows.inputs))
+    key = place_of(rows)
     if key not in _on_device:
         # With the rows themselves: as long as they live, nothing else has their address.
         _on_device[key] = (rows, put(rows.inputs), put(rows.targets))
@@ -152,6 +164,12 @@ def on_device(rows: Arrays, put: Callable[[NDArray[Any]], Any]) -> tuple[Any, An
             _on_device.popitem(last=False)
     _on_device.move_to_end(key)
     return _on_device[key][1:]
+
+
+def place_of(rows: Arrays) -> tuple[int, int, int]:
+    """Equal for the same rows in the same memory, as long as that lives."""
+    inputs, targets = (array.__array_interface__["data"][0] for array in rows)
+    return inputs, targets, len(rows.inputs)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pipeline.data import Dataset
+from pipeline.lanes.choice import one_at_a_time
 from pipeline.network.backend import device_name, forget_peak_memory, peak_memory
 from pipeline.run.config import RunConfig
 from pipeline.run.digests import history_digest, weights_digest
@@ -27,11 +28,13 @@ def execute(
     With `start` it goes on from there. `milestones`: of so many epochs, fewer than the run's, the result
     is wanted too. Raises DivergedError where training did.
     """
-    dataset = dataset.fitted(run.train.validation_split)
+    with one_at_a_time:  # runs beside it take the same arrays
+        dataset = dataset.fitted(run.train.validation_split)
+        rows = dataset.train_arrays
     forget_peak_memory()
     started = time.perf_counter()
     shorter: dict[int, RunResult] = {}
-    for trained in train(run, dataset.train_arrays, on_epoch, start, milestones):
+    for trained in train(run, rows, on_epoch, start, milestones):
         outcome = _measured(trained, run, dataset, started)
         shorter[outcome.state.epoch] = outcome.result
     del shorter[outcome.state.epoch]  # the last one is the run itself
@@ -42,7 +45,9 @@ def _measured(trained: Trained, run: RunConfig, dataset: Dataset, started: float
     best = next(epoch for epoch in trained.history if epoch.epoch == trained.best_epoch)
     value = best.metrics[run.objective.metric]
     scoring = time.perf_counter()
-    test = evaluate(trained.loop, dataset.test_arrays)
+    with one_at_a_time:
+        test_rows = dataset.test_arrays
+    test = evaluate(trained.loop, test_rows)
     ended = time.perf_counter()
     readable = dataset.classes <= MOST_CLASSES
     found = _diagnose(trained, dataset)

@@ -12,8 +12,8 @@ from keras import layers
 
 from pipeline.command.errors import ConfigError
 from pipeline.data import Arrays, Dataset
+from pipeline.lanes.choice import loop_for
 from pipeline.network import custom
-from pipeline.network.choice import loop_for
 from pipeline.network.costs import multiply_adds, trainable
 from pipeline.network.model import build, summary
 from pipeline.run.config import RunConfig

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.data import Arrays, Dataset
+from pipeline.lanes.choice import loop_for
 from pipeline.network import loop as base
 from pipeline.network import plain
-from pipeline.network.choice import loop_for
 from pipeline.network.model import build
 from pipeline.network.optimizer import make_optimizer
 from pipeline.network.plain import PlainLoop
@@ -245,7 +245,7 @@ def test_a_loop_used_before_gives_the_numbers_of_a_fresh_one(
     assert_identical(first, again)
     assert between[0] != first[0]
 
-    monkeypatch.setattr("pipeline.network.choice._compiled", OrderedDict())
+    monkeypatch.setattr("pipeline.lanes.choice._compiled", OrderedDict())
     assert_identical(trained(other, rows), between)
     assert_identical(trained(run, rows), again)
     assert loop_for(run, (8, 8), 10) is not loop
@@ -368,7 +368,7 @@ def test_predictions_are_the_networks_and_have_the_scores_that_evaluate_gives(
     for module in (base, plain):
         # 10 rows are left over: parts are put together.
         monkeypatch.setattr(module, "rows_at_once", lambda _: 30)
-    monkeypatch.setattr("pipeline.network.choice._compiled", OrderedDict())
+    monkeypatch.setattr("pipeline.lanes.choice._compiled", OrderedDict())
     run = run_config(*KNOBS, f"train.loop={name}")
     keras.utils.set_random_seed(0)
     model = build(run.model, (8, 8), 10)

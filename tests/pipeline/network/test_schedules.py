@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import Arrays, Dataset
-from pipeline.network.choice import loop_for
+from pipeline.lanes.choice import loop_for
 from pipeline.network.model import build
 from pipeline.network.optimizer import make_optimizer
 from pipeline.run.config import OptimizerName, RunConfig, Schedule
@@ -119,7 +119,7 @@ def test_a_loop_used_before_has_the_schedule_and_the_decay_of_the_next_run(
     between, first = numbers(other, rows), numbers(one, rows)
     assert loop_for(one, (8, 8), 10) is loop_for(other, (8, 8), 10)
     for run, found in ((one, first), (other, between)):
-        monkeypatch.setattr("pipeline.network.choice._compiled", OrderedDict())
+        monkeypatch.setattr("pipeline.lanes.choice._compiled", OrderedDict())
         assert numbers(run, rows)[0] == found[0]
 
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from pipeline.data import Dataset, Split
-from pipeline.network.choice import loop_for
+from pipeline.lanes.choice import loop_for
 from pipeline.network.loop import Loop
 from pipeline.network.model import build
 from pipeline.run.config import RunConfig

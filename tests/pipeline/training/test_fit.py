@@ -57,6 +57,8 @@ class ScriptedLoop:
         self._weights = [np.zeros(())]
         self._epoch = 0
 
+    def end(self) -> None: ...
+
     def begin(self, run: RunConfig, model: keras.Model, rows: int) -> None:
         """Nothing to take over."""
 
