@@ -18,7 +18,7 @@ chosen  = data="$(DATA)"; test -n "$$data" || data=$$($(BIN)/python -m pipeline.
 	name=$$([ "$$data" = digits ] && echo "study.name=$(STUDY)_digits" || true);
 READY  := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup study forecast export serve replicate ui test test-faults test-slow chaos pictures lint types bench check clean lock
+.PHONY: help setup study forecast export serve replicate ui test test-faults test-slow test-gpu chaos pictures lint types bench check clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test-faults: $(READY) ## kill, stop and launch twice what runs: minutes
 
 test-slow: $(READY) ## the tests that take longer: chaos, serving, real workers
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
+test-gpu: $(READY) ## run docs/gpu.md on a real GPU, command after command: at most eight minutes (EXTRAS=test,gpu)
+	@$(BIN)/python -m tests.gpu $(ARGS)
 
 chaos: $(READY) ## strike running studies N=100 times (kill, stop, full disk, lost server), and count what was lost
 	@$(BIN)/python -m tests.faults.campaign $(or $(N),100) $(ARGS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, NamedTuple
 
 from pipeline.data import Dataset, doubts
@@ -144,8 +144,10 @@ def environment_tags() -> dict[str, str]:
 
     Of a run that another process trained they say nothing: that is `provenance_tags`.
     """
-    packages = ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny")
-    here = {f"version.{name.removesuffix('-skinny')}": version(name) for name in packages}
+    here = {}
+    for name in ("keras", "tensorflow", "numpy", "optuna", "mlflow-skinny"):
+        with suppress(PackageNotFoundError):  # with JAX nothing needs TensorFlow
+            here[f"version.{name.removesuffix('-skinny')}"] = version(name)
     with suppress(KeyError, OSError):  # a container's user may have no name
         here["user"] = getpass.getuser()
     tags = provenance_tags({**here, **code_of()})

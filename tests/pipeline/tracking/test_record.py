@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from pydantic import TypeAdapter
@@ -100,6 +101,22 @@ def test_tags_name_the_versions_and_the_user() -> None:
     for package in ("keras", "tensorflow", "numpy", "optuna", "mlflow"):
         assert tags[f"version.{package}"][0].isdigit()
     assert tags["mlflow.user"] == getpass.getuser()
+
+
+def test_what_is_not_installed_has_no_version_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With JAX nothing needs TensorFlow."""
+
+    def lacking(name: str) -> str:
+        if name == "tensorflow":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr("pipeline.tracking.record.version", lacking)
+    environment_tags.cache_clear()
+    tags = environment_tags()
+    environment_tags.cache_clear()
+    assert "version.tensorflow" not in tags
+    assert tags["version.keras"] == "1.0"
 
 
 def test_a_user_without_a_name_has_no_user_tag(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""docs/gpu.md, command after command, on a real GPU."""
