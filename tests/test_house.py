@@ -59,7 +59,7 @@ DOORS = {
     "omegaconf": ["pipeline/command/compose.py"],
     "tensorflow": ["pipeline/artifact/formats.py", "pipeline/network/"],
     "jax": ["pipeline/lanes/seat.py", "pipeline/network/"],
-    "keras": ["pipeline/artifact/", "pipeline/lanes/", "pipeline/network/", "pipeline/training/"],
+    "keras": ["pipeline/artifact/", "pipeline/lanes/", "pipeline/network/"],
     "ray": ["search/workers/driver.py"],
     "pandas": ["search/reading/opened.py"],
     "matplotlib": ["search/plots/"],

@@ -5,7 +5,6 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from pipeline.data import Arrays, validation_start
 from pipeline.lanes.choice import loop_for, one_at_a_time
 from pipeline.network.costs import multiply_adds, trainable
 from pipeline.network.loop import Loop, Scores
-from pipeline.network.model import build, summary
+from pipeline.network.model import build, seed_of, summary
 from pipeline.run.config import RunConfig
 from pipeline.run.ending import ending
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, State, Stop, Weights
@@ -73,7 +72,7 @@ def train(
     training, validation = rows.part(0, split_at), rows.part(split_at, len(rows.inputs))
     shape, classes = rows.inputs.shape[1:], rows.targets.shape[1]
     with one_at_a_time:
-        keras.utils.set_random_seed(run.train.seed)
+        seed_of(run.model, run.train.seed)
         model = build(run.model, shape, classes, run.train.precision)
         loop = loop_for(run, shape, classes)
         loop.begin(run, model, split_at)

@@ -1,13 +1,16 @@
 """The network: what is in it, where, and what its penalties amount to."""
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from pipeline.network.model import build, summary
+from pipeline.network.model import build, seed_of, summary
 from pipeline.run.config import ModelConfig
+from pipeline.run.custom import CustomConfig
 
 
 def network(shape: tuple[int, ...] = (4, 3), classes: int = 5, **changes: Any) -> keras.Model:
@@ -20,6 +23,9 @@ def network(shape: tuple[int, ...] = (4, 3), classes: int = 5, **changes: Any) -
         "l2": 0.0,
     }
     return build(ModelConfig.model_validate({**values, **changes}), shape, classes)
+
+
+MLP = ModelConfig(hidden_units=8, depth=2, dropout=0.2, activation="relu", l1=0, l2=0)
 
 
 def names(model: keras.Model) -> list[str]:
@@ -137,6 +143,33 @@ def test_initial_weights_come_from_the_global_seed() -> None:
 
     np.testing.assert_array_equal(weights(1), weights(1))
     assert not np.array_equal(weights(1), weights(2))
+
+
+def test_a_seed_gives_the_network_that_keras_gives_by_it() -> None:
+    def made(seeded: Callable[[], None]) -> list[Any]:
+        for used in (random.random, np.random.random):
+            used()
+        keras.random.normal((2,))
+        seeded()
+        return [np.asarray(each) for each in build(MLP, (4, 3), 5).variables]
+
+    ours = made(lambda: seed_of(MLP, 7))
+    theirs = made(lambda: keras.utils.set_random_seed(7))
+    assert len(ours) == 8, "kernels, biases, and the state of each dropout"
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_mlp_leaves_the_compiled_graphs_of_tensorflow_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To set TensorFlow's seed drops their kernels; a network of one's own may draw from it."""
+    seeds: list[int] = []
+    monkeypatch.setattr(keras.utils, "set_random_seed", seeds.append)
+    seed_of(MLP, 7)
+    assert seeds == []
+    seed_of(CustomConfig(build="networks:small", settings={}), 8)
+    assert seeds == [8]
 
 
 def test_the_summary_lists_layers_and_their_parameters() -> None:
