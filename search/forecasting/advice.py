@@ -16,10 +16,10 @@ class _Found(NamedTuple):
 
 
 _FOUND = (
-    _Found(10, "cmaes", ()),
-    _Found(25, "cmaes", ("tpe + median", "qmc", "random + median", "tpe")),
-    _Found(50, "cmaes", ("tpe", "tpe + median", "qmc", "random + median", "random")),
-    _Found(100, "tpe", ("cmaes", "tpe + median", "qmc", "random")),
+    _Found(10, "cmaes", ("tpe + asha", "tpe + median", "random + median")),
+    _Found(25, "cmaes", ("tpe + median", "tpe", "qmc", "random + median", "tpe + asha")),
+    _Found(50, "tpe", ("cmaes", "tpe + median", "qmc", "random + median")),
+    _Found(100, "tpe", ("cmaes",)),
 )
 """Of the methods of Optuna's engine; 50 studies each on two workers (`python -m search.simulate`)."""
 
