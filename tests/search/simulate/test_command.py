@@ -56,14 +56,21 @@ def test_methods_are_compared_on_the_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_study_is_a_record(tmp_path: Path) -> None:
-    own = ("+study=smoke", "study.trials=24", "pruner=none", "tracking=none")
-    done = _run(tmp_path, "search.optimize", *own)
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+def test_a_finished_study_is_a_record(
+    storage: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    own = ["+study=smoke"]
+    if storage == "postgresql":
+        own.append(f"storage.url={request.getfixturevalue('postgres').database()}")
+    done = _run(
+        tmp_path, "search.optimize", *own, "study.trials=24", "pruner=none", "tracking=none"
+    )
     assert done.returncode == 0, done.stderr
-    done = _simulate(tmp_path, "+study=smoke", "simulate.record=smoke", "study.trials=10", TWO)
+    done = _simulate(tmp_path, *own, "simulate.record=smoke", "study.trials=10", TWO)
     assert done.returncode == 0, done.stderr
     assert "no configuration has two seeds" in " ".join(done.stdout.split())
-    done = _simulate(tmp_path, "+study=smoke", "simulate.record=other", TWO)
+    done = _simulate(tmp_path, *own, "simulate.record=other", TWO)
     assert done.returncode == 2
     assert "there is no study 'other'" in done.stderr
 
