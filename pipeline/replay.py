@@ -108,10 +108,14 @@ def _again(run: Published, dataset: Dataset, threads: int) -> Training:
     os.environ["KERAS_BACKEND"] = backend
     limit_threads(threads)
     with quietly():
+        from pipeline.lanes.choice import use_lanes
         from pipeline.network.custom import imported_source
         from pipeline.training.execute import execute
 
+        lanes = before.environment.get("lanes")
+        use_lanes(int(lanes or 1))
         about = {**environment(threads), **imported_source(run.run.model)}
+        about |= {} if lanes is None else {"lanes": lanes}
     if changed := changes(before.environment, about):
         print(f"{run.name}: its environment was another: {'; '.join(changed)}", flush=True)
     was_pruned = before.result is not None and before.result.stop == "pruned"

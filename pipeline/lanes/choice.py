@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import keras
 
+from pipeline.command.errors import ConfigError
 from pipeline.lanes.conductor import Conductor
 from pipeline.network.loop import Loop
 from pipeline.network.shapes import KEPT, compiled_with
@@ -46,6 +47,10 @@ def loop_for(run: RunConfig, shape: tuple[int, ...], classes: int) -> Loop:
     """
     backend = keras.backend.backend()
     if run.train.loop == "keras" or backend not in ("tensorflow", "jax"):
+        if _width > 1:
+            raise ConfigError(
+                "train.loop: expected auto in a lane, got keras (or launcher.lanes=1)"
+            )
         from pipeline.network.plain import PlainLoop
 
         return PlainLoop()

@@ -141,6 +141,11 @@ def threads_of(worker: Mapping[str, str]) -> int:
     return int(worker.get("threads", 1))
 
 
+def lanes_of(worker: Mapping[str, str]) -> int:
+    """How many lanes the programs of `worker` had: their number decides its numbers, too."""
+    return int(worker.get("lanes", 1))
+
+
 def recorded(entry: Entry) -> Training:
     """The training that is on record."""
     return Training(entry.worker, entry.history, entry.result, entry.reason)

@@ -9,7 +9,7 @@ from pipeline.command.section import validated
 from pipeline.run.comparison import compare
 from pipeline.run.config import DataConfig
 from pipeline.run.result import Weights
-from search.coordination.replay import Replayed, Replays, backend_of, recorded, threads_of
+from search.coordination.replay import Replayed, Replays, backend_of, lanes_of, recorded, threads_of
 from search.study.vocabulary import Entry
 from search.workers.local import LocalLauncher
 from search.workers.messages import LocalConfig
@@ -25,8 +25,8 @@ def retrain(entry: Entry, entries: Sequence[Entry], data: DataConfig, name: str)
     Raises PlumblineError, with what differs, where the network is not the recorded one.
     """
     values = compose(["launcher=local"])["launcher"]
-    threads = {"threads_per_worker": threads_of(entry.worker)}
-    config = validated(LocalConfig, {**values, **threads}, "launcher")
+    like = {"threads_per_worker": threads_of(entry.worker), "lanes": lanes_of(entry.worker)}
+    config = validated(LocalConfig, {**values, **like}, "launcher")
     found: list[Replayed] = []
     with backend_of(entry.worker), closing(LocalLauncher(config, data, 1)) as launcher:
         pool = Pool(launcher, config.attempts, Stopper(grace_seconds=0, note=print))

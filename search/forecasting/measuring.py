@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.network.shapes import KEPT
 from pipeline.run.config import RunConfig
 from search.forecasting.cost import Size, Work
-from search.forecasting.samples import Sample, sample_of, seconds_of
+from search.forecasting.samples import Sample, process_of, sample_of, seconds_of
 from search.workers.messages import Epoch, Failed, Finished, Task
 from search.workers.pool import Began, Happened, Pool
 
@@ -84,7 +84,7 @@ class Measuring:
 
     def _began(self, event: Began) -> None:
         self.worker = dict(event.worker)
-        shapes = self._shapes.setdefault(event.worker.get("worker", ""), OrderedDict())
+        shapes = self._shapes.setdefault(process_of(event.worker), OrderedDict())
         shape = Work(event.task.run, self.size).shape
         self._begun[event.task.number] = time.monotonic(), not shapes, shape not in shapes
         self._epochs[event.task.number] = []

@@ -18,6 +18,7 @@ _MOST = 300
 _MACHINE = (
     "device",
     "threads",
+    "lanes",
     "backend",
     "cpu",
     "version.keras",
@@ -88,6 +89,11 @@ def machine_of(worker: Mapping[str, str]) -> dict[str, str]:
     return {name: worker[name] for name in _MACHINE if name in worker}
 
 
+def process_of(worker: Mapping[str, str]) -> str:
+    """The process that a worker is, or is a lane of: its trials share what is compiled."""
+    return worker.get("worker", "").partition(".")[0]
+
+
 def samples(
     entries: Iterable[Entry], size: Size, machine: Mapping[str, str] | None = None
 ) -> list[Sample]:
@@ -109,7 +115,7 @@ def _is_whole(entry: Entry) -> bool:
 
 def _sample(entry: Entry, size: Size, known: dict[str, OrderedDict[str, None]]) -> Sample:
     assert entry.run is not None and entry.ended_at is not None  # noqa: PT018  # it is whole
-    shapes = known.setdefault(entry.worker.get("worker", ""), OrderedDict())
+    shapes = known.setdefault(process_of(entry.worker), OrderedDict())
     shape = Work(entry.run, size).shape
     is_first, is_new = not shapes, shape not in shapes
     shapes[shape] = None

@@ -75,8 +75,11 @@ def lanes_of(ended: Sequence[Entry]) -> dict[int, str]:
     return lanes
 
 
-def _by_number(name: str) -> tuple[int, str]:
-    return (int(name) if name.isdecimal() else len(name) + 10**6, name)
+def _by_number(name: str) -> tuple[list[int], str]:
+    """Workers by number, each with its lanes; then what has another name."""
+    words = name.split(".")
+    numbers = [int(word) for word in words] if all(map(str.isdecimal, words)) else [10**6]
+    return numbers, name
 
 
 def clock_of(ended: Sequence[Entry]) -> Callable[[float], float]:

@@ -29,7 +29,7 @@ from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.writing import Storage
 from search.workers.local import LocalLauncher, default_workers
-from search.workers.messages import LocalConfig
+from search.workers.messages import LocalConfig, workforce
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
@@ -65,7 +65,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
     for network in networks:
         check_run(read(network.run.data), network.run)
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
-    here = environment(config.threads_per_worker, gpus[0].name if gpus else "cpu", config.trainer)
+    here = environment(config, gpus[0].name if gpus else "cpu")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with _alone(storage.url) as table:
         runs = Replication(table, networks, lambda run: about(run.data), here, replicate.fresh)
@@ -79,7 +79,8 @@ def measure(values: Mapping[str, Any], command: str) -> int:
                     "(replicate.fresh=true trains them again)."
                 )
             if runs.missing:
-                _train(runs, config, data, min(workers, runs.missing), gpus, results, console)
+                at_once = min(workers * config.lanes, runs.missing)
+                _train(runs, config, data, at_once, gpus, results, console)
             if not runs.missing and with_forest:
                 results.add_forest(forest, read(data), workers * config.threads_per_worker)
             compared = results.compared(networks)
@@ -132,19 +133,19 @@ def _train(
     runs: Replication,
     config: LocalConfig,
     data: DataConfig,
-    workers: int,
+    at_once: int,
     gpus: Sequence[Gpu],
     results: "_Results",
     console: Console,
 ) -> None:
-    console.print(f"{runs.missing} runs, {workers} workers.")
+    console.print(f"{runs.missing} runs, {workforce(config, at_once)}.")
 
     def ended(network: Network, entry: Entry) -> None:
         results.add(network, entry)
         console.print(_line(network, entry))
 
     stopper = Stopper(config.grace_seconds, console.print)
-    with stopper.listening(), closing(LocalLauncher(config, data, workers, gpus)) as launcher:
+    with stopper.listening(), closing(LocalLauncher(config, data, at_once, gpus)) as launcher:
         runs.train(Pool(launcher, config.attempts, stopper), ended)
 
 

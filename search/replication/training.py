@@ -16,16 +16,19 @@ from search.study.space import Space
 from search.study.vocabulary import Entry, Study, StudyConfig
 from search.trial_table.trials import TrialTable
 from search.trial_table.writing import Storage
+from search.workers.messages import LocalConfig
 from search.workers.pool import Pool
 
 _SEED = "train.seed"
 
 
-def environment(threads: int, device: str, trainer: str) -> dict[str, str]:
+def environment(config: LocalConfig, device: str) -> dict[str, str]:
     """What decides the numbers of a run, besides its configuration and its data."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     packages = {name: version(name) for name in ("keras", backend, "numpy")}
-    return {"threads": str(threads), "device": device, "trainer": trainer, **packages}
+    lanes = {"lanes": str(config.lanes)} if config.lanes > 1 else {}
+    place = {"threads": str(config.threads_per_worker), "device": device}
+    return {**place, "trainer": config.trainer, **packages, **lanes}
 
 
 class Replication:

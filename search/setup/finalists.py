@@ -22,7 +22,13 @@ from search.coordination.repeats import Repeats, Wanted
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator
 from search.forecasting.samples import samples
-from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers, our_turn
+from search.setup.means import (
+    data_of,
+    gpus_of,
+    launcher_for,
+    number_of_workers,
+    our_turn,
+)
 from search.steering.launches import announce
 from search.study.address import again, named
 from search.study.shown import next_steps
@@ -33,7 +39,7 @@ from search.trial_table.storage import StorageConfig, check_writable, errors_nam
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
 from search.trial_table.writing import Storage
-from search.workers.messages import LocalConfig, RayConfig, launcher_config
+from search.workers.messages import LocalConfig, RayConfig, launcher_config, workforce
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
@@ -122,7 +128,7 @@ def _train(
     check_writable(Path(settings.storage.weights))
     weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)
     estimator = _estimator(finalists, rows)
-    for line in _what_is_to_come(finalists, workers, estimator):
+    for line in _what_is_to_come(finalists, workers, workforce(config, workers), estimator):
         screen.print(line)
     asked = announce(storage, facts.about.name, workers)
     stopper = Stopper(config.grace_seconds, screen.print, asked=asked)
@@ -166,7 +172,9 @@ def _wanted(finalists: Finalists, rows: TrialTable, weights: WeightStore) -> lis
     ]
 
 
-def _what_is_to_come(finalists: Finalists, workers: int, estimator: Estimator) -> list[str]:
+def _what_is_to_come(
+    finalists: Finalists, workers: int, words: str, estimator: Estimator
+) -> list[str]:
     """Who is compared, and what that costs."""
     plan, about = finalists.asked.plan, finalists.facts.about
     fewest, most = plan.runs(len(finalists.all))
@@ -177,7 +185,7 @@ def _what_is_to_come(finalists: Finalists, workers: int, estimator: Estimator) -
     cost = f"{fewest} to {most} runs, of which {len(finalists.rows)} are on record"
     if usual is not None:
         low, high = ((count - len(finalists.rows)) * usual / workers for count in (fewest, most))
-        cost += f"; {_minutes(max(low, 0))} to {_minutes(high)} with {workers} workers"
+        cost += f"; {_minutes(max(low, 0))} to {_minutes(high)} with {words}"
     return [*said, f"{cost}."]
 
 

@@ -29,7 +29,14 @@ from search.machine.cpus import usable_cpus
 from search.machine.gpus import Gpu, visible_gpus
 from search.machine.memory import peak_of
 from search.scheduling.request import ScheduleConfig
-from search.setup.means import kept, launcher_for, looked_at, machine, number_of_workers
+from search.setup.means import (
+    check_lanes,
+    kept,
+    launcher_for,
+    looked_at,
+    machine,
+    number_of_workers,
+)
 from search.setup.preflight import check_network
 from search.setup.read import Setup
 from search.study.vocabulary import Engine, Entry, Study
@@ -66,6 +73,7 @@ class _Ground:
 
 def foretold(setup: Setup, values: Mapping[str, Any]) -> list[str]:
     """The forecast of a study, line by line. Nothing is created but the file of what was measured."""
+    check_lanes(setup, forecasts=True)
     with errors_named(setup.storage.url):
         return _foretold(setup, values)
 

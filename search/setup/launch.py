@@ -52,7 +52,7 @@ from search.trial_table.postgres import LostError
 from search.trial_table.storage import check_writable, errors_named
 from search.trial_table.trials import TrialTable
 from search.trial_table.weights import WeightStore
-from search.workers.messages import Launcher
+from search.workers.messages import Launcher, workforce
 from search.workers.stopping import Stopper
 
 
@@ -103,7 +103,7 @@ def launch(values: dict[str, Any], command: str) -> int:
             else:
                 watcher.begin()
                 progress.note(_what_is_to_come(setup, ground, table, workers, wanted))
-                progress.waits(f"starting {workers} worker{'s' * (workers > 1)}")
+                progress.waits(f"starting {workforce(setup.launcher, workers)}")
                 with (
                     progress,
                     stopper.listening(),
@@ -238,7 +238,7 @@ def _what_is_to_come(
 ) -> str:
     """What a launch says before its first trial. `wanted`: workers, were there trials for all."""
     study, done = setup.study, len(_ended(table))
-    there = f"{done} of {study.trials} trials done, {workers} workers."
+    there = f"{done} of {study.trials} trials done, {workforce(setup.launcher, workers)}."
     lines = [*map(str, ground.gpus), f"{study.name}: {study.question or ''} {there}"]
     order = setup.words_on_order(table.entries(), wanted)
     said = (setup.words_on_engine(), order, setup.words_on_cost())

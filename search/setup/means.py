@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from pipeline.command.errors import StoppedError
+from pipeline.command.errors import ConfigError, StoppedError
 from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig
 from search.forecasting.estimator import Estimator
@@ -63,6 +63,7 @@ def gpus_of(config: LocalConfig | RayConfig) -> Sequence[Gpu]:
 def looked_at(setup: Setup) -> tuple[DataConfig, Dataset, Sequence[Gpu]]:
     """The data and the GPUs that a launch of a study takes, looked at before anything is created."""
     setup.check_oracle()
+    check_lanes(setup, setup.study.forecast)
     if isinstance(setup.launcher, RayConfig):
         check(setup.launcher)
     gpus = gpus_of(setup.launcher)
@@ -72,10 +73,29 @@ def looked_at(setup: Setup) -> tuple[DataConfig, Dataset, Sequence[Gpu]]:
     return data, dataset, gpus
 
 
+def check_lanes(setup: Setup, forecasts: bool) -> None:
+    """Raise ConfigError where trials can't run in the lanes asked for. `forecasts`: one is asked for."""
+    if isinstance(setup.launcher, RayConfig) or setup.launcher.lanes == 1:
+        return
+    if forecasts:
+        raise ConfigError(
+            f"launcher.lanes: expected 1 for a forecast, got {setup.launcher.lanes} (it knows workers that "
+            "train one trial at a time)"
+        )
+    dimension = setup.space.dimensions.get("train.loop")
+    loops = [setup.run.train.loop] if dimension is None else dimension.probes()
+    if "keras" in loops:
+        raise ConfigError(
+            f"launcher.lanes: expected 1 with train.loop=keras, got {setup.launcher.lanes} (Keras's own loop "
+            "trains one network at a time: set train.loop=auto)"
+        )
+
+
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:
-    """How many workers were asked for, or the machine has room for."""
-    per_gpu = 1 if isinstance(config, RayConfig) else config.workers_per_gpu
-    return config.workers or default_workers(gpus, per_gpu)
+    """How many trials run at once: on the workers asked for, or that the machine has room for."""
+    if isinstance(config, RayConfig):
+        return config.workers or default_workers(gpus, 1)
+    return (config.workers or default_workers(gpus, config.workers_per_gpu)) * config.lanes
 
 
 def kept(config: ForecastConfig) -> Kept:
@@ -88,6 +108,8 @@ def machine(config: LocalConfig | RayConfig, workers: int, gpus: Sequence[Gpu]) 
     place = [config.name, config.trainer, *(gpu.name for gpu in gpus)]
     if isinstance(config, RayConfig):
         place += [str(cluster_address(config)), f"{config.num_cpus} {config.num_gpus}"]
+    elif config.lanes > 1:
+        place.append(f"{config.lanes} lanes")
     return key_of_machine(" ".join(place), workers, config.threads_per_worker)
 
 
@@ -108,7 +130,7 @@ def launcher_for(
     gpus: Sequence[Gpu],
     meter: GpuMeter | None = None,
 ) -> Launcher:
-    """What runs tasks on `workers` workers. `meter`: tells how busy their GPUs are."""
+    """What runs as many tasks as `workers` at once. `meter`: tells how busy their GPUs are."""
     if isinstance(config, RayConfig):
         return RayLauncher(config, data, workers)
     return LocalLauncher(config, data, workers, gpus, meter)

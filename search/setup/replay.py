@@ -21,7 +21,7 @@ from pipeline.tracking.certificates import log, write
 from pipeline.tracking.config import TrackingConfig
 from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
-from search.coordination.replay import Replayed, Replays, backend_of, recorded, threads_of
+from search.coordination.replay import Replayed, Replays, backend_of, lanes_of, recorded, threads_of
 from search.coordination.suggestions import Asked
 from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers
 from search.setup.suggestions import engine_on_record, suggestions_again
@@ -31,7 +31,7 @@ from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.rows import certify
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.trials import TrialTable
-from search.workers.messages import LocalConfig, RayConfig, launcher_config
+from search.workers.messages import LocalConfig, RayConfig, launcher_config, workforce
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
@@ -72,7 +72,7 @@ class ReplayConfig(Section):
 
 @dataclass(frozen=True)
 class _Settings:
-    """What the command was given, checked. `threads`: whether their number was typed."""
+    """What the command was given, checked. `threads`, `lanes`: whether their number was typed."""
 
     replay: ReplayConfig
     launcher: LocalConfig | RayConfig
@@ -81,6 +81,7 @@ class _Settings:
     name: str | None
     path: str | None
     threads: bool
+    lanes: bool
 
 
 @dataclass
@@ -147,9 +148,10 @@ def replay(values: Mapping[str, Any]) -> int:
     data = data_of(facts.about, facts.data, settings.path) if wanted else facts.data
     engine = engine_on_record(values, facts) if settings.replay.suggestions else None
     write(file, ())  # what can't be written is noticed before hours of training
-    by_worker: dict[tuple[str | None, int], list[Entry]] = {}
+    by_worker: dict[tuple[str | None, int, int], list[Entry]] = {}
     for entry in wanted:
-        kind = (entry.worker.get("backend"), threads_of(entry.worker))
+        worker = entry.worker
+        kind = (worker.get("backend"), threads_of(worker), lanes_of(worker))
         by_worker.setdefault(kind, []).append(entry)
     try:
         if engine is not None:
@@ -174,6 +176,7 @@ def _read(values: Mapping[str, Any]) -> _Settings:
         name=named(values),
         path=values["data"]["path"],
         threads=is_typed(values, _THREADS),
+        lanes=is_typed(values, "launcher.lanes"),
     )
 
 
@@ -225,9 +228,14 @@ def _train(
     config, worker = settings.launcher, wanted[0].worker
     if not settings.threads:
         config = config.model_copy(update={"threads_per_worker": threads_of(worker)})
+    if isinstance(config, LocalConfig) and not settings.lanes:
+        config = config.model_copy(update={"lanes": lanes_of(worker)})
     gpus = gpus_of(config)
     workers = min(number_of_workers(config, gpus), len(wanted))
-    print(f"{found.facts.about.name}: {len(wanted)} runs again, {workers} workers.", flush=True)
+    print(
+        f"{found.facts.about.name}: {len(wanted)} runs again, {workforce(config, workers)}.",
+        flush=True,
+    )
     stopper = Stopper(config.grace_seconds, print)
     with (
         backend_of(worker),

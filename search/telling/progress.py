@@ -15,6 +15,7 @@ from pipeline.command.errors import PlumblineError
 from pipeline.network.shapes import compiled_with
 from pipeline.run.config import ObjectiveConfig
 from search.forecasting.estimator import Estimator
+from search.forecasting.samples import process_of
 from search.study.ranking import Ranking
 from search.study.rungs import descent_of
 from search.study.shown import clock, in_units, network, shown
@@ -100,7 +101,7 @@ class Progress:
             if entry.worker:
                 self._waits = ""
             if entry.history and entry.run is not None and self._live:
-                self._compiled.add((entry.worker.get("worker"), compiled_with(entry.run)))
+                self._compiled.add((process_of(entry.worker), compiled_with(entry.run)))
         if self._live:
             self._live.update(self._view())
 
@@ -208,7 +209,7 @@ class Progress:
         """What a running trial waits for, and where it comes from."""
         said = descent_of(entry, self._noun)
         if entry.worker and entry.run is not None and not entry.history:
-            known = (entry.worker.get("worker"), compiled_with(entry.run)) in self._compiled
+            known = (process_of(entry.worker), compiled_with(entry.run)) in self._compiled
             said = said if known else f"compiling {network(entry.run.model)}"
         return f"{said}: " if said else ""
 

@@ -1,11 +1,14 @@
 """Whole messages between two processes, without ever waiting for the other one to move."""
 
 import pickle
+import queue
 import selectors
 import socket
 import struct
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 _LENGTH = struct.Struct("!Q")  # before each message: how many bytes it has
@@ -102,6 +105,37 @@ class Channel:
         found = bytes(memoryview(self._unread)[:size])
         del self._unread[:size]
         return found
+
+
+@dataclass(frozen=True)
+class Own:
+    """A line with one trial on it at a time, whose thread reads the answers itself."""
+
+    line: Channel
+
+    def send(self, obj: Any, /) -> None:
+        self.line.send(obj)
+
+    def recv(self) -> Any:
+        """The next answer, without the number of its trial."""
+        return self.line.recv()[1]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What one of several trials has of a line: another thread reads it, and puts the `answers` here."""
+
+    line: Channel
+    sending: threading.Lock
+    answers: "queue.SimpleQueue[Any]" = field(default_factory=queue.SimpleQueue)
+
+    def send(self, obj: Any, /) -> None:
+        with self.sending:
+            self.line.send(obj)
+
+    def recv(self) -> Any:
+        """The next answer, waited for."""
+        return self.answers.get()
 
 
 def wait(channels: Iterable[Channel], timeout: float) -> None:

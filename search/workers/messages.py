@@ -1,5 +1,7 @@
 """What the coordinator and a launcher say to each other."""
 
+import math
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,11 @@ from pipeline.command.errors import ConfigError
 from pipeline.command.section import Section, as_override, validated
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult, State, Weights
+from search.machine.template import KERAS
 from search.study.vocabulary import Attempts
+
+MOST_LANES = 1024
+"""A program has an argument or two for each lane; compiling it takes longer the more there are."""
 
 
 class LauncherConfig(Section):
@@ -48,12 +54,14 @@ class LauncherConfig(Section):
 class LocalConfig(LauncherConfig):
     """Workers on this machine.
 
-    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none.
+    `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none. `lanes`:
+    trials that a worker trains at once, those of one shape by one program.
     """
 
     name: Literal["local"]
     workers: Annotated[int, Field(ge=1)] | None
     workers_per_gpu: Annotated[int, Field(ge=1)]
+    lanes: Annotated[int, Field(ge=1, le=MOST_LANES)]
 
 
 class RayConfig(LauncherConfig):
@@ -97,10 +105,34 @@ def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
     """The settings of the launcher that `values` names. Raises ConfigError."""
     name = values.get("name")
     if name == "local":
-        return validated(LocalConfig, values, "launcher")
+        return _with_lanes(validated(LocalConfig, values, "launcher"))
     if name == "ray":
         return validated(RayConfig, values, "launcher")
     raise ConfigError(f"launcher.name: expected 'local' or 'ray', got {as_override(name)}")
+
+
+def _with_lanes(config: LocalConfig) -> LocalConfig:
+    """`config`, where its workers can train as many trials at once as it says."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if config.lanes > 1 and backend != "jax":
+        raise ConfigError(
+            f"launcher.lanes: expected 1 with {backend}, got {config.lanes} (lanes are JAX's: set "
+            "KERAS_BACKEND=jax in the environment)"
+        )
+    if config.lanes > 1 and config.trainer != KERAS:
+        raise ConfigError(
+            f"launcher.lanes: expected 1 with a trainer of your own, got {config.lanes} (lanes are those of "
+            f"launcher.trainer={KERAS})"
+        )
+    return config
+
+
+def workforce(config: LocalConfig | RayConfig, trials: int) -> str:
+    """The workers that train so many trials at once, in words."""
+    lanes = 1 if isinstance(config, RayConfig) else config.lanes
+    workers = math.ceil(trials / lanes)
+    words = f"{workers} worker{'s' * (workers != 1)}"
+    return words if lanes == 1 else f"{words} of {lanes} lanes"
 
 
 @dataclass(frozen=True)
@@ -174,6 +206,14 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True)
+class Excused:
+    """The trial's worker was ended for what is not the trial's fault: another's deadline, or memory."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Lost:
     """The trial's worker died under it."""
 
@@ -192,7 +232,7 @@ class Broken:
     unavailable: bool = False
 
 
-Event = Started | Epoch | Finished | Failed | OutOfMemory | Lost | Broken
+Event = Started | Epoch | Finished | Failed | OutOfMemory | Excused | Lost | Broken
 
 
 class Launcher(Protocol):

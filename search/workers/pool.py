@@ -10,6 +10,7 @@ from search.trial_table.postgres import LostError
 from search.workers.messages import (
     Broken,
     Epoch,
+    Excused,
     Failed,
     Finished,
     Launcher,
@@ -63,6 +64,7 @@ class Pool:
         self._taken: set[int] = set()  # those of them that a worker has taken up
         self._again: deque[Task] = deque()
         self._suspect: int | None = None  # it runs, and nothing beside it
+        self._excuses: set[str] = set()  # that were said
 
     def run(self, next_task: Callable[[], Task | None]) -> Iterator[list[Happened]]:
         """What happens to the tasks that `next_task` gives, which is asked when a worker is free.
@@ -156,7 +158,7 @@ class Pool:
         return None
 
     def _handle(
-        self, event: Started | Epoch | Finished | Failed | Lost | OutOfMemory
+        self, event: Started | Epoch | Finished | Failed | Lost | OutOfMemory | Excused
     ) -> list[Happened]:
         task = self._running[event.number]
         if isinstance(event, Started):
@@ -170,8 +172,11 @@ class Pool:
         del self._running[task.number]
         if task.number == self._suspect:
             self._suspect = None
+        taken = task.number in self._taken
         self._taken.discard(task.number)
         self.usage.ended(task.number)
+        if isinstance(event, Excused):
+            return self._after_excuse(task, event, taken)
         if isinstance(event, Lost):
             return self._after_loss(task, event)
         if isinstance(event, OutOfMemory):
@@ -183,6 +188,12 @@ class Pool:
         if attempts.losses >= self._attempts:
             return [Failed(task.number, f"{attempts.losses} workers died of it: {event.reason}")]
         return self._try_again(replace(task, attempts=attempts))
+
+    def _after_excuse(self, task: Task, event: Excused, taken: bool) -> list[Happened]:
+        if event.reason not in self._excuses:  # one for all the trials of a worker
+            self._excuses.add(event.reason)
+            self._stopper.note(event.reason)
+        return self._try_again(_excused(task) if taken else task)
 
     def _after_out_of_memory(self, task: Task, event: OutOfMemory) -> list[Happened]:
         if not task.alone:

@@ -3,11 +3,12 @@
 import contextlib
 import shutil
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
+from pipeline.network.shapes import compiled_with
 from pipeline.run.config import DataConfig
 from search.machine.template import KERAS, can_fork, starting
 from search.workers import worker
@@ -20,25 +21,38 @@ _KILL_SECONDS = 10.0  # for a killed process to be gone
 
 
 @dataclass
-class WorkerProcess:
-    """A process in the launcher's place `slot`, which decides its GPU.
+class Lane:
+    """A trial in a worker process. `number`: the lane's, from 0.
 
-    `taken`: it has taken `task` up, and `held`: it waits to be told that this is on record. `able`: it
+    `taken`: the process has taken it up, and `held`: it waits to be told that this is on record.
+    `deadline`: by the launcher's clock.
+    """
+
+    task: Task
+    number: int
+    deadline: float
+    taken: bool = False
+    held: bool = False
+
+
+@dataclass
+class WorkerProcess:
+    """A process in the launcher's place `slot`, which decides its GPU, for so many trials at once: `width`.
+
+    `lanes`: those that run, by the number of the trial. `begun`: how many it was given so far. `able`: it
     has taken a trial up, so it can train. `unread`: bytes of a message that is not whole, and `since`
-    when there are no more. Times are the launcher's clock's.
+    when there are no more, by the launcher's clock.
     """
 
     slot: int
+    width: int
     process: BaseProcess
     line: Channel
     folder: Path
     log: IO[bytes]  # held open: a cleaner of temporary files may take its name away
-    task: Task | None = None
-    taken: bool = False
-    held: bool = False
+    lanes: dict[int, Lane] = field(default_factory=dict)
     able: bool = False
-    trials: int = 0
-    deadline: float = float("inf")
+    begun: int = 0
     unread: int = 0
     since: float = 0.0
 
@@ -46,6 +60,7 @@ class WorkerProcess:
     def start(
         cls,
         slot: int,
+        width: int,
         number: int,
         folder: Path,
         config: LocalConfig,
@@ -68,13 +83,37 @@ class WorkerProcess:
                     folder,
                     gpu,
                     config.require_gpu,
+                    width,
                 ),
                 name=f"plumbline-worker-{number}",
                 daemon=True,
             )
             process.start()
         theirs.close()  # so that the line ends when the worker does
-        return cls(slot, process, ours, folder, log)
+        return cls(slot, width, process, ours, folder, log)
+
+    @property
+    def deadline(self) -> float:
+        """The first one of its trials."""
+        return min((lane.deadline for lane in self.lanes.values()), default=float("inf"))
+
+    @property
+    def room(self) -> int:
+        """How many more trials it can train at once."""
+        return self.width - len(self.lanes)
+
+    def runs_like(self, task: Task) -> bool:
+        """Whether it trains a trial that shares a program with `task`."""
+        shape = compiled_with(task.run)
+        return any(compiled_with(lane.task.run) == shape for lane in self.lanes.values())
+
+    def give(self, task: Task, deadline: float) -> None:
+        """Send it `task`, which takes the first lane that is free, to be taken up until `deadline`."""
+        taken = {lane.number for lane in self.lanes.values()}
+        number = next(number for number in range(self.width) if number not in taken)
+        self.lanes[task.number] = Lane(task, number, deadline)
+        self.begun += 1
+        self.say(task)  # if it died idle, reading from it shows that
 
     def cause(self) -> str:
         """Say how the process died, once its line has ended."""

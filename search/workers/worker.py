@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from multiprocessing import connection, parent_process
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipeline.run.config import DataConfig, RunConfig
 from pipeline.run.custom import CustomConfig
 from pipeline.run.result import DivergedError, EpochMetrics, OnEpoch, Outcome, State
 from search.machine.template import end_with_parent
-from search.workers.channel import Channel
+from search.workers.channel import Channel, Own, Shared
 from search.workers.messages import (
     Broken,
     Epoch,
@@ -41,12 +42,14 @@ Train = Callable[[RunConfig, OnEpoch, State | None, Collection[int]], Outcome]
 class Trainer:
     """What trains: `train` runs one configuration, `about` describes where and with what.
 
-    Its texts by name stand in the row of every trial: `device`, the name of an accelerator or `cpu`,
-    `threads`, and whatever else decides the numbers (see `pipeline.network.environment`).
+    Texts of `about` by name stand in the row of every trial: `device`, the name of an accelerator or
+    `cpu`, `threads`, and whatever else decides the numbers (see `pipeline.network.environment`).
+    `share`: makes ready for so many calls of `train` at once, each in a thread; None: one at a time.
     """
 
     train: Train
     about: dict[str, str]
+    share: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +87,19 @@ def keras_trainer(data: Data, threads: int) -> Trainer:
 
     limit_threads(threads)
     with lean_imports():
+        from pipeline.lanes.choice import one_at_a_time, use_lanes
         from pipeline.training.execute import execute
 
     def train(
         run: RunConfig, on_epoch: OnEpoch, start: State | None, milestones: Collection[int]
     ) -> Outcome:
-        return execute(run, data.get(run.data), on_epoch, start, milestones)
+        with one_at_a_time:  # several take the same rows
+            dataset = data.get(run.data)
+        return execute(run, dataset, on_epoch, start, milestones)
 
     dataset = data.get(data.config)  # before the first trial, so that its time is no trial's
-    return Trainer(train, {**environment(threads), "data.digest": dataset.digest})
+    about = {**environment(threads), "data.digest": dataset.digest}
+    return Trainer(train, about, use_lanes)
 
 
 LOG = "output.log"
@@ -107,8 +114,9 @@ def main(
     folder: Path,
     gpu: str | None,
     require_gpu: bool = False,
+    lanes: int = 1,
 ) -> None:
-    """Run tasks from `line` until a None or the end of the coordinator.
+    """Run tasks from `line`, as many as `lanes` at once, until a None or the end of the coordinator.
 
     `folder`: takes what the libraries print, whose end explains a death, and all temporary files; who
     started this worker removes it. `gpu`: the only one to be seen. `require_gpu`: refuse to train on a
@@ -133,15 +141,52 @@ def main(
     if require_gpu and (refusal := lacks_gpu(worker)) is not None:
         line.send(refusal)
         return
-    while (task := line.recv()) is not None:
-        about = described(task.run, worker)
+    if lanes > 1:
+        if worker.share is None:
+            line.send(Broken(f"launcher.lanes: {trainer} trains one run at a time"))
+            return
+        worker.share(lanes)
+        # The width of a program decides the numbers of all that are trained by it.
+        worker = replace(worker, about={**worker.about, "lanes": str(lanes)})
+    _serve(line, worker, folder, lanes)
+
+
+def _serve(line: Channel, worker: Trainer, folder: Path, lanes: int) -> None:
+    """Have each task from `line` trained: in this thread where there is one lane, else in one of its own."""
+    sending, places = threading.Lock(), dict[int, Shared]()
+    while (message := line.recv()) is not None:
+        if not isinstance(message, Task):
+            number, answer = message
+            places[number].answers.put(answer)
+            continue
+        about = described(message.run, worker)
         if isinstance(about, Broken):
             line.send(about)
             return
-        line.send(Started(task.number, about))
-        line.recv()  # it is on record
-        use_folder(folder)
-        line.send(run_task(task, worker, line))
+        started = Started(message.number, about)
+        if lanes == 1:
+            _train(message, started, worker, Own(line), folder)
+        else:
+            place = places[message.number] = Shared(line, sending)
+            given = (message, started, worker, place, folder)
+            threading.Thread(target=_or_end, args=given, daemon=True).start()
+
+
+def _train(task: Task, started: Started, worker: Trainer, line: "Line", folder: Path) -> None:
+    line.send(started)
+    line.recv()  # it is on record
+    use_folder(folder)
+    line.send(run_task(task, worker, line))
+
+
+def _or_end(*given: Any) -> None:
+    """`_train`, in a thread: what would end a process ends it."""
+    try:
+        _train(*given)
+    except BaseException:  # noqa: BLE001  # the coordinator is gone, or somebody's code leaves
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def use_folder(folder: Path) -> None:

@@ -29,6 +29,7 @@ from search.workers.messages import (
     Broken,
     Epoch,
     Event,
+    Excused,
     Failed,
     Finished,
     Lost,
@@ -286,7 +287,7 @@ class FakeLauncher:
         events = []
         for number, script in list(self._running.items()):
             event = script.send(self._answers.pop(number, None))
-            if isinstance(event, Finished | Failed | OutOfMemory | Lost | Broken):
+            if isinstance(event, Finished | Failed | OutOfMemory | Excused | Lost | Broken):
                 del self._running[number]
             events.append(event)
         return events
@@ -324,6 +325,12 @@ def dies(task: Task) -> Script:
     yield Started(task.number, dict(WORKER))
     yield Epoch(task.number, epoch_metrics(1, 0.5))
     yield Lost(task.number, "its worker was ended by SIGKILL")
+
+
+def excused(task: Task) -> Script:
+    """A worker that is ended for the sake of another trial."""
+    yield Started(task.number, dict(WORKER))
+    yield Excused(task.number, "worker 0 goes on with 2 lanes")
 
 
 def starves(task: Task) -> Script:

@@ -40,8 +40,10 @@ def run(*words: str, **variables: str) -> tuple[int, str]:
         ((), "tensorflow", ("launcher.workers=2",), 1),
         (HYPERBAND, "tensorflow", ("launcher.workers=2",), 2),
         ((), "jax", ("launcher.workers=2",), 1),
+        ((), "jax", ("launcher.workers=1", "launcher.lanes=3"), 2),
+        (HYPERBAND, "jax", ("launcher.workers=1", "launcher.lanes=3"), 1),
     ],
-    ids=["pruned, interrupted", "two workers", "hyperband", "jax"],
+    ids=["pruned, interrupted", "two workers", "hyperband", "jax", "lanes", "lanes, hyperband"],
 )
 def test_a_study_is_identical_to_the_last_trial(
     workdir: Path, words: Sequence[str], backend: str, made: Sequence[str], again: int
@@ -63,6 +65,9 @@ def test_a_study_is_identical_to_the_last_trial(
     assert states == ({"complete"} if words else {"complete", "pruned"})
     assert any(entry.continues is not None for entry in entries) == bool(words)
     assert {entry.worker["backend"] for entry in entries} == {backend}
+    if "launcher.lanes=3" in made:
+        assert {entry.worker["lanes"] for entry in entries} == {"3"}
+        assert {entry.worker["worker"] for entry in entries} <= {"0.0", "0.1", "0.2"}
     code, out = run("search.replay", "trial=all", f"launcher.workers={again}", "tracking=none")
     assert code == 0, out
     certificates = json.loads(Path("replay.json").read_text())

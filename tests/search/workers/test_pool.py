@@ -16,6 +16,7 @@ from tests.search.fakes import (
     Script,
     dies,
     diverges,
+    excused,
     finished,
     raises,
     starves,
@@ -191,6 +192,18 @@ def test_a_task_without_memory_is_tried_once_more_alone_which_is_no_fault_of_its
     assert [each.alone for each in client.launcher.tasks] == [False, True]
     assert client.of(Began)[-1].task.attempts == Attempts(made=2, excused=1)
     assert client.of(Finished)
+
+
+def test_tasks_that_were_ended_for_another_ones_sake_are_tried_again_and_excused() -> None:
+    client = Client(times(2, excused), task(0), task(1), workers=2)
+    notes: list[str] = []
+    client.stopper.note = notes.append
+    client.run()
+    last = {each.task.number: each.task for each in client.of(Began)}
+    assert {each.attempts for each in last.values()} == {Attempts(made=2, excused=1)}
+    assert not any(each.alone for each in last.values())
+    assert len(client.of(Finished)) == 2
+    assert notes == ["worker 0 goes on with 2 lanes"], "once for both"
 
 
 def test_a_task_without_memory_also_alone_has_failed() -> None:
