@@ -125,6 +125,23 @@ def data(place: Place, _: Sequence[Ran]) -> str:
     return f"{copies.pop()} parts copied once, on {', '.join(sorted(places))}"
 
 
+def lanes(place: Place, ran: Sequence[Ran]) -> str:
+    """Trials are trained at once by one process."""
+    if ran[0].code == 69 and "sees none" in ran[0].said and place.backend != "jax":
+        raise Skipped("JAX has no CUDA build here")
+    ran[0].well()
+    trials = _trained(place, "gpu_lanes")
+    widths = {entry.worker.get("lanes") for entry in trials}
+    hold(widths == {"4"}, f"expected four lanes, got {widths}")
+    pairs = [
+        (one, other)
+        for one, other in combinations(trials, 2)
+        if _beside(one, other) and _process(one) == _process(other)
+    ]
+    hold(pairs, "no two trials ran at the same time in one process")
+    return f"{len(pairs)} pairs of trials at once in a process; {_seconds(trials)}"
+
+
 def scheduled(place: Place, ran: Sequence[Ran]) -> str:
     """What is printed for cron requires a GPU, and runs as it stands."""
     ran[0].well()
@@ -143,6 +160,12 @@ def needs_mig(_: Place) -> None:
         raise Skipped("nvidia-smi -L lists no slice")
 
 
+def needs_jax(_: Place) -> None:
+    """Raise Skipped where lanes have nothing to run on."""
+    if find_spec("jax") is None:
+        raise Skipped("JAX is not installed")
+
+
 def needs_nvml(_: Place) -> None:
     """Raise Skipped where nothing can be measured."""
     if find_spec("pynvml") is None:
@@ -158,11 +181,16 @@ CHECKS: dict[str, Check] = {
     "MIG": mig,
     "Utilisation": utilisation,
     "Data": data,
+    "Lanes": lanes,
     "Scheduled sweeps": scheduled,
 }
 """By the heading of the section."""
 
-NEEDS: dict[str, Callable[[Place], None]] = {"MIG": needs_mig, "Utilisation": needs_nvml}
+NEEDS: dict[str, Callable[[Place], None]] = {
+    "MIG": needs_mig,
+    "Utilisation": needs_nvml,
+    "Lanes": needs_jax,
+}
 """What is asked before a section's commands are run."""
 
 
@@ -184,6 +212,11 @@ def _beside(one: Entry, other: Entry) -> bool:
     assert other.ended_at is not None
     together = one.started_at < other.ended_at and other.started_at < one.ended_at
     return together and one.worker["gpu"] == other.worker["gpu"]
+
+
+def _process(entry: Entry) -> str:
+    """The process that a trial's worker is, or is a lane of."""
+    return entry.worker["worker"].partition(".")[0]
 
 
 def _seconds(trials: Sequence[Entry]) -> str:

@@ -99,8 +99,10 @@ class Place:
         return Ran(command, process.returncode, said)
 
     def study(self, command: str) -> Ran:
-        """Run a command of a study, with the overrides."""
-        return self.run(" ".join([command, *map(shlex.quote, self._overrides)]))
+        """Run a command of a study, with the overrides; lanes are those of the usual trainer alone."""
+        own = "launcher.trainer=" if "launcher.lanes=" in command else None
+        words = [word for word in self._overrides if own is None or not word.startswith(own)]
+        return self.run(" ".join([command, *map(shlex.quote, words)]))
 
     def trials(self, name: str) -> list[Entry]:
         """What the trial table has of a study; empty where it is not there."""

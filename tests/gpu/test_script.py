@@ -54,6 +54,14 @@ LARGE = trial(1, 0, 1, params={"model.depth": 64}, state="failed", reason=REASON
 TWICE = replace(LARGE, attempts=Attempts(made=2, excused=1))
 
 
+def lane(number: int, worker: str, start: float) -> Entry:
+    """A trial of two seconds in a lane of four."""
+    return trial(number, start, start + 2, worker={"worker": worker, "lanes": "4"})
+
+
+LANES = [lane(0, "0.0", 0), lane(1, "0.1", 1)]
+
+
 class Tables:
     """A place with these trials, by study."""
 
@@ -87,6 +95,10 @@ class Tables:
         ("Out of memory", {"gpu_large": [replace(FITS, state="failed"), TWICE]}, "small trial"),
         ("Out of memory", {"gpu_large": [FITS, replace(TWICE, reason="a bug")]}, "a bug"),
         ("MIG", {"gpu_mig": TWO}, "expected a slice"),
+        ("Lanes", {"gpu_lanes": LANES}, None),
+        ("Lanes", {"gpu_lanes": TWO}, "four lanes, got {None}"),
+        ("Lanes", {"gpu_lanes": [LANES[0], lane(1, "1.0", 1)]}, "in one process"),
+        ("Lanes", {"gpu_lanes": [LANES[0], lane(1, "0.1", 5)]}, "in one process"),
         ("Data", {"gpu_install": TWO}, None),
         ("Data", {"gpu_install": TWO[:1]}, "no worker had a second trial"),
         ("Data", {"gpu_install": [*TWO, trial(2, 3, 4, worker={COPIES: "6"})]}, "copied again"),
@@ -159,5 +171,5 @@ def test_the_script_runs_whole_where_a_gpu_is_played(
         return
     assert [heading for heading, _ in rows] == [h for h in COMMANDS if h in CHECKS]
     skipped = {heading for heading, said in rows if said.startswith("**skipped**")}
-    assert skipped == {"MIG"}
+    assert skipped == {"MIG", "Lanes"}  # its JAX sees no GPU
     assert "NVIDIA T4; " in out
