@@ -276,7 +276,8 @@ class LocalLauncher:
         for lane in each.lanes.values():
             if not lane.taken:  # it was not there yet
                 self._start(lane.task, each.slot)
-        return [Lost(number, reason) for number, lane in each.lanes.items() if lane.taken]
+        taken = [number for number, lane in each.lanes.items() if lane.taken]
+        return [Lost(number, reason, shared=len(taken) > 1) for number in taken]
 
     def _remove(self, each: WorkerProcess) -> None:
         """End a worker; `submit` spawns the next one when there is work for it."""

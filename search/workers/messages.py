@@ -215,10 +215,11 @@ class Excused:
 
 @dataclass(frozen=True)
 class Lost:
-    """The trial's worker died under it."""
+    """The trial's worker died under it. `shared`: under others, too, and any of them may be to blame."""
 
     number: int
     reason: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)

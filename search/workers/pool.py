@@ -51,6 +51,7 @@ class Pool:
 
     A task that `attempts` workers died of has failed. So has one that twice as many launches ended under
     without a word, the last of them while nothing else ran: launches are killed for other reasons, too.
+    One that lost a worker together with others has its last attempt while nothing else runs.
     One that its GPU had no memory for is tried once more, with the GPU to itself.
     """
 
@@ -63,6 +64,7 @@ class Pool:
         self._running: dict[int, Task] = {}
         self._taken: set[int] = set()  # those of them that a worker has taken up
         self._again: deque[Task] = deque()
+        self._doubtful: set[int] = set()  # that lost a worker together with others
         self._suspect: int | None = None  # it runs, and nothing beside it
         self._excuses: set[str] = set()  # that were said
 
@@ -134,7 +136,7 @@ class Pool:
             if (reason := self._reason_to_refuse(task)) is not None:
                 refused.append(Failed(task.number, reason))
                 continue
-            if task.attempts.unheard >= self._launches - 1:
+            if self._must_be_alone(task):
                 if self._running:
                     self._again.appendleft(task)  # until it can be alone
                     break
@@ -142,6 +144,11 @@ class Pool:
             self._running[task.number] = task
             self._launcher.submit(task)
         return refused
+
+    def _must_be_alone(self, task: Task) -> bool:
+        """Whether it may be what others die of, or they what it dies of, and has one attempt left."""
+        doubtful = task.number in self._doubtful and task.attempts.losses == self._attempts - 1
+        return doubtful or task.attempts.unheard >= self._launches - 1
 
     def _may_start(self) -> bool:
         free = self._suspect is None and self._launcher.free() > 0
@@ -184,6 +191,8 @@ class Pool:
         return [event]
 
     def _after_loss(self, task: Task, event: Lost) -> list[Happened]:
+        if event.shared:
+            self._doubtful.add(task.number)
         attempts = replace(task.attempts, losses=task.attempts.losses + 1)
         if attempts.losses >= self._attempts:
             return [Failed(task.number, f"{attempts.losses} workers died of it: {event.reason}")]

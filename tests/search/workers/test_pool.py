@@ -8,7 +8,7 @@ import pytest
 from pipeline.command.errors import PlumblineError, StoppedError, UnavailableError
 from search.study.vocabulary import Attempts
 from search.trial_table.postgres import LostError
-from search.workers.messages import Broken, Epoch, Failed, Finished, Started, Task
+from search.workers.messages import Broken, Epoch, Failed, Finished, Lost, Started, Task
 from search.workers.pool import Again, Began, Happened, Pool
 from search.workers.stopping import Stopper
 from tests.search.fakes import (
@@ -16,6 +16,7 @@ from tests.search.fakes import (
     Script,
     dies,
     diverges,
+    epoch_metrics,
     excused,
     finished,
     raises,
@@ -86,6 +87,23 @@ def test_all_tasks_run_each_once_and_as_many_at_a_time_as_there_are_workers(work
     client.run(see)
     assert sorted(event.number for event in client.of(Finished)) == [0, 1, 2, 3, 4]
     assert most == workers
+
+
+def test_a_task_that_its_worker_dies_of_takes_none_with_it_that_shared_the_worker() -> None:
+    """Task 0 kills the worker of all that run beside it; nobody can tell which of them does."""
+
+    def script(task: Task) -> Script:
+        yield Started(task.number, {})
+        beside = set(client.launcher._running)
+        yield Epoch(task.number, epoch_metrics(1, 0.5))
+        if 0 in beside:
+            yield Lost(task.number, "killed", shared=len(beside) > 1)
+        yield finished(task, [0.5])
+
+    client = Client(script, *map(task, range(4)), workers=3)
+    client.run()
+    assert [event.number for event in client.of(Failed)] == [0]
+    assert {event.number for event in client.of(Finished)} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("losses", [1, 2])
