@@ -164,8 +164,8 @@ def provenance_tags(worker: Mapping[str, str]) -> dict[str, str]:
     return {**worker, **named}
 
 
-_PROVENANCE = re.compile(r"device|threads|backend|user|cpu|(cpu|gpu|version|env|code)\..+")
-"""The names by which `pipeline.network.environment` tells what trains."""
+_PROVENANCE = re.compile(r"device|threads|lanes|backend|user|cpu|(cpu|gpu|version|env|code)\..+")
+"""The names by which `pipeline.network.environment` tells what trains, and the width of its programs."""
 
 
 def provenance_of(tags: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,8 @@ from pipeline.tracking.record import (
     epoch_points,
     final_points,
     final_texts,
+    provenance_of,
+    provenance_tags,
 )
 
 HISTORY = (
@@ -126,3 +128,14 @@ def test_a_user_without_a_name_has_no_user_tag(monkeypatch: pytest.MonkeyPatch) 
     environment_tags.cache_clear()
     assert "mlflow.user" not in environment_tags()
     environment_tags.cache_clear()
+
+
+def test_what_decides_the_numbers_of_a_run_can_be_read_back_from_its_tags() -> None:
+    worker = {
+        "device": "cpu",
+        "threads": "1",
+        "lanes": "8",
+        "backend": "jax",
+        "version.jax": "0.10",
+    }
+    assert provenance_of({**provenance_tags(worker), "study": "dropout", "uid": "7"}) == worker

@@ -339,6 +339,14 @@ def test_the_timeline_shows_each_trial_on_its_worker_from_start_to_end() -> None
     assert dict(panel.up.ticks) == {0: "worker 0", 1: "worker 1"}
 
 
+def test_the_lanes_of_workers_stand_in_the_order_of_their_numbers() -> None:
+    places = ("10.0", "2.1", "2.10", "2.0", "2.9")
+    entries = [replace(made.trial(n), worker={"worker": place}) for n, place in enumerate(places)]
+    (panel,) = panels(timeline(made.facts(entries)))
+    in_order = [f"worker {place}" for place in ("2.0", "2.1", "2.9", "2.10", "10.0")]
+    assert [name for _, name in sorted(dict(panel.up.ticks).items())] == in_order
+
+
 def test_trials_without_a_worker_take_lanes_that_are_free() -> None:
     entries = [replace(made.trial(n), worker={}) for n in range(4)]
     assert lanes_of(entries) == {0: "0", 1: "1", 2: "0", 3: "1"}
