@@ -1,9 +1,10 @@
 """Hydra at the door: command-line overrides in, plain mappings out."""
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,16 @@ def build(spec: Mapping[str, Any], place: str, **arguments: Any) -> Any:
     except HydraException as error:
         cause = " ".join(str(error.__cause__ or error).splitlines())
         raise ConfigError(f"{place}: {spec['_target_']}: {cause}") from None
+
+
+def maker(spec: Mapping[str, Any], place: str) -> Callable[..., Any]:
+    """What makes, with further arguments, what `build` would: many of them, each in a fraction of its time.
+
+    What lies within `spec` is made anew for each, as it may be an object, and no two may share that.
+    """
+    make = partial(build, spec, place)
+    is_flat = not any(isinstance(value, Mapping | list) for value in spec.values())
+    return make(_partial_=True) if is_flat else make
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:

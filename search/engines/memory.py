@@ -1,6 +1,7 @@
 """Optuna's storage in memory, from which a trial may be shown a part."""
 
-from collections.abc import Container, Iterator, Mapping
+import copy
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,12 +14,12 @@ class Memory(optuna.storages.InMemoryStorage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[int, int] | None = None
+        self._shown: Sequence[int] | None = None
 
     @contextmanager
-    def showing(self, first: int | None, own: int) -> Iterator[None]:
-        """In the block only the `first` trials (None: all) and the trial `own` are there."""
-        self._shown = None if first is None else (first, own)
+    def showing(self, numbers: Sequence[int] | None) -> Iterator[None]:
+        """In the block only the trials of these numbers (None: all) are there."""
+        self._shown = numbers
         try:
             yield
         finally:
@@ -31,11 +32,12 @@ class Memory(optuna.storages.InMemoryStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """All trials that are shown."""
-        trials = super().get_all_trials(study_id, deepcopy, states)
         if self._shown is None:
-            return trials
-        first, own = self._shown
-        return [trial for trial in trials if trial.number < first or trial.number == own]
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = super().get_all_trials(study_id, deepcopy=False)
+        shown = [trials[number] for number in self._shown]
+        found = [trial for trial in shown if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
 
     def write_anew(
         self, trial_id: int, attrs: Mapping[str, Any], curve: Mapping[int, float]

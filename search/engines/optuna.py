@@ -11,6 +11,7 @@ import optuna
 from pipeline.run.config import Direction
 from search.engines.memory import Memory
 from search.engines.sampler import GridSampler, MakeSampler, NewSampler, mixed
+from search.engines.weighed import Weighed
 from search.study.space import Space, Stored
 from search.study.untried import Runs
 from search.study.vocabulary import Curve, Exhausted, Suggestion, Told
@@ -24,6 +25,7 @@ class OptunaAlgorithm:
     """A study of Optuna's in memory, made from what the trial table remembers.
 
     Trials of other studies, `past`, come before its own, whose numbers are counted from 0 all the same.
+    `weighs`: how many of the newest trials its sampler weighs, as `Weighed`; None: all.
     """
 
     continues = False
@@ -36,18 +38,26 @@ class OptunaAlgorithm:
         make_sampler: MakeSampler,
         seed: int,
         pruner: optuna.pruners.BasePruner,
-        grouped: bool = False,
         past: Sequence[Past] = (),
+        weighs: int | None = None,
     ) -> None:
         self._space = space
         self._runs = runs
         self._seed = seed
         self._distributions = distributions(space)
         self._before = len(past)
-        self._sampler = NewSampler(
-            make_sampler, seed, space, self._distributions, runs, grouped, self._before
-        )
+        self._weighed = Weighed(directions, weighs)
         self._storage = Memory()
+        self._sampler = NewSampler(
+            make_sampler,
+            seed,
+            space,
+            self._distributions,
+            runs,
+            self._before,
+            self._storage,
+            self._weighed,
+        )
         # Hyperband assigns brackets by the name: the same seed gives the same ones, whatever the study's.
         name = f"seed {seed}"
         self._study = optuna.create_study(
@@ -59,6 +69,8 @@ class OptunaAlgorithm:
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._study.add_trials(map(self._of_another, past))
+        for trial in self._study.get_trials(deepcopy=False):
+            self._weighed.ended(trial)
         self._asked_attrs: list[Mapping[str, Any]] = []  # of each trial, when it was suggested
 
     def add(self, suggestion: Suggestion) -> None:
@@ -71,6 +83,7 @@ class OptunaAlgorithm:
                 system_attrs={**notes["trial"], **notes["pruner"]},
             )
         )
+        self._weighed.runs(self._before + len(self._asked_attrs))
         for key, value in notes["study"].items():
             self._storage.set_study_system_attr(self._study_id, key, value)
         self._asked_attrs.append(notes["trial"])
@@ -93,6 +106,7 @@ class OptunaAlgorithm:
         attrs = {"trial": self._storage.get_trial(trial_id).system_attrs}
         attrs["study"] = self._storage.get_study_system_attrs(self._study_id)
         notes = _as_json(attrs)
+        self._weighed.runs(self._before + number)
         self._asked_attrs.append(notes.get("trial", {}))
         self._runs.add(params)
         return Suggestion(params, notes=notes)
@@ -103,8 +117,9 @@ class OptunaAlgorithm:
             self._storage.write_anew(trial_id, self._asked_attrs[number], {})
         trial = copy.copy(self._storage.get_trial(trial_id))
         trial.intermediate_values = dict(curve)
-        seen = None if known is None else known + self._before
-        with self._storage.showing(seen, number + self._before):
+        own = number + self._before
+        seen = None if known is None else [*range(known + self._before), own]
+        with self._storage.showing(seen):
             return bool(self._study.pruner.prune(self._study, trial))
 
     def notes(self, told: Told) -> Mapping[str, Any]:
@@ -120,6 +135,7 @@ class OptunaAlgorithm:
         self._storage.write_anew(self._trial_id(told.number), trial.system_attrs, told.curve)
         state = TO_OPTUNA[told.state]
         self._study.tell(told.number + self._before, values(told.value, told.cost), state=state)
+        self._weighed.ended(self._storage.get_trial(self._trial_id(told.number)))
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(

@@ -10,6 +10,8 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search.engines.memory import Memory
+from search.engines.weighed import Weighed
 from search.study.space import Space
 from search.study.untried import Point, Runs
 
@@ -34,7 +36,8 @@ class NewSampler(BaseSampler):
     trials as one that ran through.
     `spare`: a point that is new, for the trial whose sampler does not come to one. `at`: what of the
     point is given. `strayed`: whether the last trial has another point than its sampler's.
-    `before`: how many trials there are that are not the study's own.
+    `before`: how many trials there are that are not the study's own. `storage`: what holds them, of which
+    a sampler sees those that are `weighed`.
     """
 
     def __init__(
@@ -44,18 +47,19 @@ class NewSampler(BaseSampler):
         space: Space,
         distributions: Mapping[str, BaseDistribution],
         runs: Runs,
-        grouped: bool,
-        before: int = 0,
+        before: int,
+        storage: Memory,
+        weighed: Weighed,
     ) -> None:
         self._make = make
         self._seed = seed
         self._space = space
         self._distributions = dict(distributions)
         self._runs = runs
-        # It remembers which parameters all trials have, lest each sampler read every trial again.
         self._first = make(seed=seed)
-        self._grouped = grouped  # a sampler of groups must find them itself
         self._before = before
+        self._storage = storage
+        self._weighed = weighed
         self.spare: Point = {}
         self.at: Point = {}
         self.strayed = False
@@ -93,18 +97,21 @@ class NewSampler(BaseSampler):
 
     def _point(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> Point:
         sampler.before_trial(study, trial)
-        inferring = sampler if self._grouped else self._first
-        together = inferring.infer_relative_search_space(study, trial)
-        values = sampler.sample_relative(study, trial, together)
+        # A Study keeps the trials that it was first asked for until the next one is suggested.
+        other = optuna.load_study(study_name=study.study_name, storage=self._storage, sampler=self)
+        with self._storage.showing(self._weighed.kinds()):
+            together = sampler.infer_relative_search_space(other, trial)
         point: Point = {}
-        for path, distribution in self._distributions.items():
-            if path in self.at:
-                point[path] = self.at[path]
-            elif self._space.is_active(path, point):
-                value = values.get(path)
-                if path not in values:
-                    value = sampler.sample_independent(study, trial, path, distribution)
-                point[path] = self._space.canonical(path, value)
+        with self._storage.showing(self._weighed.numbers()):
+            values = sampler.sample_relative(study, trial, together)
+            for path, distribution in self._distributions.items():
+                if path in self.at:
+                    point[path] = self.at[path]
+                elif self._space.is_active(path, point):
+                    value = values.get(path)
+                    if path not in values:
+                        value = sampler.sample_independent(study, trial, path, distribution)
+                    point[path] = self._space.canonical(path, value)
         return point
 
     def _sampler(self, number: int, attempt: int) -> BaseSampler:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.command import public
-from pipeline.command.compose import build, conf_folder
+from pipeline.command.compose import build, conf_folder, maker
 from pipeline.command.errors import ConfigError
 from pipeline.command.overrides import key
 from pipeline.command.section import Section, as_override, validated
@@ -21,6 +20,7 @@ from search.engines.optuna import OptunaAlgorithm
 from search.engines.order import Algorithm, MakeAlgorithm, OrderedEngine, drawn_seed, workers_of
 from search.engines.points import Points, Wanted, points
 from search.engines.sampler import mixed
+from search.engines.weighed import weighs
 from search.setup.front import NO_PRUNER, refuse_without_front
 from search.study.parse import parse
 from search.study.space import Space
@@ -266,8 +266,8 @@ def _optuna(values: Mapping[str, Any], run: RunConfig, space: Space) -> MakeAlgo
     sampler, pruner = values["sampler"], values["pruner"]
     if sampler.get("_target_") == _GRID:
         space.grid()  # there is one
-    make_sampler = partial(build, sampler, "sampler")
-    make_sampler(seed=sampler.get("seed"))  # its own checks
+    build(sampler, "sampler")  # its own checks
+    make_sampler = maker(sampler, "sampler")
 
     def make(seed: int, rows: int | None, past: Sequence[Past] = ()) -> Algorithm:
         return OptunaAlgorithm(
@@ -277,8 +277,8 @@ def _optuna(values: Mapping[str, Any], run: RunConfig, space: Space) -> MakeAlgo
             make_sampler,
             seed,
             build(pruner, "pruner"),
-            grouped=bool(sampler.get("group")),
             past=past,
+            weighs=weighs(_class_name(sampler), sampler),
         )
 
     return make

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.command.compose import CONF, build, compose, to_yaml
+from pipeline.command.compose import CONF, build, compose, maker, to_yaml
 from pipeline.command.errors import ConfigError
 from pipeline.run.config import run_config as read_run_config
 
@@ -138,6 +138,17 @@ def test_a_constructor_refusal_is_a_configuration_error_in_its_own_words() -> No
     spec = {"_target_": "optuna.pruners.PercentilePruner", "percentile": 250}
     with pytest.raises(ConfigError, match=r"pruner: optuna.pruners.PercentilePruner: .*250"):
         build(spec, "pruner")
+
+
+def test_what_lies_within_what_is_made_is_shared_by_no_two() -> None:
+    """It may be an object with a random state. Where all is plain, the class is looked up once."""
+    plain = {"_target_": "types.SimpleNamespace", "seed": 0}
+    for inner in (plain, [plain]):
+        make = maker({**plain, "inner": inner}, "sampler")
+        one, other = make(seed=1), make(seed=2)
+        assert (one.seed, other.seed) == (1, 2)
+        assert one.inner is not other.inner
+    assert vars(maker(plain, "sampler")(seed=1)) == {"seed": 1}
 
 
 def test_printed_configuration_composes_to_the_same_values(tmp_path: Path) -> None:
