@@ -87,7 +87,10 @@ def mig(place: Place, ran: Sequence[Ran]) -> str:
 
 
 def utilisation(place: Place, _: Sequence[Ran]) -> str:
-    """Each trial's run in MLflow has its device, and what its GPU did."""
+    """Each trial's run in MLflow has its device and its peak of memory; most, what their GPU did.
+
+    A trial that ends while the monitor is still being imported has nothing of that.
+    """
     from mlflow import MlflowClient
 
     client = MlflowClient(place.mlflow)
@@ -103,10 +106,10 @@ def utilisation(place: Place, _: Sequence[Ran]) -> str:
         metrics = run.data.metrics
         busy += [metrics[name] for name in metrics if name.endswith("_utilization_percentage")]
         peaks += [metrics[name] for name in metrics if name.endswith("peak_gpu_memory_mib")]
-    hold(len(busy) >= len(runs), f"{len(runs)} runs, {len(busy)} of them with a utilisation")
+    hold(2 * len(busy) > len(runs), f"{len(runs)} runs, {len(busy)} of them with a utilisation")
     hold(len(peaks) >= len(runs), f"{len(runs)} runs, {len(peaks)} of them with a peak of memory")
     return (
-        f"{len(runs)} runs: utilisation {min(busy):.0f} to {max(busy):.0f} %, "
+        f"{len(runs)} runs, {len(busy)} with a utilisation: {min(busy):.0f} to {max(busy):.0f} %, "
         f"peak {min(peaks):.0f} to {max(peaks):.0f} MiB"
     )
 
