@@ -1,21 +1,48 @@
-"""Memory of a worker, trial after trial: what leaks, and what recycling gives back.
+"""Memory of workers: before their first trial, and trial after trial.
 
     python -m benchmarks.memory mnist.npz --trials 100
 
-Trains networks of one shape and of ever new shapes in this process, an epoch each, as a worker does,
-and prints its resident memory. A worker is replaced after `launcher.trials_per_worker` (50) trials.
+First two workers as a launch has them, when each has imported all and taken up its first trial: resident
+memory, and the share of it that is its own: of what they were forked with each counts its part. Then
+networks of one shape, or of ever new ones, are trained in this process, an epoch each, as a worker does:
+what leaks, and what recycling gives back. A worker is replaced after `launcher.trials_per_worker` (50).
 """
 
 import argparse
 from pathlib import Path
 
 EVERY = 10
+WORKERS = 2
 
 
-def resident_mib() -> float:
-    """Resident memory of this process (Linux)."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
+def memory_mib(field: str, pid: int | str = "self") -> float:
+    """Linux's figure of a process: `Rss`, resident memory; `Pss`, pages that others share in part."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields[field].split()[0]) / 1024
+
+
+def idle(data: str) -> None:
+    """Print what workers of a launch take that have trained nothing yet."""
+    from pipeline.command.compose import compose
+    from pipeline.run.config import run_config
+    from search.workers.local import LocalLauncher
+    from search.workers.messages import LocalConfig, Started, Task, launcher_config
+
+    values = compose([f"data.path={data}"])
+    config, run = launcher_config(values["launcher"]), run_config(values)
+    assert isinstance(config, LocalConfig)
+    launcher = LocalLauncher(config, run.data, WORKERS)
+    try:
+        for number in range(WORKERS):
+            launcher.submit(Task(number, run))
+        started = 0
+        while started < WORKERS:
+            started += sum(isinstance(event, Started) for event in launcher.poll(0.0))
+        for pid in launcher.pids:
+            print(f"  idle: {memory_mib('Rss', pid):.0f} MiB, {memory_mib('Pss', pid):.0f} its own")
+    finally:
+        launcher.close()
 
 
 def main() -> None:
@@ -28,12 +55,12 @@ def main() -> None:
     parser.add_argument("--shapes", action="store_true", help="a new shape for each trial")
     arguments = parser.parse_args()
 
-    from pipeline.network.backend import limit_threads
+    idle(arguments.data)
+
+    from pipeline.network.backend import lean_imports, limit_threads
 
     limit_threads(1)
-    from pipeline.command.collector import imports_only
-
-    with imports_only():
+    with lean_imports():
         from pipeline.training.execute import execute
     from pipeline.command.compose import compose
     from pipeline.data import load
@@ -48,7 +75,7 @@ def main() -> None:
         run = base.model_copy(update={"model": model, "train": train})
         execute(run, dataset, lambda _: False)
         if number == 1 or number % EVERY == 0:
-            print(f"{number:4d} trials: {resident_mib():.0f} MiB", flush=True)
+            print(f"{number:4d} trials: {memory_mib('Rss'):.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
