@@ -103,6 +103,11 @@ def test_a_configuration_that_is_hidden_once_stays_as_it_is() -> None:
     assert from_yaml(once)["study"]["max_seconds"] is None
 
 
+def test_a_configuration_is_read_once_however_often_it_is_told() -> None:
+    text = to_yaml(compose(["+study=smoke"]))
+    assert public.config(text) is public.config(text)
+
+
 @pytest.mark.parametrize(
     ("typed", "private"),
     [
