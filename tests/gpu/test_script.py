@@ -1,6 +1,7 @@
 """The script that runs docs/gpu.md on a GPU, as far as it can be seen without one."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.network import loop
 from search.study.vocabulary import Attempts, Entry
 from search.workers.worker import Data
 from tests.conftest import MakeRunConfig
@@ -138,7 +140,11 @@ def test_a_preflight_without_its_exit_code_or_its_reason_is_seen(
 
 
 @pytest.mark.slow
-def test_a_worker_has_on_record_how_often_it_copied_rows(run_config: MakeRunConfig) -> None:
+def test_a_worker_has_on_record_how_often_it_copied_rows(
+    run_config: MakeRunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a process that has trained nothing.
+    monkeypatch.setattr(loop, "_on_device", OrderedDict())
     run = run_config("model.depth=1", "train.epochs=1")
     trainer = looking.trainer(Data(run.data), 1)
     assert trainer.about[SEES] == "0"
