@@ -24,7 +24,8 @@ def main(values: dict[str, Any]) -> int:
     from search.analysis.facts import Source
     from search.comparison.asked import compared
     from search.rendering.document import write
-    from search.rendering.report import ReportConfig, publish, render
+    from search.rendering.publication import publish
+    from search.rendering.report import ReportConfig, render
     from search.study.address import named
     from search.trial_table.storage import StorageConfig, errors_named
     from search.trial_table.trials import TrialTable

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.data import Dataset
@@ -78,8 +79,8 @@ def of_study(facts: Facts, finalists: Finalists | None = None) -> dict[str, Plot
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write `figure` as a PNG."""
-    figure.savefig(file, format="png")
+    """Write `figure` as a PNG, drawn once: `savefig` draws first to see how large all is, and again."""
+    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
 def save_study(facts: Facts, folder: Path, finalists: Finalists | None = None) -> None:

@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+import plotly.io.json  # noqa: F401  # else it comes with the first figure, and takes its time
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 

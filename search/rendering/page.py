@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
 from itertools import starmap
 from pathlib import Path
@@ -77,16 +78,22 @@ def page(
 
 def command_for(entry: Entry) -> str:
     """The command that trains the network of a trial again: every setting that is not the default."""
-    try:
-        usual = run_config(compose([])).parameters()
-    except ConfigError:  # the folder of defaults is not here: name every setting
-        usual = {}
+    usual = usual_settings()
     differing = {
         path: public.parameter(path, text)
         for path, text in whole_run(entry).items()
         if usual.get(path) != text and path != "objective.cost"  # it is a study's
     }
     return shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
+
+
+@cache
+def usual_settings() -> Mapping[str, str]:
+    """What a run is without overrides; nothing where the folder of defaults is not here."""
+    try:
+        return run_config(compose([])).parameters()
+    except ConfigError:
+        return {}
 
 
 def _verdict(finalists: Finalists | None, plot: Plot | None, runs: Mapping[str, str]) -> str:

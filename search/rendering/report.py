@@ -1,9 +1,7 @@
-"""A study's report as files: made from the trial table, and put beside its runs in MLflow."""
+"""A study's report as files, made from the trial table."""
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +11,13 @@ from pipeline.command.errors import PlumblineError, UnavailableError
 from pipeline.command.section import Section
 from pipeline.data import Dataset, load
 from pipeline.tracking.experiments import run_pages
-from search.analysis.facts import MADE_OF, REPORT, Facts, Source
+from search.analysis.facts import Facts, Source
 from search.analysis.finalists import Finalists
 from search.analysis.front import as_csv as front_as_csv
 from search.analysis.leaderboard import as_csv, as_markdown, made_of
 from search.plots.gallery import save_study, save_trial
-from search.rendering.page import page
+from search.rendering.page import page, usual_settings
+from search.rendering.publication import UNPUBLISHED, Rendered, publish
 from search.trial_table.trials import TrialTable
 
 
@@ -48,19 +47,6 @@ class ReportConfig(Section):
     def file(self, name: str) -> Path:
         """The file for a page about `name`."""
         return Path(self.path or f"{name}.html")
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A report as files. `problem`: what of it could not be drawn; `folders`: by the uid of their run.
-
-    `study`: the uid of the study's own run. `made_of`: as `search.analysis.leaderboard` says it.
-    """
-
-    problem: str
-    folders: Mapping[str, Path]
-    study: str
-    made_of: str
 
 
 def render(source: Source, folder: Path, pictures_of_trials: bool) -> Rendered:
@@ -139,34 +125,19 @@ def _data_of(facts: Facts, path: str | None) -> Dataset | str:
     return problem
 
 
-def publish(source: Source, rendered: Rendered) -> bool:
-    """Log the files as artifacts of their runs; False where a run is not published yet.
-
-    Last of all a tag on the study's run says what its report is made of.
-    """
-    from pipeline.tracking.mlflow import MlflowTracker
-
-    tracker = MlflowTracker(str(source.tracking.uri))
-    logged = [
-        tracker.log_files(source.name, uid, folder, REPORT if uid == rendered.study else None)
-        for uid, folder in rendered.folders.items()
-    ]
-    return all(logged) and tracker.tag(source.name, rendered.study, {MADE_OF: rendered.made_of})
-
-
 def render_and_publish(source: Source) -> str:
     """The last report, made and published; what is missing of it, or nothing."""
     with tempfile.TemporaryDirectory(prefix="plumbline-report-") as name:
-        return Maker(source, Path(name)).publish()
+        rendered = render(source, Path(name), pictures_of_trials=True)
+        return rendered.problem if publish(source, rendered) else UNPUBLISHED
 
 
 class Maker:
-    """Makes a study's report in `folder` step by step; each step says what is missing of it, or nothing."""
+    """Makes a study's report in `folder`, step by step."""
 
     def __init__(self, source: Source, folder: Path) -> None:
         self._source = source
         self._folder = folder
-        self._drawn: Rendered | None = None
 
     def report(self) -> str:
         """One while the study runs: without pictures of trials, and nobody waits for its runs."""
@@ -174,27 +145,22 @@ class Maker:
         return ""
 
     def prepare(self) -> str:
-        """Do what can be done ahead: draw the trials that are best by now, and open the tracker."""
-        from pipeline.tracking.mlflow import MlflowTracker
-
+        """Do what can be done ahead: draw the trials that are best by now."""
         table = TrialTable.load(self._source.url, self._source.name)
         facts = Facts.recorded(table)
         folders, problem = _trials(facts, self._source, self._folder)
         for folder in folders.values() if problem else ():
             shutil.rmtree(folder)  # drawn with the last report, which says what is missing
         facts.importance  # noqa: B018  # what it imports takes a second
-        MlflowTracker(str(self._source.tracking.uri))  # the next one is made at once
         return ""
 
-    def draw(self) -> str:
-        """Draw the last report."""
-        self._drawn = render(self._source, self._folder, pictures_of_trials=True)
-        return self._drawn.problem
+    def draw(self) -> Rendered:
+        """The last report, to be published."""
+        return render(self._source, self._folder, pictures_of_trials=True)
 
-    def publish(self) -> str:
-        """Publish what was drawn, drawn now if it was not."""
-        problem = "" if self._drawn is not None else self.draw()
-        assert self._drawn is not None
-        if not publish(self._source, self._drawn):
-            return "its runs are not published yet"
-        return problem
+
+def warm() -> None:
+    """Import and read what the first report would take its time for, half a second."""
+    import scipy.stats  # noqa: F401  # which it does when it is asked for something
+
+    usual_settings()

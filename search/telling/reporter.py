@@ -17,6 +17,7 @@ from pipeline.command.collector import imports_only
 from pipeline.command.redact import redact
 from pipeline.command.signals import signals_held
 from search.analysis.facts import Source
+from search.rendering.publication import UNPUBLISHED, Rendered, publish
 
 _NICENESS = 19
 _IDLE_SECONDS = 15.0  # what the last report may take of idle time before it gets its share
@@ -41,7 +42,8 @@ class Reporter:
         self.owed = False  # a last report, once a trial ended
         self._stale = False  # whether trials ended since a report was asked for
         self._prepared = False  # as far as the last report can be, before the last trials end
-        self._drawing = False  # whether the last report is
+        self._drawing = False  # whether the last report was asked for
+        self._drawn: Rendered | None = None  # the last report
         self._asked = 0  # how many answers are still to come
         self._problem = ""
         self._last = time.monotonic()
@@ -78,24 +80,36 @@ class Reporter:
             self._ask("draw")
 
     def close(self, patience: float) -> None:
-        """Have the last report published, waiting at most `patience` seconds for it."""
+        """Have the last report drawn, waiting at most `patience` seconds for it, and publish it."""
         until = time.monotonic() + patience
         self._problem = ""  # from here on it is worth saying again
         try:
             if self.owed and patience > 0:
-                self._ask("publish")
+                self._hear(0)
+                self.draw()
                 self._hear(min(patience, _IDLE_SECONDS))
                 if self._asked and time.monotonic() + 1 < until:
                     # Others keep this machine busy, and the study no longer does.
                     self._stop()
                     self._start(niceness=0)
-                    self._ask("publish")
+                    self.draw()
                     self._hear(until - time.monotonic())
-            if self.owed and (self._asked or patience <= 0):
+            if self._drawn is not None:
+                self._publish(self._drawn)
+            elif self.owed and (self._asked or patience <= 0):
                 self._say(f"not ready within {patience:g} s" if patience else "not published")
         finally:
             self._stop()
             self._folder.cleanup()
+
+    def _publish(self, drawn: Rendered) -> None:
+        """Publish it here, where MLflow is imported and open."""
+        try:
+            problem = drawn.problem if publish(self._source, drawn) else UNPUBLISHED
+        except Exception as error:  # noqa: BLE001  # whatever it is, the study has ended well
+            problem = _words(error)
+        if problem:
+            self._say(problem)
 
     def _stop(self) -> None:
         if self._process is not None and self._pipe is not None:
@@ -103,6 +117,7 @@ class Reporter:
             self._process.join()
             self._pipe.close()
         self._asked = 0
+        self._drawing = False
 
     def _start(self, niceness: int = _NICENESS) -> None:
         try:
@@ -143,12 +158,16 @@ class Reporter:
                 return
             self._asked -= 1
             try:
-                problem = self._pipe.recv()
+                answer = self._pipe.recv()
             except (EOFError, OSError):
                 self._asked = 0
-                problem = "the process that makes it died"
-            if problem:
-                self._say(problem)
+                answer = "the process that makes it died"
+            if isinstance(answer, Rendered):
+                self._drawn = answer
+            elif answer:
+                self._say(answer)
+        if not self._asked and self._drawn is None:
+            self._drawing = False  # it failed, or was not asked for
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:  # once, not every minute
@@ -164,7 +183,7 @@ def _main(
 ) -> None:
     """Take the steps of the report that are asked for, until the study's process ends.
 
-    Each is answered with what went wrong, or an empty text.
+    Each is answered with what it made, or else with what went wrong.
     """
     os.nice(niceness)
     for number in (signal.SIGINT, signal.SIGTERM):  # the coordinator's to handle
@@ -174,9 +193,7 @@ def _main(
     os.dup2(nowhere, 2)
     # Takes seconds; what fails here is told of below.
     with imports_only(), contextlib.suppress(Exception):
-        importlib.import_module(_MAKER)
-        if not pipe.poll():  # else what is asked for comes first
-            importlib.import_module("pipeline.tracking.mlflow")
+        importlib.import_module(_MAKER).warm()
     maker = None
     while True:
         try:
@@ -185,7 +202,11 @@ def _main(
             return
         try:
             maker = maker or importlib.import_module(_MAKER).Maker(source, folder)
-            problem = getattr(maker, step)()
+            answer = getattr(maker, step)()
         except Exception as error:  # noqa: BLE001  # whatever it is, the study goes on
-            problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        pipe.send(problem)
+            answer = _words(error)
+        pipe.send(answer)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

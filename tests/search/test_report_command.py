@@ -13,7 +13,7 @@ import search.publish
 import search.report
 import search.telling.reporter
 from pipeline.command.compose import compose
-from pipeline.command.errors import ConfigError, PlumblineError, UnavailableError
+from pipeline.command.errors import ConfigError, UnavailableError
 from pipeline.run.config import DataConfig
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.experiments import experiment_id, run_ids
@@ -343,24 +343,32 @@ def test_a_report_is_drawn_ahead_and_its_pictures_of_trials_once(
     maker = rendering.Maker(Source(url, "mine", tracking(keep_models=2)), tmp_path / "made")
     (tmp_path / "made").mkdir()
     assert maker.prepare() == ""
-    assert maker.draw() == ""
-    assert sorted(drawn) == [1, 2]
-    assert maker.publish() == "its runs are not published yet"
+    assert maker.draw().problem == ""
     assert sorted(drawn) == [1, 2]
     folders = {path.name for path in (tmp_path / "made").iterdir()}
     assert folders == {"study", f"{table.uid}-1", f"{table.uid}-2"}
 
 
-def test_a_report_whose_drawing_failed_is_drawn_where_it_is_published(
-    url: str, tmp_path: Path
+@pytest.mark.slow
+def test_a_last_report_whose_drawing_failed_is_drawn_again_and_published(
+    url: str, workdir: Path
 ) -> None:
-    """By a process that takes the place of one that died, too."""
-    maker = rendering.Maker(Source(url, "mine", tracking()), tmp_path)
-    with pytest.raises(PlumblineError, match="no study database"):
-        maker.draw()
-    recorded(url, "mine")
-    assert maker.publish() == "its runs are not published yet"
-    assert (tmp_path / "study" / "report.html").exists()
+    notes: list[str] = []
+    reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
+    reporter.trial_ended()
+    reporter.draw()
+    reporter._hear(120)
+    assert "no study database" in notes.pop()
+    table = recorded(url, "mine")
+    tracker = MlflowTracker(tracker_here())
+    records = Records(table.about(), table.uid)
+    tracker.publish(records.of_study(table.entries(), MET))
+    for entry in table.entries():
+        tracker.publish(records.of_trial(entry))
+    reporter.close(120)
+    (note,) = notes
+    assert "no validation images" in note
+    assert list(workdir.rglob("report.html"))
 
 
 def test_a_reporter_asks_for_what_can_be_drawn_ahead_once_for_each_trial(url: str) -> None:

@@ -299,7 +299,8 @@ def test_the_hardest_images_are_shown_with_their_class_and_probabilities(digits:
         axes.images[0].get_array() * digits.train.features[1200].max(),
         digits.train.features[1200],
     )
-    widths = [bar.get_width() for bar in axes.patches[:3]]
+    bars = axes.collections[0].get_segments()  # type: ignore[attr-defined]
+    widths = [end - start for (start, _), (end, _) in bars[:3]]
     np.testing.assert_allclose(np.array(widths) / max(widths), np.array([0.9, 0.06, 0.04]) / 0.9)
     true = [text.get_text() for text in axes.texts if text.get_color() == BLUE]
     assert true == ["1", "0"]
