@@ -64,14 +64,14 @@ def steps(width: int) -> tuple[float, float]:
     import keras
     import tensorflow as tf
 
-    from pipeline.network.tensorflow import FUSED_FROM
+    from pipeline.network.kernels import use_kernel
 
     kernels = [keras.random.normal(shape) for shape in shapes(width)]
     images = tf.random.uniform((BATCH, shapes(width)[0][0]))
     variables = [keras.Variable(kernel) for kernel in kernels]
     adam = keras.optimizers.Adam()
     adam.build(variables)
-    fused = sum(inputs * outputs for inputs, outputs in shapes(width)) >= FUSED_FROM
+    use_kernel(adam)
 
     @tf.function
     def products(count: tf.Tensor) -> tf.Tensor:
@@ -88,15 +88,10 @@ def steps(width: int) -> tuple[float, float]:
                     back = tf.matmul(back, kernel, transpose_b=True)
         return total
 
-    update = tf.function(
-        lambda: adam.apply([variable.value for variable in variables], variables),
-        jit_compile=True if fused else None,
-    )
-
     @tf.function
     def updates(count: tf.Tensor) -> None:
         for _ in tf.range(count):
-            update()
+            adam.apply([variable.value for variable in variables], variables)
 
     count = TRAINED // BATCH
     found = []

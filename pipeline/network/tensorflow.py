@@ -8,11 +8,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.data import Arrays
+from pipeline.network.kernels import use_kernel
 from pipeline.network.loop import CompiledLoop, Predictions, Scores, on_device
 from pipeline.run.config import RunConfig
 
 FUSED_FROM = 300_000
-"""Trainable weights from which XLA's one pass over them beats Keras's eight, dispatch included."""
+"""Trainable weights from which XLA's one pass over them beats Keras's several, where no kernel has one."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -33,7 +34,7 @@ class TensorFlowLoop(CompiledLoop):
 
     def __init__(self, run: RunConfig, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(run, shape, classes)
-        fused = self._model.count_params() >= FUSED_FROM
+        fused = not use_kernel(self._optimizer) and self._model.count_params() >= FUSED_FROM
         self._update = tf.function(self._apply, jit_compile=True) if fused else self._apply
         self._epoch = tf.function(self._run_epoch)
         # One trace for any number of rows: validation and test rows differ in it.

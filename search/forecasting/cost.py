@@ -14,6 +14,9 @@ from pipeline.tracking.record import DatasetInfo
 _FUSED_FROM = 300_000
 """Weights from which their update is one pass (see `pipeline.network.tensorflow`)."""
 
+KERNELS = ("adam", "adamw", "sgd")
+"""Optimizers whose update is one pass at every size, and needs no compiling (`pipeline.network.kernels`)."""
+
 _SLOTS = {"sgd": 0, "rmsprop": 1, "adagrad": 1, "lion": 1, "muon": 1, "adafactor": 1}
 """How many arrays of the weights' size an optimizer keeps beside them; 2 where it is not named."""
 
@@ -66,6 +69,11 @@ class Work:
         return sum(self.kernels) + sum(self.layers) + self.size.classes
 
     @property
+    def fused(self) -> bool:
+        """Whether its optimizer's update is one pass over the weights."""
+        return self.run.train.optimizer in KERNELS or self.parameters >= _FUSED_FROM
+
+    @property
     def state_bytes(self) -> int:
         """Of the weights in float32, and of what their optimizer keeps beside them."""
         return 4 * self.parameters * (1 + _SLOTS.get(self.run.train.optimizer, 2))
@@ -80,7 +88,6 @@ class Work:
             len(self.kernels),
             sum(self.kernels),
         )
-        fused = self.parameters >= _FUSED_FROM
         per_unit = trained * sum(self.layers)
         own, steps_of_weights = train.optimizer, steps * self.parameters
         found = {
@@ -90,8 +97,8 @@ class Work:
             "layer": steps * layers,
             f"flops {train.precision}": 6 * products * trained,
             "scoring": 2 * products * (self.size.rows - trained),
-            f"update {own}": 0 if fused else steps * layers,
-            f"fused {own}" if fused else f"traffic {own}": steps_of_weights,
+            f"update {own}": 0 if self.fused else steps * layers,
+            f"fused {own}" if self.fused else f"traffic {own}": steps_of_weights,
         }
         if not isinstance(model, ModelConfig):
             return found
@@ -106,12 +113,11 @@ class Work:
     def compiling(self) -> Amounts:
         """What the first run of a shape takes in a worker besides."""
         layers, train = len(self.kernels), self.run.train
-        fused = self.parameters >= _FUSED_FROM
         return {
             "compile": 1,
             "compile layer": layers,
-            f"compile {train.optimizer}": 0 if fused else layers,
-            "compile fused": layers if fused else 0,
+            f"compile {train.optimizer}": 0 if self.fused else layers,
+            "compile fused": layers if self.fused and train.optimizer not in KERNELS else 0,
         }
 
     @cached_property

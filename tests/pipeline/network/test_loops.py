@@ -139,7 +139,8 @@ def with_train(run: RunConfig, **changes: Any) -> RunConfig:
 def test_a_fused_update_is_model_fit_too(run_config: MakeRunConfig, rows: Arrays) -> None:
     from pipeline.network.tensorflow import FUSED_FROM
 
-    run = run_config(*SMALL, "model.hidden_units=4200", "model.l2=0.001")
+    wide = ("model.hidden_units=4200", "model.l2=0.001", "train.optimizer=nadam")
+    run = run_config(*SMALL, *wide)
     assert FUSED_FROM <= 64 * 4200 + 4200 + 4200 * 10 + 10, "or this tests nothing"
     compiled = trained(run, rows)
     assert_same_to_rounding(compiled, trained(with_train(run, loop="keras"), rows))

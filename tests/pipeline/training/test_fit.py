@@ -189,7 +189,7 @@ def test_without_a_validation_part_all_rows_train_and_nothing_is_validated(
 
 
 # A rate this high makes the validation loss jump, so that the last epoch is not the best.
-JUMPY = ("train.epochs=4", "train.learning_rate=0.3")
+JUMPY = ("train.epochs=4", "train.learning_rate=0.25")
 
 
 def test_select_last_ends_with_the_weights_of_the_last_epoch(

@@ -33,7 +33,8 @@ def test_weights_and_products_are_those_of_the_network(
         ({"model__l2": 0.1}, "penalty"),
         ({"model__activation": "tanh"}, "activation tanh"),
         ({"train__optimizer": "nadam"}, "update nadam"),
-        ({"model__hidden_units": 512}, "fused adam"),
+        ({"train__optimizer": "nadam", "model__hidden_units": 512}, "fused nadam"),
+        ({"train__optimizer": "adamw"}, "fused adamw"),
         ({"train__loop": "keras"}, "step keras"),
         ({"train__precision": "mixed_bfloat16"}, "flops mixed_bfloat16"),
     ],
@@ -42,6 +43,23 @@ def test_what_makes_an_epoch_longer_is_counted(more: dict[str, object], kind: st
     usual, other = (Work(each, MNIST).epoch for each in (run(), run(**more)))
     assert other[kind] > usual.get(kind, 0)
     assert reference(kind) > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "compiled"),
+    [
+        ({"train__optimizer": "nadam"}, ["compile nadam"]),
+        ({"train__optimizer": "nadam", "model__hidden_units": 512}, ["compile fused"]),
+        ({"train__optimizer": "adam"}, []),
+        ({"train__optimizer": "sgd", "model__hidden_units": 512}, []),
+    ],
+)
+def test_an_update_that_is_a_kernel_is_compiled_by_nobody(
+    more: dict[str, object], compiled: list[str]
+) -> None:
+    amounts = Work(run(**more), MNIST).compiling
+    own = {kind for kind, amount in amounts.items() if amount} - {"compile", "compile layer"}
+    assert sorted(own) == compiled
 
 
 def test_a_batch_that_is_not_full_is_a_step_too() -> None:
