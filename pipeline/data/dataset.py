@@ -4,12 +4,15 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.command.errors import UnavailableError
+
+ALIGNMENT = 64
+"""Bytes: what vector instructions load at once."""
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 """What scaling brings to 0, and to 1."""
@@ -113,7 +116,7 @@ class Dataset:
 
     def _arrays(self, split: Split) -> Arrays:
         # Scaled before it is rounded to 32 bits: a column of times or ids differs only in its last digits.
-        features = split.features.astype(np.result_type(split.features.dtype, np.float32))
+        features = aligned(split.features, np.result_type(split.features.dtype, np.float32))
         if np.any(self.low != 0) or np.any(self.high != 1):
             features -= self.low
             features /= self.high - self.low
@@ -121,6 +124,16 @@ class Dataset:
             features.astype(np.float32, copy=False),
             np.eye(self.classes, dtype=np.float32)[split.labels],
         )
+
+
+def aligned(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A copy of `values` as `dtype` that begins at a multiple of 64 bytes: backends take it as it lies."""
+    size = values.size * dtype.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    copy = room[start : start + size].view(dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
 
 
 def validation_start(rows: int, validation_split: float) -> int:

@@ -13,17 +13,9 @@ from numpy.typing import NDArray
 from pipeline.data import Arrays
 from pipeline.network.model import Knobs, build, weights_of
 from pipeline.network.optimizer import make_optimizer
-from pipeline.run.config import ModelConfig, RunConfig
+from pipeline.network.shapes import rows_at_once
+from pipeline.run.config import RunConfig
 from pipeline.run.result import Weights
-
-
-def rows_at_once(run: RunConfig) -> int:
-    """Rows scored at once: many, as there is nothing to update between them.
-
-    A network of one's own may be a convolution, whose features are many times the size of its inputs.
-    """
-    return 8192 if isinstance(run.model, ModelConfig) else 1024
-
 
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,

@@ -10,9 +10,9 @@ from pipeline.network.loop import (
     Predictions,
     Scores,
     make_loss,
-    rows_at_once,
 )
 from pipeline.network.optimizer import make_optimizer
+from pipeline.network.shapes import rows_at_once
 from pipeline.run.config import RunConfig
 
 

@@ -1,4 +1,4 @@
-"""Which runs can share a compiled loop: told without a backend, for whoever plans runs."""
+"""What a run makes a loop compile: told without a backend, for whoever plans runs."""
 
 import json
 
@@ -30,3 +30,11 @@ def compiled_with(run: RunConfig) -> str:
     decay = run.train.weight_decay
     train |= {"decays": None if decay is None else decay > 0, "warms": run.train.warmup_epochs > 0}
     return json.dumps([model, train], sort_keys=True)
+
+
+def rows_at_once(run: RunConfig) -> int:
+    """Rows scored at once: many, as there is nothing to update between them.
+
+    A network of one's own may be a convolution, whose features are many times the size of its inputs.
+    """
+    return 8192 if isinstance(run.model, ModelConfig) else 1024

@@ -33,7 +33,7 @@ from search.rendering.elements import (
     tiles,
 )
 from search.rendering.verdict import of_verdict
-from search.study.shown import comparison_of, in_units, pasted
+from search.study.shown import comparison_of, in_units, on_its_backend, pasted
 from search.study.space import fixed
 from search.study.vocabulary import Entry
 from search.trial_table.lineage import whole_run
@@ -84,7 +84,8 @@ def command_for(entry: Entry) -> str:
         for path, text in whole_run(entry).items()
         if usual.get(path) != text and path != "objective.cost"  # it is a study's
     }
-    return shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
+    words = shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
+    return on_its_backend(words, entry.worker)
 
 
 @cache

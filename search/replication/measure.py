@@ -19,6 +19,8 @@ from pipeline.tracking.config import TrackingConfig, missing, open_publisher
 from pipeline.tracking.publisher import Publisher
 from pipeline.tracking.record import DatasetInfo, RunRecord, dataset_info, tell_doubts
 from pipeline.training.forest import ForestConfig, fit
+from search.coordination.lanes import settled
+from search.forecasting.cost import Size
 from search.machine.gpus import Gpu, visible_gpus
 from search.replication.comparison import Compared, as_text
 from search.replication.networks import FOREST, Network, ReplicateConfig, chosen
@@ -29,7 +31,7 @@ from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.writing import Storage
 from search.workers.local import LocalLauncher, default_workers
-from search.workers.messages import LocalConfig, workforce
+from search.workers.messages import LocalConfig, launcher_config, workforce
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
@@ -45,7 +47,8 @@ def measure(values: Mapping[str, Any], command: str) -> int:
     forest = validated(ForestConfig, values["forest"], "forest")
     if values["launcher"].get("name") != "local":
         raise ConfigError("launcher: the published networks run on this machine (launcher=local)")
-    config = validated(LocalConfig, values["launcher"], "launcher")
+    config = launcher_config(values["launcher"])
+    assert isinstance(config, LocalConfig)
     tracking = validated(TrackingConfig, values["tracking"], "tracking")
     storage = validated(StorageConfig, values["storage"], "storage")
     gpus = visible_gpus(config.require_gpu)
@@ -64,6 +67,8 @@ def measure(values: Mapping[str, Any], command: str) -> int:
     tell_doubts(dataset_info(read(data), run))
     for network in networks:
         check_run(read(network.run.data), network.run)
+    seeds = [run for network in networks for run in network.seeded]
+    config = settled(config, gpus, Size.of(about(run.data)), lambda: seeds, len(seeds))
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     here = environment(config, gpus[0].name if gpus else "cpu")
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -79,7 +84,7 @@ def measure(values: Mapping[str, Any], command: str) -> int:
                     "(replicate.fresh=true trains them again)."
                 )
             if runs.missing:
-                at_once = min(workers * config.lanes, runs.missing)
+                at_once = min(workers * config.width, runs.missing)
                 _train(runs, config, data, at_once, gpus, results, console)
             if not runs.missing and with_forest:
                 results.add_forest(forest, read(data), workers * config.threads_per_worker)

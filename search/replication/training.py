@@ -26,7 +26,7 @@ def environment(config: LocalConfig, device: str) -> dict[str, str]:
     """What decides the numbers of a run, besides its configuration and its data."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     packages = {name: version(name) for name in ("keras", backend, "numpy")}
-    lanes = {"lanes": str(config.lanes)} if config.lanes > 1 else {}
+    lanes = {"lanes": str(config.width)} if config.width > 1 else {}
     place = {"threads": str(config.threads_per_worker), "device": device}
     return {**place, "trainer": config.trainer, **packages, **lanes}
 

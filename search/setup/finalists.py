@@ -18,6 +18,7 @@ from search.analysis.facts import Facts, Source
 from search.analysis.finalists import Finalists, asked_of
 from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
+from search.coordination.lanes import settled
 from search.coordination.repeats import Repeats, Wanted
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator
@@ -121,9 +122,11 @@ def _train(
 
     The weights of those that may be exported are kept, and once it stands those of its answer alone.
     """
-    config, facts = settings.launcher, finalists.facts
-    gpus = gpus_of(config)
+    facts, gpus = finalists.facts, gpus_of(settings.launcher)
     data = data_of(facts.about, facts.data, settings.path)
+    missing = [finalists.run_of(run) for run in finalists.missing]
+    size = Size.of(facts.about.dataset)
+    config = settled(settings.launcher, gpus, size, lambda: missing, len(missing))
     workers = number_of_workers(config, gpus)
     check_writable(Path(settings.storage.weights))
     weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)

@@ -157,7 +157,8 @@ def told_to_schedule(setup: Setup, launch_seconds: float) -> str | None:
 
 def _look(setup: Setup, table: TrialTable | None) -> _Ground:
     """Look at data, GPUs and rows. Raises as a launch would."""
-    data, dataset, gpus = looked_at(setup)
+    setup, data, dataset, gpus = looked_at(setup)
+    check_lanes(setup, forecasts=True)  # auto may have come to more
     info = dataset_info(dataset, setup.run)
     entries: Sequence[Entry] = ()
     if table is not None:

@@ -70,7 +70,7 @@ def launch(values: dict[str, Any], command: str) -> int:
     """Bring the study of `values` to its target; the exit code. `command`: what to type to go on."""
     began = time.monotonic()
     setup = read(values, lambda: listing(conf_folder(), "study"))
-    ground = _look_at_the_ground(setup)
+    setup, ground = _look_at_the_ground(setup)
     study = Study(setup.study, setup.run, setup.space, ground.dataset, setup.search)
     url, lock = setup.storage.url, setup.study.lock
     with errors_named(url), ExitStack() as stack:
@@ -124,12 +124,15 @@ def _about(study: Study, values: Mapping[str, Any], command: str) -> About:
     return study.about(config, public.command(command), environment_tags())
 
 
-def _look_at_the_ground(setup: Setup) -> _Ground:
-    """Look at data, GPUs and folders; for a study that is finished, at what is on record only."""
+def _look_at_the_ground(setup: Setup) -> tuple[Setup, _Ground]:
+    """Look at data, GPUs and folders; for a study that is finished, at what is on record only.
+
+    With the number of its lanes settled.
+    """
     table = TrialTable.find(setup.storage.url, setup.study.name)
     if table is not None and _is_finished(setup, table):
-        return _Ground(setup.run.data, table.about().dataset)
-    data, dataset, gpus = looked_at(setup)
+        return setup, _Ground(setup.run.data, table.about().dataset)
+    setup, data, dataset, gpus = looked_at(setup)
     check_network(setup.run, setup.space, dataset, setup.launcher.start_seconds)
     sizes = setup.space.dimensions.get("train.batch_size")
     largest = {} if sizes is None else {"train.batch_size": max(sizes.probes())}
@@ -140,7 +143,7 @@ def _look_at_the_ground(setup: Setup) -> _Ground:
     files = [Path(setup.study.summary), *([] if database is None else [database])]
     for folder in (Path(setup.storage.weights), *(file.parent for file in files)):
         check_writable(folder)  # the first things that are created
-    return _Ground(data, info, gpus, learnt)
+    return setup, _Ground(data, info, gpus, learnt)
 
 
 def _coordinator(

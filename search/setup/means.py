@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from math import prod
 from pathlib import Path
 
 from pipeline.command.errors import ConfigError, StoppedError
 from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig
-from search.forecasting.estimator import Estimator
+from search.coordination.lanes import settled
+from search.forecasting.cost import Size
+from search.forecasting.estimator import Estimator, drawn
 from search.forecasting.kept import Kept, key_of_machine
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
@@ -20,6 +25,12 @@ from search.workers.driver import cluster_address
 from search.workers.local import LocalLauncher, default_workers
 from search.workers.messages import Launcher, LocalConfig, RayConfig
 from search.workers.ray import RayLauncher, check
+
+_GENERATIONS = 4
+"""A sampler that learns needs results before the last trials: so often, at least, all lanes end."""
+
+_DRAWN = 64
+"""Networks of a space that stand for all, where it is asked how many shapes it has."""
 
 
 def our_turn(url: str, name: str, lock: Lock, stack: ExitStack) -> Storage | None:
@@ -60,8 +71,11 @@ def gpus_of(config: LocalConfig | RayConfig) -> Sequence[Gpu]:
     return [] if isinstance(config, RayConfig) else visible_gpus(config.require_gpu)
 
 
-def looked_at(setup: Setup) -> tuple[DataConfig, Dataset, Sequence[Gpu]]:
-    """The data and the GPUs that a launch of a study takes, looked at before anything is created."""
+def looked_at(setup: Setup) -> tuple[Setup, DataConfig, Dataset, Sequence[Gpu]]:
+    """The data and the GPUs that a launch of a study takes, looked at before anything is created.
+
+    With the number of its lanes settled.
+    """
     setup.check_oracle()
     check_lanes(setup, setup.study.forecast)
     if isinstance(setup.launcher, RayConfig):
@@ -70,12 +84,17 @@ def looked_at(setup: Setup) -> tuple[DataConfig, Dataset, Sequence[Gpu]]:
     data = locate(setup.run.data)
     dataset = load(data)  # to be checked: workers load their own
     check_run(dataset, setup.run)
-    return data, dataset, gpus
+    at_once = setup.study.trials // _GENERATIONS
+    runs = partial(drawn, setup.run, setup.space, _DRAWN)
+    launcher = settled(setup.launcher, gpus, size_of(dataset), runs, at_once)
+    setup = replace(setup, launcher=launcher)
+    check_lanes(setup, setup.study.forecast)
+    return setup, data, dataset, gpus
 
 
 def check_lanes(setup: Setup, forecasts: bool) -> None:
     """Raise ConfigError where trials can't run in the lanes asked for. `forecasts`: one is asked for."""
-    if isinstance(setup.launcher, RayConfig) or setup.launcher.lanes == 1:
+    if isinstance(setup.launcher, RayConfig) or setup.launcher.width == 1:
         return
     if forecasts:
         raise ConfigError(
@@ -91,11 +110,17 @@ def check_lanes(setup: Setup, forecasts: bool) -> None:
         )
 
 
+def size_of(dataset: Dataset) -> Size:
+    """The size of data that are read."""
+    train, test = len(dataset.train), len(dataset.test)
+    return Size(train, test, prod(dataset.shape), dataset.classes)
+
+
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:
     """How many trials run at once: on the workers asked for, or that the machine has room for."""
     if isinstance(config, RayConfig):
         return config.workers or default_workers(gpus, 1)
-    return (config.workers or default_workers(gpus, config.workers_per_gpu)) * config.lanes
+    return (config.workers or default_workers(gpus, config.workers_per_gpu)) * config.width
 
 
 def kept(config: ForecastConfig) -> Kept:
@@ -108,8 +133,8 @@ def machine(config: LocalConfig | RayConfig, workers: int, gpus: Sequence[Gpu]) 
     place = [config.name, config.trainer, *(gpu.name for gpu in gpus)]
     if isinstance(config, RayConfig):
         place += [str(cluster_address(config)), f"{config.num_cpus} {config.num_gpus}"]
-    elif config.lanes > 1:
-        place.append(f"{config.lanes} lanes")
+    elif config.width > 1:
+        place.append(f"{config.width} lanes")
     return key_of_machine(" ".join(place), workers, config.threads_per_worker)
 
 

@@ -176,7 +176,7 @@ def _read(values: Mapping[str, Any]) -> _Settings:
         name=named(values),
         path=values["data"]["path"],
         threads=is_typed(values, _THREADS),
-        lanes=is_typed(values, "launcher.lanes"),
+        lanes=is_typed(values, "launcher.lanes") and values["launcher"].get("lanes") != "auto",
     )
 
 

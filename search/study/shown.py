@@ -70,3 +70,9 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _decoded(value: object) -> object:
     """A stored value as it was chosen: no choice but a list begins with a bracket."""
     return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+
+
+def on_its_backend(command: str, worker: Mapping[str, str]) -> str:
+    """`command` for a shell, on the backend that `worker` trained with where it is not the usual one."""
+    backend = worker.get("backend", "tensorflow")
+    return command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}"

@@ -56,7 +56,7 @@ class LocalLauncher:
         self._folder = tempfile.TemporaryDirectory(prefix="plumbline-")
         self._spawned = 0
         self._unable = 0  # workers in a row that died before they took a trial up
-        self._widths = [config.lanes] * math.ceil(trials / config.lanes)
+        self._widths = [config.width] * math.ceil(trials / config.width)
         self._workers: list[WorkerProcess] = []
         self._held: dict[int, Task] = {}  # by GPU: the trial that must be alone there
         try:
@@ -211,7 +211,7 @@ class LocalLauncher:
     def _place(self, each: WorkerProcess, number: int) -> dict[str, str]:
         gpu = {"gpu": self._gpus[self._gpu(each.slot)].index} if self._gpus else {}
         place = str(each.slot)
-        if self._config.lanes > 1:
+        if self._config.width > 1:
             place += f".{each.lanes[number].number}"
         return {"worker": place, **gpu}
 

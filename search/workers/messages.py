@@ -55,13 +55,19 @@ class LocalConfig(LauncherConfig):
     """Workers on this machine.
 
     `workers`: None is `workers_per_gpu` on each GPU, or one per CPU core where there are none. `lanes`:
-    trials that a worker trains at once, those of one shape by one program.
+    trials that a worker trains at once, those of one shape by one program; auto is as many as there is
+    use and memory for.
     """
 
     name: Literal["local"]
     workers: Annotated[int, Field(ge=1)] | None
     workers_per_gpu: Annotated[int, Field(ge=1)]
-    lanes: Annotated[int, Field(ge=1, le=MOST_LANES)]
+    lanes: Annotated[int, Field(ge=1, le=MOST_LANES)] | Literal["auto"]
+
+    @property
+    def width(self) -> int:
+        """How many lanes a worker has: one as long as it is not settled (`search.coordination.lanes`)."""
+        return 1 if self.lanes == "auto" else self.lanes
 
 
 class RayConfig(LauncherConfig):
@@ -113,13 +119,12 @@ def launcher_config(values: Mapping[str, Any]) -> LocalConfig | RayConfig:
 
 def _with_lanes(config: LocalConfig) -> LocalConfig:
     """`config`, where its workers can train as many trials at once as it says."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if config.lanes > 1 and backend != "jax":
+    if config.width > 1 and (backend := backend_of_workers()) != "jax":
         raise ConfigError(
             f"launcher.lanes: expected 1 with {backend}, got {config.lanes} (lanes are JAX's: set "
             "KERAS_BACKEND=jax in the environment)"
         )
-    if config.lanes > 1 and config.trainer != KERAS:
+    if config.width > 1 and config.trainer != KERAS:
         raise ConfigError(
             f"launcher.lanes: expected 1 with a trainer of your own, got {config.lanes} (lanes are those of "
             f"launcher.trainer={KERAS})"
@@ -127,9 +132,14 @@ def _with_lanes(config: LocalConfig) -> LocalConfig:
     return config
 
 
+def backend_of_workers() -> str:
+    """What Keras trains with in a worker: workers have our environment."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
 def workforce(config: LocalConfig | RayConfig, trials: int) -> str:
     """The workers that train so many trials at once, in words."""
-    lanes = 1 if isinstance(config, RayConfig) else config.lanes
+    lanes = 1 if isinstance(config, RayConfig) else config.width
     workers = math.ceil(trials / lanes)
     words = f"{workers} worker{'s' * (workers != 1)}"
     return words if lanes == 1 else f"{words} of {lanes} lanes"

@@ -59,6 +59,16 @@ def test_a_whole_run_ends_with_the_network_of_a_trial(
         np.testing.assert_array_equal(one, other)
 
 
+def test_the_card_of_a_network_from_a_lane_names_what_trains_it_in_one(digits: Dataset) -> None:
+    worker = {"backend": "jax", "lanes": "4"}
+    entries = [replace(entry, worker={**entry.worker, **worker}) for entry in made.many(3)]
+    chosen = candidate(made.about(), entries, None, 1)
+    inputs = Inputs((8, 8), "float32", 0, 16)
+    manifest = bundle._manifest(made.about(), chosen, digits, inputs, [])
+    name = made.about().name
+    assert manifest.retrain == f"python -m search.replay study.name={name} replay.trial=1"
+
+
 def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> None:
     entry = made.pruned(3)
     inputs = Inputs((8, 8), "float32", 0, 16)
@@ -68,5 +78,7 @@ def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> 
     for command in (command_for(entry), manifest.retrain):
         assert "train.epochs=2" in command
         assert "objective.select=last" in command
+    on_jax = replace(entry, worker={**entry.worker, "backend": "jax"})
+    assert command_for(on_jax) == f"KERAS_BACKEND=jax {command_for(entry)}"
     whole = replace(entry, result=made.result([0.4, 0.5]))
     assert "objective.select=last" not in command_for(whole)

@@ -29,8 +29,8 @@ def test_a_trainer_whose_module_is_not_there_is_refused(trainer: str, place: str
     [
         ((), "tensorflow", "expected 1 with tensorflow, got 4"),
         (("launcher.trainer=os.path.join",), "jax", "expected 1 with a trainer of your own, got 4"),
-        (("launcher.lanes=0",), "jax", "expected 1 <= lanes <= 1024, got 0"),
-        (("launcher.lanes=2.5",), "jax", "expected integer with 1 <= lanes <= 1024, got 2.5"),
+        (("launcher.lanes=0",), "jax", "expected >= 1 or 'auto', got 0"),
+        (("launcher.lanes=2.5",), "jax", "expected integer or 'auto', got 2.5"),
     ],
 )
 def test_lanes_that_there_can_t_be_are_refused(

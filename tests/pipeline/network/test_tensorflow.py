@@ -1,4 +1,4 @@
-"""TensorFlow's kernels for an update: used where there are some, and equal to Keras's formulas."""
+"""What TensorFlow's loop does its own way: kernels for an update, rows that are taken as they lie."""
 
 from typing import Any
 
@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.data import Dataset
+from pipeline.data.dataset import ALIGNMENT, aligned
 from pipeline.lanes.choice import loop_for
 from pipeline.network.kernels import KERNELS, use_kernel
+from pipeline.network.tensorflow import resident
 from search.forecasting import cost
 from tests.conftest import MakeRunConfig
 
@@ -74,3 +77,17 @@ def test_an_optimizer_without_a_kernel_is_left_as_it_is() -> None:
 
 def test_a_forecast_knows_which_updates_are_a_kernel() -> None:
     assert {kind.__name__.lower() for kind in KERNELS} == set(cost.KERNELS)
+
+
+@pytest.mark.parametrize("start", [0, 64, 7])
+def test_rows_are_taken_as_they_lie_or_copied_to_where_tensorflow_needs_them(start: int) -> None:
+    values = aligned(np.arange(4 * 100), np.dtype(np.float32))[start:]
+    tensor = resident(values)
+    np.testing.assert_array_equal(tf.reverse(tensor, [0]), values[::-1])
+    values[0] = -1.0
+    assert (tensor[0] == -1.0) == (start != 7), "the very memory, unless it begins between"
+
+
+def test_the_rows_of_a_data_set_lie_so_that_none_is_copied(digits: Dataset) -> None:
+    for rows in (digits.train_arrays, digits.test_arrays):
+        assert rows.inputs.ctypes.data % ALIGNMENT == 0

@@ -1,0 +1,70 @@
+"""How many lanes a worker gets that is to find out itself: as many as there is use and memory for."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pipeline.network.shapes import compiled_with, rows_at_once
+from pipeline.run.config import ModelConfig, RunConfig
+from search.forecasting.cost import Size, Work
+from search.machine.gpus import Gpu
+from search.machine.template import KERAS
+from search.workers.local import default_workers
+from search.workers.messages import LocalConfig, RayConfig, backend_of_workers
+
+_MOST = 128
+"""More than that were never tried."""
+
+_SHARE = 0.5
+"""Of the free memory of a GPU; the rows, XLA's own buffers and whoever comes later have the rest."""
+
+_STATES = 3
+"""Copies of a state that a program holds: what goes in, all lanes' side by side, and what comes out."""
+
+Config = TypeVar("Config", bound=LocalConfig | RayConfig)
+
+
+def settled(
+    config: Config,
+    gpus: Sequence[Gpu],
+    size: Size,
+    runs: Callable[[], Sequence[RunConfig]],
+    at_once: int,
+) -> Config:
+    """`config` with a number for launcher.lanes=auto: a power of two, and one without JAX and a GPU.
+
+    `runs`: what is to be trained, or a sample of it. A worker's share of the trials that there may be
+    `at_once` goes to so many shapes as these have; each shape has a program of the full width. All lanes
+    of the largest network fit into a share of the memory that is free on the GPU.
+    """
+    if not isinstance(config, LocalConfig) or config.lanes != "auto":
+        return config
+    return config.model_copy(update={"lanes": _lanes(config, gpus, size, runs, at_once)})
+
+
+def _lanes(
+    config: LocalConfig,
+    gpus: Sequence[Gpu],
+    size: Size,
+    runs: Callable[[], Sequence[RunConfig]],
+    at_once: int,
+) -> int:
+    if backend_of_workers() != "jax" or not gpus or config.trainer != KERAS:
+        return 1
+    drawn = runs()
+    if not all(isinstance(run.model, ModelConfig) and run.train.loop == "auto" for run in drawn):
+        return 1  # a network of one's own takes what only it knows
+    workers = config.workers or default_workers(gpus, config.workers_per_gpu)
+    shapes = len({compiled_with(run) for run in drawn})
+    use = at_once / workers / shapes
+    free = [gpu.free_mib * 2**20 for gpu in gpus if gpu.free_mib is not None]
+    room = _SHARE * min(free, default=math.inf) / math.ceil(workers / len(gpus))
+    fitting = room / max(lane_bytes(run, size) for run in drawn)
+    return int(2 ** int(math.log2(max(1, min(use, fitting, _MOST)))))
+
+
+def lane_bytes(run: RunConfig, size: Size) -> int:
+    """Bytes that a lane takes of a GPU besides the rows: states, and outputs of the rows scored at once."""
+    work = Work(run, size)
+    outputs = rows_at_once(run) * 4 * (sum(work.layers) + size.classes)
+    return _STATES * work.state_bytes + 2 * outputs
