@@ -142,7 +142,7 @@ REFERENCE = {
 }  # fmt: skip
 """Seconds that one of each kind takes on the machine where it was measured first (docs/forecast.md)."""
 
-_OF_AN_OPTIMIZER = {"update": 3e-5, "traffic": 1e-9, "fused": 7e-10, "compile": 0.03}
+_OF_AN_OPTIMIZER = {"update": 3e-5, "traffic": 1e-9, "fused": 2.5e-10, "compile": 0.03}
 """The same for each pass of an optimizer over the weights or what it keeps beside them."""
 
 

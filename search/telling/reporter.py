@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.command.collector import imports_only
+from pipeline.command.deadline import bounded
 from pipeline.command.redact import redact
 from pipeline.command.signals import signals_held
 from search.analysis.facts import Source
 from search.rendering.publication import UNPUBLISHED, Rendered, publish
 
 _NICENESS = 19
+_LOGGED_SECONDS = 5.0  # what a server gets for a report that took all the time there was
 _IDLE_SECONDS = 15.0  # what the last report may take of idle time before it gets its share
 _MAKER = "search.rendering.report"
 """The module whose `Maker` makes a report: named, as it takes seconds to import."""
@@ -94,18 +96,19 @@ class Reporter:
                     self._start(niceness=0)
                     self.draw()
                     self._hear(until - time.monotonic())
-            if self._drawn is not None:
-                self._publish(self._drawn)
+            if self._drawn is not None and patience > 0:
+                self._publish(self._drawn, max(until - time.monotonic(), _LOGGED_SECONDS))
             elif self.owed and (self._asked or patience <= 0):
                 self._say(f"not ready within {patience:g} s" if patience else "not published")
         finally:
             self._stop()
             self._folder.cleanup()
 
-    def _publish(self, drawn: Rendered) -> None:
-        """Publish it here, where MLflow is imported and open."""
+    def _publish(self, drawn: Rendered, seconds: float) -> None:
+        """Publish it here, where MLflow is imported and open; a server has `seconds` for it."""
         try:
-            problem = drawn.problem if publish(self._source, drawn) else UNPUBLISHED
+            published = bounded(seconds)(publish)(self._source, drawn)
+            problem = drawn.problem if published else UNPUBLISHED
         except Exception as error:  # noqa: BLE001  # whatever it is, the study has ended well
             problem = _words(error)
         if problem:
