@@ -19,9 +19,8 @@ from pipeline.run.result import Weights
 from search.artifacts import card
 from search.artifacts.candidate import Candidate
 from search.artifacts.verify import Check, Verifier
-from search.coordination.replay import lanes_of
 from search.coordination.retrain import retrain
-from search.study.shown import on_its_backend
+from search.study.shown import trained_again
 from search.study.vocabulary import About
 from search.trial_table.lineage import whole_run
 from search.trial_table.weights import WeightStore
@@ -155,10 +154,7 @@ def _manifest(
     overrides += [f"launcher.threads_per_worker={entry.worker.get('threads', 1)}"]
     number = "" if chosen.verdict is not None else f" trial={chosen.trial}"
     words = shlex.join(["python", "-m", "pipeline.train", *overrides])
-    again = on_its_backend(words, entry.worker)
-    if lanes_of(entry.worker) > 1:  # its bits are those of a program of that width
-        which = "finalists" if chosen.verdict is not None else chosen.trial
-        again = f"python -m search.replay study.name={about.name} replay.trial={which}"
+    trial = chosen.trial if chosen.verdict is None else None
     return manifest_of(
         result,
         entry.settings,
@@ -171,7 +167,7 @@ def _manifest(
         uid=entry.uid,
         attempt=entry.attempts.made,
         standing=chosen.standing,
-        retrain=again,
+        retrain=trained_again(words, entry.worker, about.name, trial),
         export=f"python -m search.export study.name={about.name}{number}",
         verified={check.format: vars(check) for check in checks},
         verdict=chosen.verdict,

@@ -1,6 +1,7 @@
 """How many lanes a worker gets that is to find out itself: as many as there is use and memory for."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -35,11 +36,14 @@ def settled(
 
     `runs`: what is to be trained, or a sample of it. A worker's share of the trials that there may be
     `at_once` goes to so many shapes as these have; each shape has a program of the full width. All lanes
-    of the largest network fit into a share of the memory that is free on the GPU.
+    of the largest network fit into a share of the memory that is free on the GPU. Says why it is one.
     """
     if not isinstance(config, LocalConfig) or config.lanes != "auto":
         return config
-    return config.model_copy(update={"lanes": _lanes(config, gpus, size, runs, at_once)})
+    lanes, why = _lanes(config, gpus, size, runs, at_once)
+    if lanes == 1:
+        print(f"launcher.lanes=auto is 1: {why}.", file=sys.stderr)
+    return config.model_copy(update={"lanes": lanes})
 
 
 def _lanes(
@@ -48,19 +52,33 @@ def _lanes(
     size: Size,
     runs: Callable[[], Sequence[RunConfig]],
     at_once: int,
-) -> int:
-    if backend_of_workers() != "jax" or not gpus or config.trainer != KERAS:
-        return 1
+) -> tuple[int, str]:
+    """The number, and what keeps it from being more."""
+    if (backend := backend_of_workers()) != "jax":
+        return 1, f"lanes are JAX's, and KERAS_BACKEND is {backend}"
+    if not gpus:
+        return 1, "there is no GPU, and on a CPU lanes gain nothing"
+    if config.trainer != KERAS:
+        return 1, "a trainer of your own trains one run at a time"
     drawn = runs()
-    if not all(isinstance(run.model, ModelConfig) and run.train.loop == "auto" for run in drawn):
-        return 1  # a network of one's own takes what only it knows
+    for run in drawn:
+        if not isinstance(run.model, ModelConfig):
+            return 1, "what a network of your own takes of a GPU is not known"
+        if run.train.loop == "keras":
+            return 1, "train.loop=keras trains one network at a time"
+        if run.objective.cost == "train_seconds":
+            return 1, "objective.cost=train_seconds is of a network alone"
     workers = config.workers or default_workers(gpus, config.workers_per_gpu)
     shapes = len({compiled_with(run) for run in drawn})
     use = at_once / workers / shapes
     free = [gpu.free_mib * 2**20 for gpu in gpus if gpu.free_mib is not None]
     room = _SHARE * min(free, default=math.inf) / math.ceil(workers / len(gpus))
     fitting = room / max(lane_bytes(run, size) for run in drawn)
-    return int(2 ** int(math.log2(max(1, min(use, fitting, _MOST)))))
+    lanes = 2 ** int(math.log2(max(1, min(use, fitting, _MOST))))
+    if fitting < use:
+        return lanes, "the GPU has not the memory for two"
+    share = f"at once {at_once}, shapes {shapes}, workers {workers}"
+    return lanes, f"a worker has less than two runs of a shape ({share})"
 
 
 def lane_bytes(run: RunConfig, size: Size) -> int:

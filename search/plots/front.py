@@ -33,6 +33,8 @@ def against_time(facts: Facts, finalists: Finalists | None = None) -> Plot:
     unit, length = time_unit(max(seconds.values(), default=0.0))
     across = [(e, seconds[e.number] / length) for e in facts.valued if e.number in seconds]
     label = f"training time in {unit}"
+    if any("lanes" in entry.worker for entry, _ in across):
+        label += ", shared with the lanes beside"
     return _against(facts, finalists, "train_seconds", title, label, across, length)
 
 

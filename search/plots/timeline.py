@@ -1,5 +1,6 @@
 """Which worker ran which trial, and when."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -9,6 +10,7 @@ from search.plots.style import COLOURS, INK, MUTED, NOTHING, time_unit, tip
 from search.study.vocabulary import Entry
 
 _ARROWS = 40  # more would hide the trials
+_NAMED = 32  # on the tallest figure names of more would touch
 _HATCHES: dict[str, Hatch] = {"complete": "", "pruned": "//", "failed": "xx"}
 
 
@@ -21,6 +23,7 @@ def timeline(facts: Facts) -> Plot:
     lanes = lanes_of(ended)
     names = list(dict.fromkeys(sorted(lanes.values(), key=_by_number)))
     lane = {number: names.index(name) for number, name in lanes.items()}
+    every = math.ceil(len(names) / _NAMED)
     gaps, squeeze = pauses(ended), clock_of(ended)
     whole = max(squeeze(entry.ended_at or 0.0) for entry in ended)
     unit, length = time_unit(whole)
@@ -28,6 +31,8 @@ def timeline(facts: Facts) -> Plot:
         e.number: (squeeze(e.started_at) / length, squeeze(e.ended_at or 0.0) / length)
         for e in ended
     }
+    if any("lanes" in entry.worker for entry in ended):
+        about += ". Worker 1.3 is lane 3 of worker 1"
     marks: list[Mark] = []
     for state, hatch in _HATCHES.items():
         if shown := [entry for entry in ended if entry.state == state]:
@@ -36,7 +41,7 @@ def timeline(facts: Facts) -> Plot:
             tips = [tip(entry, facts) for entry in shown]
             numbers = [
                 str(entry.number)
-                if (stop - start) * length > 0.009 * len(str(entry.number)) * whole
+                if every == 1 and (stop - start) * length > 0.009 * len(str(entry.number)) * whole
                 else ""
                 for entry, (start, stop) in zip(shown, bars, strict=True)
             ]
@@ -55,7 +60,7 @@ def timeline(facts: Facts) -> Plot:
         side: Literal["left", "right"] = "left" if at * length > 0.6 * whole else "right"
         marks.append(Words([(at, -0.5)], [said], side, MUTED))
     across = Side(f"{unit} since the first trial began", (0, 1.02 * whole / length or 1.0))
-    workers = {float(place): f"worker {name}" for place, name in enumerate(names)}
+    workers = {float(place): f"worker {names[place]}" for place in range(0, len(names), every)}
     up = Side("", (len(names) - 0.4, -0.6), ticks=workers)
     height = min(8.0, max(2.6, 1.5 + 0.5 * len(names)))
     return Plot(title, about, [Panel(across, up, marks)], height=height)

@@ -33,7 +33,7 @@ from search.rendering.elements import (
     tiles,
 )
 from search.rendering.verdict import of_verdict
-from search.study.shown import comparison_of, in_units, on_its_backend, pasted
+from search.study.shown import comparison_of, in_units, pasted, trained_again
 from search.study.space import fixed
 from search.study.vocabulary import Entry
 from search.trial_table.lineage import whole_run
@@ -76,8 +76,11 @@ def page(
     return document(title, parts, drawn)
 
 
-def command_for(entry: Entry) -> str:
-    """The command that trains the network of a trial again: every setting that is not the default."""
+def command_for(entry: Entry, study: str, trial: int | None) -> str:
+    """The command that trains `trial` of `study` again: every setting of `entry` that is not the default.
+
+    None: it is a run of its finalists. For a lane it is the replay.
+    """
     usual = usual_settings()
     differing = {
         path: public.parameter(path, text)
@@ -85,7 +88,7 @@ def command_for(entry: Entry) -> str:
         if usual.get(path) != text and path != "objective.cost"  # it is a study's
     }
     words = shlex.join(["python", "-m", "pipeline.train", *as_words(differing)])
-    return on_its_backend(words, entry.worker)
+    return trained_again(words, entry.worker, study, trial)
 
 
 @cache
@@ -102,7 +105,7 @@ def _verdict(finalists: Finalists | None, plot: Plot | None, runs: Mapping[str, 
     if finalists is None or finalists.verdict is None or plot is None:
         return ""
     answer = finalists.answer
-    again = "" if answer is None else command_for(answer.entry)
+    again = "" if answer is None else command_for(answer.entry, finalists.facts.about.name, None)
     return of_verdict(finalists, finalists.verdict, figure(VERDICT, plot), again, runs)
 
 
@@ -152,11 +155,12 @@ def _single(facts: Facts, finalists: Finalists | None) -> str:
     unsure = (
         "" if why is None else f"<p>{escape(why)}:</p>{command(comparison_of(facts.about.name))}"
     )
+    again = command_for(best, facts.about.name, best.number)
     title = "The answer" if facts.objective.cost is None else "The best of the front"
     return section(
         title,
         f"{tiles(numbers)}<p>The best of what was tried: {parameters(pasted(leader.params))}</p>"
-        f"{unsure}<p>To train this network again:</p>{command(command_for(best))}",
+        f"{unsure}<p>To train this network again:</p>{command(again)}",
     ) + section("How sure is it?", listed(map(escape, said(facts))))
 
 

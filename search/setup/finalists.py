@@ -20,10 +20,12 @@ from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.lanes import settled
 from search.coordination.repeats import Repeats, Wanted
+from search.coordination.replay import lanes_of
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator
 from search.forecasting.samples import samples
 from search.setup.means import (
+    check_loops,
     data_of,
     gpus_of,
     launcher_for,
@@ -127,10 +129,11 @@ def _train(
     missing = [finalists.run_of(run) for run in finalists.missing]
     size = Size.of(facts.about.dataset)
     config = settled(settings.launcher, gpus, size, lambda: missing, len(missing))
+    check_loops(config, {run.train.loop for run in missing})
     workers = number_of_workers(config, gpus)
     check_writable(Path(settings.storage.weights))
     weights = WeightStore.of(settings.storage.weights, facts.about.name, rows.uid)
-    estimator = _estimator(finalists, rows)
+    estimator = _estimator(finalists, rows, config)
     for line in _what_is_to_come(finalists, workers, workforce(config, workers), estimator):
         screen.print(line)
     asked = announce(storage, facts.about.name, workers)
@@ -155,11 +158,14 @@ def _train(
     return finalists
 
 
-def _estimator(finalists: Finalists, rows: TrialTable) -> Estimator:
-    """That of runs which are trained to their end, by the study's trials and those on record."""
+def _estimator(
+    finalists: Finalists, rows: TrialTable, config: LocalConfig | RayConfig
+) -> Estimator:
+    """That of runs trained to their end, by those on record and the study's trials in as many lanes."""
     size, runs = Size.of(finalists.facts.about.dataset), [x.run for x in finalists.all.values()]
-    known = samples(finalists.facts.entries, size)
-    return Estimator(size, lambda _: runs, rows.entries(), known)
+    lanes = config.width if isinstance(config, LocalConfig) else 1
+    alike = [entry for entry in finalists.facts.entries if lanes_of(entry.worker) == lanes]
+    return Estimator(size, lambda _: runs, rows.entries(), samples(alike, size))
 
 
 def _wanted(finalists: Finalists, rows: TrialTable, weights: WeightStore) -> list[Wanted]:
@@ -185,11 +191,12 @@ def _what_is_to_come(
     if finalists.asked.left_out is not None:
         said.append(f"The study's starting point is left out: {finalists.asked.left_out}.")
     usual = estimator.usual
-    cost = f"{fewest} to {most} runs, of which {len(finalists.rows)} are on record"
+    time = "how long is not known,"
     if usual is not None:
         low, high = ((count - len(finalists.rows)) * usual / workers for count in (fewest, most))
-        cost += f"; {_minutes(max(low, 0))} to {_minutes(high)} with {words}"
-    return [*said, f"{cost}."]
+        time = f"{_minutes(max(low, 0))} to {_minutes(high)}"
+    cost = f"{fewest} to {most} runs, of which {len(finalists.rows)} are on record"
+    return [*said, f"{cost}; {time} with {words}."]
 
 
 def _minutes(seconds: float) -> str:

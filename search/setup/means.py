@@ -1,6 +1,6 @@
 """What a command trains with: its turn at a study, its data, and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -101,11 +101,20 @@ def check_lanes(setup: Setup, forecasts: bool) -> None:
             f"launcher.lanes: expected 1 for a forecast, got {setup.launcher.lanes} (it knows workers that "
             "train one trial at a time)"
         )
-    dimension = setup.space.dimensions.get("train.loop")
-    loops = [setup.run.train.loop] if dimension is None else dimension.probes()
-    if "keras" in loops:
+    if setup.run.objective.cost == "train_seconds":
         raise ConfigError(
-            f"launcher.lanes: expected 1 with train.loop=keras, got {setup.launcher.lanes} (Keras's own loop "
+            f"launcher.lanes: expected 1 with objective.cost=train_seconds, got {setup.launcher.lanes} (the "
+            "seconds of a lane are those of its neighbours, too: set objective.cost=multiply_adds)"
+        )
+    dimension = setup.space.dimensions.get("train.loop")
+    check_loops(setup.launcher, [setup.run.train.loop] if dimension is None else dimension.probes())
+
+
+def check_loops(launcher: LocalConfig | RayConfig, loops: Iterable[object]) -> None:
+    """Raise ConfigError where one of these settings of train.loop can't train in lanes."""
+    if isinstance(launcher, LocalConfig) and launcher.width > 1 and "keras" in loops:
+        raise ConfigError(
+            f"launcher.lanes: expected 1 with train.loop=keras, got {launcher.lanes} (Keras's own loop "
             "trains one network at a time: set train.loop=auto)"
         )
 

@@ -72,7 +72,13 @@ def _decoded(value: object) -> object:
     return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
 
 
-def on_its_backend(command: str, worker: Mapping[str, str]) -> str:
-    """`command` for a shell, on the backend that `worker` trained with where it is not the usual one."""
+def trained_again(command: str, worker: Mapping[str, str], study: str, trial: int | None) -> str:
+    """`command` for a shell, on the backend that `worker` trained with where it is not the usual one.
+
+    For a lane, as its program decides its bits, what replays `trial` of `study`; None: its finalists.
+    """
+    if "lanes" in worker:
+        run = "finalists" if trial is None else trial
+        return f"python -m search.replay study.name={study} replay.trial={run}"
     backend = worker.get("backend", "tensorflow")
     return command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}"

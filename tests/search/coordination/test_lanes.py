@@ -14,6 +14,7 @@ from tests.search.forecasting.machine import BASE, MNIST, run
 
 PLENTY = Gpu("0", "A card", 80_000, 0)
 OWN = run_config(compose(["model=custom", "model.build=examples.cnn.network:build"]))
+SECONDS = run(objective__cost="train_seconds")
 SHAPES = [run(train__optimizer=name) for name in ("adam", "sgd", "rmsprop")]
 
 
@@ -66,6 +67,35 @@ def test_auto_is_one_where_no_lanes_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     assert lanes("launcher.trainer=os.path.join") == 1
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert lanes() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"gpus": []}, "there is no GPU, and on a CPU lanes gain nothing"),
+        ({"runs": [OWN]}, "what a network of your own takes of a GPU is not known"),
+        ({"runs": [run(train__loop="keras")]}, "train.loop=keras trains one network at a time"),
+        ({"runs": [SECONDS]}, "objective.cost=train_seconds is of a network alone"),
+        (
+            {"runs": SHAPES, "at_once": 5},
+            "a worker has less than two runs of a shape (at once 5, shapes 3, workers 1)",
+        ),
+        ({"gpus": [Gpu("0", "Full", 1, 0)]}, "the GPU has not the memory for two"),
+    ],
+)
+def test_auto_says_why_it_is_one(
+    given: dict[str, Any], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lanes(**given) == 1
+    assert capsys.readouterr().err == f"launcher.lanes=auto is 1: {why}.\n"
+
+
+def test_what_auto_came_to_is_left_to_the_launch_where_it_is_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lanes() == 128
+    assert lanes("launcher.lanes=1") == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_a_number_that_was_asked_for_stays() -> None:

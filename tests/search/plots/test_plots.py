@@ -347,6 +347,20 @@ def test_the_lanes_of_workers_stand_in_the_order_of_their_numbers() -> None:
     assert [name for _, name in sorted(dict(panel.up.ticks).items())] == in_order
 
 
+def test_names_of_more_places_than_a_figure_has_room_for_do_not_touch() -> None:
+    entries = [
+        replace(made.trial(n), worker={"worker": f"0.{n}", "lanes": "128"}) for n in range(128)
+    ]
+    plot = timeline(made.facts(entries))
+    (panel,) = panels(plot)
+    (bars,) = marks(Bars, panel)
+    assert "lane 3 of worker 1" in plot.about
+    assert list(dict(panel.up.ticks).items())[:2] == [(0, "worker 0.0"), (4, "worker 0.4")]
+    assert len(panel.up.ticks) == 32
+    assert len(bars.lanes) == 128
+    assert not any(bars.texts)
+
+
 def test_trials_without_a_worker_take_lanes_that_are_free() -> None:
     entries = [replace(made.trial(n), worker={}) for n in range(4)]
     assert lanes_of(entries) == {0: "0", 1: "1", 2: "0", 3: "1"}

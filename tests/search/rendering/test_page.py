@@ -144,7 +144,7 @@ def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
 
 def test_the_command_for_a_trial_names_what_is_not_the_default() -> None:
     (network,) = [made.trial(1, 0.9, made.MIXED)]
-    command = command_for(network)
+    command = command_for(network, "s1", 1)
     assert command.startswith("python -m pipeline.train data.name=digits ")
     assert f"model.dropout={network.settings['model.dropout']}" in command
     assert "train.epochs" not in command

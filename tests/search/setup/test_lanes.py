@@ -1,14 +1,18 @@
 """Lanes where there can be none are refused before anything is created."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pipeline.command.errors import ConfigError
 from search.machine.gpus import Gpu
 from search.setup import means
-from search.setup.means import check_lanes, looked_at, number_of_workers
+from search.setup.finalists import _estimator, _what_is_to_come
+from search.setup.means import check_lanes, check_loops, looked_at, number_of_workers
+from search.trial_table.trials import TrialTable
 from tests.search.conftest import setup_of
+from tests.search.verdicts import compared
 
 RATES: dict[str, Any] = {"train": {"learning_rate": [0.1, 0.2]}}
 LOOPS: dict[str, Any] = {"train": {"loop": ["auto", "keras"]}}
@@ -31,11 +35,40 @@ def test_trials_that_keras_trains_one_at_a_time_have_no_lanes() -> None:
     check_lanes(setup_of("train.loop=keras", space=RATES), forecasts=False)
 
 
+def test_seconds_in_company_are_no_objective() -> None:
+    words = ("objective.cost=train_seconds", "pruner=none")
+    with pytest.raises(
+        ConfigError, match=r"^launcher\.lanes: .* objective.cost=train_seconds, got 4"
+    ):
+        check_lanes(setup_of("launcher.lanes=4", *words, space=RATES), forecasts=False)
+    check_lanes(setup_of(*words, space=RATES), forecasts=False)
+
+
 def test_a_forecast_knows_no_lanes() -> None:
     setup = setup_of("launcher.lanes=4", space=RATES)
     check_lanes(setup, forecasts=False)
     with pytest.raises(ConfigError, match=r"^launcher\.lanes: expected 1 for a forecast, got 4"):
         check_lanes(setup, forecasts=True)
+
+
+@pytest.mark.parametrize(("lanes", "known"), [(1, True), (4, False)])
+def test_trials_of_another_width_say_nothing_of_how_long_finalists_take(
+    lanes: int, known: bool
+) -> None:
+    finalists, rows = compared(), cast("TrialTable", SimpleNamespace(entries=list))
+    config = setup_of(f"launcher.lanes={lanes}", space=RATES).launcher
+    told = _what_is_to_come(finalists, 8, "WORKERS", _estimator(finalists, rows, config))[-1]
+    assert ("how long is not known, with WORKERS." in told) == (not known)
+    assert told.endswith("with WORKERS.")
+
+
+def test_finalists_that_keras_trains_one_at_a_time_have_no_lanes() -> None:
+    lanes, alone = (
+        setup_of(word, space=RATES).launcher for word in ("launcher.lanes=4", "launcher.lanes=1")
+    )
+    with pytest.raises(ConfigError, match=r"^launcher\.lanes: .* train.loop=keras, got 4"):
+        check_loops(lanes, {"auto", "keras"})
+    check_loops(alone, {"keras"})
 
 
 def test_as_many_trials_run_at_once_as_workers_have_lanes() -> None:

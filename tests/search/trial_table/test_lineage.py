@@ -75,10 +75,15 @@ def test_page_and_card_tell_how_to_train_that_network_again(digits: Dataset) -> 
     about = made.about()
     chosen = candidate(about, [*made.many(3), entry], None, entry.number)
     manifest = bundle._manifest(about, chosen, digits, inputs, [])
-    for command in (command_for(entry), manifest.retrain):
+    for command in (command_for(entry, about.name, 3), manifest.retrain):
         assert "train.epochs=2" in command
         assert "objective.select=last" in command
     on_jax = replace(entry, worker={**entry.worker, "backend": "jax"})
-    assert command_for(on_jax) == f"KERAS_BACKEND=jax {command_for(entry)}"
+    usual = command_for(entry, about.name, 3)
+    assert command_for(on_jax, about.name, 3) == f"KERAS_BACKEND=jax {usual}"
+    in_lane = replace(entry, worker={**on_jax.worker, "lanes": "4"})
+    replayed = f"python -m search.replay study.name={about.name} replay.trial="
+    assert command_for(in_lane, about.name, 3) == f"{replayed}3"
+    assert command_for(in_lane, about.name, None) == f"{replayed}finalists"
     whole = replace(entry, result=made.result([0.4, 0.5]))
-    assert "objective.select=last" not in command_for(whole)
+    assert "objective.select=last" not in command_for(whole, about.name, 3)
