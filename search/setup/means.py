@@ -99,7 +99,7 @@ def check_lanes(setup: Setup, forecasts: bool) -> None:
     if forecasts:
         raise ConfigError(
             f"launcher.lanes: expected 1 for a forecast, got {setup.launcher.lanes} (it knows workers that "
-            "train one trial at a time)"
+            "train one trial at a time: ask it with launcher.lanes=1)"
         )
     if setup.run.objective.cost == "train_seconds":
         raise ConfigError(

@@ -31,7 +31,13 @@ from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.rows import certify
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.trials import TrialTable
-from search.workers.messages import LocalConfig, RayConfig, launcher_config, workforce
+from search.workers.messages import (
+    LocalConfig,
+    RayConfig,
+    backend_of_workers,
+    launcher_config,
+    workforce,
+)
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 
@@ -141,6 +147,7 @@ def replay(values: Mapping[str, Any]) -> int:
     is_of_finalists = settings.replay.trial == "finalists"
     entries = tuple(finalists.rows if finalists else ()) if is_of_finalists else facts.entries
     wanted = _wanted(facts, entries, settings.replay.trial)
+    _check_lanes(settings.launcher, wanted)
     rows = finalists.table_name if finalists and is_of_finalists else facts.about.name
     file = Path(settings.replay.path)
     called = "run of finalists" if is_of_finalists else "trial"
@@ -207,6 +214,21 @@ def _wanted(
             why = "" if entry.reason is None else f": {entry.reason.splitlines()[0]}"
             raise ConfigError(f"replay.trial: trial {number} of {name} is {entry.state}{why}")
     return [there[number] for number in trial]
+
+
+def _check_lanes(launcher: LocalConfig | RayConfig, wanted: Sequence[Entry]) -> None:
+    """Raise ConfigError where a run can't be trained in the lanes that were typed."""
+    if isinstance(launcher, RayConfig) or launcher.width == 1:
+        return
+    for entry in wanted:
+        backend = entry.worker.get("backend") or backend_of_workers()
+        by_keras = entry.run is not None and entry.run.train.loop == "keras"
+        if backend != "jax" or by_keras:
+            what = "train.loop=keras" if by_keras else backend
+            raise ConfigError(
+                f"launcher.lanes: expected 1 for run {entry.number}, which has {what}, got {launcher.lanes} "
+                "(leave it out: a run is trained again in as many as it had)"
+            )
 
 
 def _noise(finalists: Finalists) -> float | None:

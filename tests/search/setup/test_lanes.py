@@ -10,7 +10,10 @@ from search.machine.gpus import Gpu
 from search.setup import means
 from search.setup.finalists import _estimator, _what_is_to_come
 from search.setup.means import check_lanes, check_loops, looked_at, number_of_workers
+from search.setup.replay import _check_lanes
+from search.study.space import replaced
 from search.trial_table.trials import TrialTable
+from tests.search import made
 from tests.search.conftest import setup_of
 from tests.search.verdicts import compared
 
@@ -69,6 +72,23 @@ def test_finalists_that_keras_trains_one_at_a_time_have_no_lanes() -> None:
     with pytest.raises(ConfigError, match=r"^launcher\.lanes: .* train.loop=keras, got 4"):
         check_loops(lanes, {"auto", "keras"})
     check_loops(alone, {"keras"})
+
+
+@pytest.mark.parametrize(
+    ("backend", "loop", "what"),
+    [("tensorflow", "auto", "tensorflow"), ("jax", "keras", "train.loop=keras")],
+)
+def test_a_run_that_can_have_no_lanes_is_not_replayed_in_some(
+    backend: str, loop: str, what: str
+) -> None:
+    entry = made.trial(
+        3, run=replaced(made.BASE, {"train.loop": loop}), worker={"backend": backend}
+    )
+    lanes, alone = (setup_of(f"launcher.lanes={n}", space=RATES).launcher for n in (4, 1))
+    with pytest.raises(ConfigError, match=f"expected 1 for run 3, which has {what}, got 4"):
+        _check_lanes(lanes, [entry])
+    _check_lanes(alone, [entry])
+    _check_lanes(lanes, [made.trial(1, worker={"backend": "jax"})])
 
 
 def test_as_many_trials_run_at_once_as_workers_have_lanes() -> None:
