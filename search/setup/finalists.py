@@ -20,7 +20,6 @@ from search.analysis.plan import FinalistsConfig
 from search.analysis.wording import words
 from search.coordination.lanes import settled
 from search.coordination.repeats import Repeats, Wanted
-from search.coordination.replay import lanes_of
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator
 from search.forecasting.samples import samples
@@ -31,6 +30,7 @@ from search.setup.means import (
     launcher_for,
     number_of_workers,
     our_turn,
+    trained_so,
 )
 from search.steering.launches import announce
 from search.study.address import again, named
@@ -161,10 +161,9 @@ def _train(
 def _estimator(
     finalists: Finalists, rows: TrialTable, config: LocalConfig | RayConfig
 ) -> Estimator:
-    """That of runs trained to their end, by those on record and the study's trials in as many lanes."""
+    """That of runs trained to their end, by those on record and the study's trials on such workers."""
     size, runs = Size.of(finalists.facts.about.dataset), [x.run for x in finalists.all.values()]
-    lanes = config.width if isinstance(config, LocalConfig) else 1
-    alike = [entry for entry in finalists.facts.entries if lanes_of(entry.worker) == lanes]
+    alike = trained_so(finalists.facts.entries, config)
     return Estimator(size, lambda _: runs, rows.entries(), samples(alike, size))
 
 

@@ -36,6 +36,7 @@ from search.setup.means import (
     looked_at,
     machine,
     number_of_workers,
+    trained_so,
 )
 from search.setup.preflight import check_network
 from search.setup.read import Setup
@@ -199,10 +200,11 @@ def _known(
     file, key = kept(setup.forecast), machine(setup.launcher, ground.workers, ground.gpus)
     measured = Measured() if setup.forecast.fresh else file.of(key)
     space = digest_of(setup.run, setup.space, ground.size)
+    alike = trained_so((*ground.others, *ground.entries), setup.launcher)
 
     def rows() -> Sequence[Sample]:
         trains = machine_of(measured.worker) if measured.worker else None
-        return samples((*ground.others, *ground.entries), ground.size, trains)
+        return samples(alike, ground.size, trains)
 
     if space not in measured.spaces:
         known = () if setup.forecast.fresh else (*measured.samples, *rows())

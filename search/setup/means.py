@@ -17,13 +17,13 @@ from search.forecasting.kept import Kept, key_of_machine
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
 from search.setup.read import ForecastConfig, Setup
-from search.study.vocabulary import About, Lock, Study
+from search.study.vocabulary import About, Entry, Lock, Study
 from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.trials import TrialTable
 from search.trial_table.writing import Storage
 from search.workers.driver import cluster_address
 from search.workers.local import LocalLauncher, default_workers
-from search.workers.messages import Launcher, LocalConfig, RayConfig
+from search.workers.messages import Launcher, LocalConfig, RayConfig, backend_of_workers
 from search.workers.ray import RayLauncher, check
 
 _GENERATIONS = 4
@@ -145,6 +145,15 @@ def machine(config: LocalConfig | RayConfig, workers: int, gpus: Sequence[Gpu]) 
     elif config.width > 1:
         place.append(f"{config.width} lanes")
     return key_of_machine(" ".join(place), workers, config.threads_per_worker)
+
+
+def trained_so(entries: Iterable[Entry], config: LocalConfig | RayConfig) -> list[Entry]:
+    """Those of `entries` that ran on such workers as `config` starts: the times of others say nothing."""
+    lanes = config.width if isinstance(config, LocalConfig) else 1
+    threads = str(config.threads_per_worker)
+    ours = {"backend": backend_of_workers(), "threads": threads, "lanes": str(lanes)}
+    usual = {**ours, "lanes": "1"}  # where nothing is on record
+    return [entry for entry in entries if ours.items() <= {**usual, **entry.worker}.items()]
 
 
 def estimator_of(

@@ -9,7 +9,7 @@ from pipeline.command.errors import ConfigError
 from search.machine.gpus import Gpu
 from search.setup import means
 from search.setup.finalists import _estimator, _what_is_to_come
-from search.setup.means import check_lanes, check_loops, looked_at, number_of_workers
+from search.setup.means import check_lanes, check_loops, looked_at, number_of_workers, trained_so
 from search.setup.replay import _check_lanes
 from search.study.space import replaced
 from search.trial_table.trials import TrialTable
@@ -52,6 +52,22 @@ def test_a_forecast_knows_no_lanes() -> None:
     check_lanes(setup, forecasts=False)
     with pytest.raises(ConfigError, match=r"^launcher\.lanes: expected 1 for a forecast, got 4"):
         check_lanes(setup, forecasts=True)
+
+
+WORKERS: list[dict[str, str]] = [
+    {},
+    {"backend": "jax", "threads": "1"},
+    {"backend": "jax", "threads": "1", "lanes": "4"},
+    {"backend": "tensorflow", "threads": "1"},
+    {"backend": "jax", "threads": "2"},
+]
+
+
+@pytest.mark.parametrize(("lanes", "alike"), [(1, [0, 1]), (4, [2])])
+def test_the_times_of_trials_on_other_workers_say_nothing(lanes: int, alike: list[int]) -> None:
+    entries = [made.trial(n, worker=worker) for n, worker in enumerate(WORKERS)]
+    config = setup_of(f"launcher.lanes={lanes}", space=RATES).launcher
+    assert [entry.number for entry in trained_so(entries, config)] == alike
 
 
 @pytest.mark.parametrize(("lanes", "known"), [(1, True), (4, False)])
