@@ -4,7 +4,6 @@ import dataclasses
 import time
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from pipeline.tracking.experiments import experiment_id, run_ids
 from pipeline.tracking.mlflow import MlflowTracker
 from search.analysis.facts import Source
 from search.rendering import report as rendering
-from search.rendering.publication import Rendered
 from search.report import main
 from search.study.endings import MET
 from search.study.vocabulary import Attempts, Study, StudyConfig, Suggestion
@@ -325,33 +323,6 @@ def test_a_study_waits_no_longer_than_it_was_told_to(url: str) -> None:
     reporter.trial_ended()
     assert closed(reporter, 0.2) < 5
     assert "not ready within 0.2 s" in notes[0]
-
-
-def test_a_server_that_never_takes_the_report_is_not_waited_for(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search.telling.reporter, "publish", lambda *_: Event().wait())
-    monkeypatch.setattr(search.telling.reporter, "_LOGGED_SECONDS", 0.1)
-    notes: list[str] = []
-    reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
-    reporter._drawn, reporter.owed = Rendered("", {}, "uid", "made of"), True
-    reporter._ask = list  # type: ignore[method-assign,assignment]
-    assert closed(reporter, 0.1) < 5
-    assert "TimeoutError: no answer within" in notes[0]
-
-
-@pytest.mark.parametrize("drawn", [None, Rendered("", {}, "uid", "made of")])
-def test_a_report_is_not_published_where_the_runs_could_not_be(
-    url: str, drawn: Rendered | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(search.telling.reporter, "publish", asked.append)
-    notes: list[str] = []
-    reporter = Reporter(Source(url, "mine", tracking()), None, notes.append)
-    reporter._drawn, reporter.owed = drawn, True
-    reporter.close(0)
-    assert asked == []
-    assert "not published" in notes[0]
 
 
 def test_without_a_trial_that_ended_no_report_is_made(url: str) -> None:
