@@ -27,10 +27,10 @@ def words(
         ("launches", _launches(found)),
     ]
     by_workers = [
-        (f"{count} worker{'s' if count > 1 else ''}", _span(span))
-        for count, span in found.by_workers.items()
+        (_counted(count, "worker"), _span(span)) for count, span in found.by_workers.items()
     ]
-    lines = [f"{name}: {found.trials} trials to come, with {means.workers} workers."]
+    who = f"{_counted(found.trials, 'trial')} to come, with {_counted(means.workers, 'worker')}"
+    lines = [f"{name}: {who}."]
     lines += [wrapped(f"  {what:<{_COLUMN}}{said}") for what, said in (*facts, *by_workers)]
     lines.append("Assumed:")
     lines += [wrapped(f"  - {said}", 4) for said in _assumed(found, base, prunes)]
@@ -60,6 +60,10 @@ def duration(seconds: float) -> str:
 def seconds_in(number: str, unit: str) -> float:
     """What `duration` said, in seconds."""
     return float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _span(span: Span) -> str:
@@ -123,6 +127,6 @@ def _assumed(found: Forecast, base: RunConfig, prunes: bool) -> Iterable[str]:
         yield "each worker has a core of its own"
     else:
         yield (
-            f"a trial takes as long as with {workers} workers; more than the {cores} that there is "
-            "room for share it"
+            f"a trial takes as long as with {_counted(workers, 'worker')}; more than the {cores} that "
+            "there is room for share it"
         )

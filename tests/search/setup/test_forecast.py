@@ -67,6 +67,11 @@ def test_the_second_forecast_measures_nothing(
     assert len(launchers) == 3, "as many at once were not measured"
 
 
+def test_one_is_one() -> None:
+    lines = told("study.trials=1", "launcher.workers=1", space=WIDTHS)
+    assert lines[0] == "test: 1 trial to come, with 1 worker."
+
+
 def test_everything_that_is_asked_of_a_study_is_said() -> None:
     lines = told("study.trials=6", "study.max_seconds=3600", space=WIDTHS)
     assert lines[0] == "test: 6 trials to come, with 2 workers."
