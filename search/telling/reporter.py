@@ -78,8 +78,8 @@ class Reporter:
     def draw(self) -> None:
         """Have the last report drawn, while its runs are still being published; returns at once."""
         if self.owed and not self._drawing:
-            self._drawing = True
             self._ask("draw")
+            self._drawing = True
 
     def close(self, patience: float) -> None:
         """Have the last report drawn, waiting at most `patience` seconds for it, and publish it."""
@@ -140,18 +140,21 @@ class Reporter:
             self._say(f"{type(error).__name__}: {error}")
 
     def _ask(self, step: str) -> None:
-        if self._process is None or not self._process.is_alive():
-            self._hear(0)  # that it died, if it owed an answer
-            self._stop()
-            self._start()
-        if self._process is None or self._pipe is None:
-            return
-        try:
-            self._pipe.send(step)
-        except OSError as error:
-            self._say(f"{type(error).__name__}: {error}")
-        else:
-            self._asked += 1
+        for _ in range(2):  # another, where it died
+            if self._process is None or not self._process.is_alive():
+                self._hear(0)  # that it died, if it owed an answer
+                self._stop()
+                self._start()
+            if self._process is None or self._pipe is None:
+                return
+            try:
+                self._pipe.send(step)
+            except OSError:  # it is about to be seen dead
+                self._process.join(1.0)
+            else:
+                self._asked += 1
+                return
+        self._say(f"the process that makes it can't be asked for {step}")
 
     def _hear(self, patience: float) -> None:
         """Hear the answers that are still to come, for at most `patience` seconds."""
