@@ -24,7 +24,8 @@ def resident(values: NDArray[Any]) -> tf.Tensor:
 
     Nobody writes to rows once they are there. A copy of MNIST takes half a second, and as much memory again.
     """
-    as_it_lies = values.flags.c_contiguous and values.ctypes.data % ALIGNMENT == 0
+    flags = values.flags
+    as_it_lies = flags.c_contiguous and flags.writeable and values.ctypes.data % ALIGNMENT == 0
     if as_it_lies and not tf.config.list_physical_devices("GPU"):
         return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
     return tf.constant(values)

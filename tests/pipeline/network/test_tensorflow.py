@@ -88,6 +88,12 @@ def test_rows_are_taken_as_they_lie_or_copied_to_where_tensorflow_needs_them(sta
     assert (tensor[0] == -1.0) == (start != 7), "the very memory, unless it begins between"
 
 
+def test_rows_that_nobody_may_write_to_are_copied() -> None:
+    values = aligned(np.arange(100), np.dtype(np.float32))
+    values.flags.writeable = False  # no DLPack of NumPy's is made of such
+    np.testing.assert_array_equal(resident(values), values)
+
+
 def test_the_rows_of_a_data_set_lie_so_that_none_is_copied(digits: Dataset) -> None:
     for rows in (digits.train_arrays, digits.test_arrays):
         assert rows.inputs.ctypes.data % ALIGNMENT == 0
