@@ -9,9 +9,9 @@ from pipeline.network.shapes import compiled_with, rows_at_once
 from pipeline.run.config import ModelConfig, RunConfig
 from search.forecasting.cost import Size, Work
 from search.machine.gpus import Gpu
-from search.machine.template import KERAS
+from search.machine.template import KERAS, backend_of_workers
 from search.workers.local import default_workers
-from search.workers.messages import LocalConfig, RayConfig, backend_of_workers
+from search.workers.messages import LocalConfig, RayConfig
 
 _MOST = 128
 """More than that were never tried."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from pipeline.run.config import RunConfig
 from search.forecasting.cost import Size, Work
 from search.forecasting.samples import Sample
 from search.machine.cpus import usable_cpus
+from search.machine.template import backend_of_workers
 from search.study.space import Space
 
 _MOST = 64
@@ -79,7 +79,7 @@ def key_of_machine(place: str, workers: int, threads: int) -> str:
         "place": place,
         "cores": usable_cpus(),
         **cpu(),
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "backend": backend_of_workers(),
         **versions,
         "workers": workers,
         "threads": threads,

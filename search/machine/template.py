@@ -25,6 +25,11 @@ _PRELOAD = "search.machine.preload"
 """Imported by that process alone."""
 
 
+def backend_of_workers() -> str:
+    """What Keras trains with in a worker: workers have our environment."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
 def can_fork(threads: int) -> bool:
     """Whether workers of `threads` CPU threads may be forked after their imports.
 
@@ -32,10 +37,9 @@ def can_fork(threads: int) -> bool:
     started no thread and looked at no device, and a fork is as good as a new process. Elsewhere each
     worker is spawned, and so it is where the folder of temporary files has too long a name.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     alone = sys.platform == "linux" and shutil.which("nvidia-smi") is None
     room = len(os.fsencode(tempfile.gettempdir())) <= _ROOM
-    return alone and room and backend == "tensorflow" and threads == 1
+    return alone and room and backend_of_workers() == "tensorflow" and threads == 1
 
 
 def start_template() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from importlib.metadata import version
 from pipeline.run.config import RunConfig
 from pipeline.tracking.record import DatasetInfo
 from search.coordination.repeats import Repeats, Wanted
+from search.machine.template import backend_of_workers
 from search.replication.networks import Network
 from search.study.dimension import Choices
 from search.study.space import Space
@@ -24,7 +24,7 @@ _SEED = "train.seed"
 
 def environment(config: LocalConfig, device: str) -> dict[str, str]:
     """What decides the numbers of a run, besides its configuration and its data."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = backend_of_workers()
     packages = {name: version(name) for name in ("keras", backend, "numpy")}
     lanes = {"lanes": str(config.width)} if config.width > 1 else {}
     place = {"threads": str(config.threads_per_worker), "device": device}

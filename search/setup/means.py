@@ -4,18 +4,19 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from math import prod
 from pathlib import Path
 
 from pipeline.command.errors import ConfigError, StoppedError
 from pipeline.data import Dataset, check_run, load, locate
 from pipeline.run.config import DataConfig
+from pipeline.tracking.record import dataset_info
 from search.coordination.lanes import settled
 from search.forecasting.cost import Size
 from search.forecasting.estimator import Estimator, drawn
 from search.forecasting.kept import Kept, key_of_machine
 from search.machine.gpu_meter import GpuMeter
 from search.machine.gpus import Gpu, visible_gpus
+from search.machine.template import backend_of_workers
 from search.setup.read import ForecastConfig, Setup
 from search.study.vocabulary import About, Entry, Lock, Study
 from search.trial_table.lock import LockedError, study_lock
@@ -23,7 +24,7 @@ from search.trial_table.trials import TrialTable
 from search.trial_table.writing import Storage
 from search.workers.driver import cluster_address
 from search.workers.local import LocalLauncher, default_workers
-from search.workers.messages import Launcher, LocalConfig, RayConfig, backend_of_workers
+from search.workers.messages import Launcher, LocalConfig, RayConfig
 from search.workers.ray import RayLauncher, check
 
 _GENERATIONS = 4
@@ -86,7 +87,8 @@ def looked_at(setup: Setup) -> tuple[Setup, DataConfig, Dataset, Sequence[Gpu]]:
     check_run(dataset, setup.run)
     at_once = setup.study.trials // _GENERATIONS
     runs = partial(drawn, setup.run, setup.space, _DRAWN)
-    launcher = settled(setup.launcher, gpus, size_of(dataset), runs, at_once)
+    size = Size.of(dataset_info(dataset), dataset.classes)
+    launcher = settled(setup.launcher, gpus, size, runs, at_once)
     setup = replace(setup, launcher=launcher)
     check_lanes(setup, setup.study.forecast)
     return setup, data, dataset, gpus
@@ -117,12 +119,6 @@ def check_loops(launcher: LocalConfig | RayConfig, loops: Iterable[object]) -> N
             f"launcher.lanes: expected 1 with train.loop=keras, got {launcher.lanes} (Keras's own loop "
             "trains one network at a time: set train.loop=auto)"
         )
-
-
-def size_of(dataset: Dataset) -> Size:
-    """The size of data that are read."""
-    train, test = len(dataset.train), len(dataset.test)
-    return Size(train, test, prod(dataset.shape), dataset.classes)
 
 
 def number_of_workers(config: LocalConfig | RayConfig, gpus: Sequence[Gpu]) -> int:

@@ -23,6 +23,7 @@ from search.analysis.facts import Facts
 from search.analysis.finalists import Finalists
 from search.coordination.replay import Replayed, Replays, backend_of, lanes_of, recorded, threads_of
 from search.coordination.suggestions import Asked
+from search.machine.template import backend_of_workers
 from search.setup.means import data_of, gpus_of, launcher_for, number_of_workers
 from search.setup.suggestions import engine_on_record, suggestions_again
 from search.study.address import named
@@ -31,13 +32,7 @@ from search.trial_table.lock import LockedError, study_lock
 from search.trial_table.rows import certify
 from search.trial_table.storage import StorageConfig, errors_named
 from search.trial_table.trials import TrialTable
-from search.workers.messages import (
-    LocalConfig,
-    RayConfig,
-    backend_of_workers,
-    launcher_config,
-    workforce,
-)
+from search.workers.messages import LocalConfig, RayConfig, launcher_config, workforce
 from search.workers.pool import Pool
 from search.workers.stopping import Stopper
 

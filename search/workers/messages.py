@@ -1,7 +1,6 @@
 """What the coordinator and a launcher say to each other."""
 
 import math
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pipeline.command.errors import ConfigError
 from pipeline.command.section import Section, as_override, validated
 from pipeline.run.config import RunConfig
 from pipeline.run.result import EpochMetrics, RunResult, State, Weights
-from search.machine.template import KERAS
+from search.machine.template import KERAS, backend_of_workers
 from search.study.vocabulary import Attempts
 
 MOST_LANES = 1024
@@ -130,11 +129,6 @@ def _with_lanes(config: LocalConfig) -> LocalConfig:
             f"launcher.trainer={KERAS})"
         )
     return config
-
-
-def backend_of_workers() -> str:
-    """What Keras trains with in a worker: workers have our environment."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def workforce(config: LocalConfig | RayConfig, trials: int) -> str:
